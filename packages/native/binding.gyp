@@ -1,0 +1,16 @@
+{
+  "target_defaults": {
+    "cflags": ["-O3", "-g", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fvisibility=hidden"],
+    "cflags_c": ["-std=gnu11"],
+    "cflags_cc": ["-std=c++17", "-fexceptions"],
+    "cflags_cc!": ["-fno-exceptions"],
+    "include_dirs": ["<!@(node -p \"require('node-addon-api').include_dir\")", "../bpf/src"],
+    "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS"]
+  },
+  "targets": [
+    {
+      "target_name": "picket_lexer",
+      "sources": ["src/lexer/addon.cc"]
+    }
+  ]
+}
