@@ -1,0 +1,239 @@
+/**
+ * What people and machines ask of the control plane (the console and the CLI use the same routes). All under
+ * /v1 with `Authorization: Bearer pkt_…` or the console's session cookie. Lists answer
+ * `{items, nextCursor}`; errors are `Problem`s (contract.ts).
+ *
+ * GET /v1/nodes · GET /v1/nodes/:id · GET|POST /v1/join-tokens · DELETE /v1/join-tokens/:id
+ * GET|POST /v1/rule-sets/:name/versions · GET /v1/rule-sets · GET /v1/rule-sets/:name/versions/:version
+ * PUT /v1/objects/:digest · GET|POST /v1/release-keys
+ * GET|POST /v1/rollouts · GET /v1/rollouts/:id · POST /v1/rollouts/:id/{pause,resume,abort,rollback}
+ * GET /v1/detections?since=&node=&limit= · GET /v1/detections/stream (text/event-stream of DetectionRow)
+ * GET /v1/alerts?state= · POST /v1/alerts/:id/ack
+ * GET|POST /v1/webhooks · DELETE /v1/webhooks/:id · GET /v1/deliveries · GET /v1/tickets
+ * GET /v1/audit · GET|POST /v1/api-tokens · POST /v1/session (token → cookie) · DELETE /v1/session
+ * GET /v1/me · GET /healthz · GET /readyz · GET /metrics · GET /openapi.json
+ */
+import { z } from "zod";
+import { Envelope } from "./bundle.ts";
+import { ConnectionState, Installed, LocalOverride, VersionCounters } from "./contract.ts";
+import { Detection } from "./detection.ts";
+import { AlertId, BundleDigest, NodeId, RolloutId, RuleSetName, RuleVersion } from "./ids.ts";
+import { Duration, Guarantee, Labels, Priority } from "./vocabulary.ts";
+
+export const page = <T extends z.ZodType>(item: T) =>
+  z.object({ items: z.array(item), nextCursor: z.string().nullable() });
+
+export const Node = z.object({
+  id: NodeId,
+  hostname: z.string(),
+  labels: Labels,
+  kernel: z.string(),
+  agentVersion: z.string(),
+  enrolledAt: z.iso.datetime(),
+  lastSeenAt: z.iso.datetime().nullable(),
+  online: z.boolean(),
+  installed: z.array(Installed),
+  guarantees: z.partialRecord(Guarantee, z.int()),
+  connectionsTotal: z.int(),
+  eventsLost: z.int(),
+  shapesLearned: z.int(),
+});
+export type Node = z.infer<typeof Node>;
+
+export const NodeDetails = Node.extend({
+  connections: z.array(ConnectionState),
+  counters: z.array(VersionCounters),
+  losses: z.record(z.string(), z.int()),
+  overrides: z.array(LocalOverride),
+  missing: z.array(z.string()),
+  residentBytes: z.int().nullable(),
+});
+export type NodeDetails = z.infer<typeof NodeDetails>;
+
+export const JoinTokenRequest = z.strictObject({
+  labels: Labels.default({}),
+  usesMax: z.int().min(1).max(100_000).default(1),
+  ttl: Duration.default("1h"),
+});
+export type JoinTokenRequest = z.infer<typeof JoinTokenRequest>;
+
+export const JoinToken = z.object({
+  id: z.uuid(),
+  /** Shown once, when it is created. */
+  token: z.string().optional(),
+  labels: Labels,
+  usesMax: z.int(),
+  uses: z.int(),
+  expiresAt: z.iso.datetime(),
+});
+export type JoinToken = z.infer<typeof JoinToken>;
+
+export const RuleVersionRow = z.object({
+  ruleSet: RuleSetName,
+  version: RuleVersion,
+  bundle: BundleDigest,
+  signedBy: z.array(z.string()),
+  floor: z.int(),
+  expiresAt: z.iso.datetime(),
+  pushedAt: z.iso.datetime(),
+  pushedBy: z.string(),
+});
+export type RuleVersionRow = z.infer<typeof RuleVersionRow>;
+
+export const RuleVersionDetails = RuleVersionRow.extend({ ruleText: z.string(), envelope: Envelope });
+export type RuleVersionDetails = z.infer<typeof RuleVersionDetails>;
+
+export const RolloutStep = z.strictObject({
+  /** Of the selected nodes. */
+  percent: z.number().gt(0).max(100),
+  soak: Duration,
+  /** Of the processes inside each node of the step, in percent. */
+  share: z.number().gt(0).max(100).default(100),
+  scope: z.enum(["all", "new-processes"]).default("all"),
+});
+export type RolloutStep = z.infer<typeof RolloutStep>;
+
+export const RolloutRequest = z.strictObject({
+  ruleSet: RuleSetName,
+  version: RuleVersion,
+  /** Labels a node must carry; empty selects all. */
+  selector: Labels.default({}),
+  steps: z.array(RolloutStep).min(1).max(20),
+});
+export type RolloutRequest = z.infer<typeof RolloutRequest>;
+
+export const RolloutState = z.enum([
+  "running",
+  "paused",
+  "complete",
+  "aborted",
+  "rolling-back",
+  "rolled-back",
+]);
+export type RolloutState = z.infer<typeof RolloutState>;
+
+/** What the gate said of a step, with what it saw. */
+export const GateDecision = z.object({
+  at: z.iso.datetime(),
+  step: z.int(),
+  kind: z.enum(["advance", "wait", "roll-back"]),
+  because: z.string(),
+});
+export type GateDecision = z.infer<typeof GateDecision>;
+
+export const Rollout = z.object({
+  id: RolloutId,
+  ruleSet: RuleSetName,
+  version: RuleVersion,
+  /** What it replaces and what a roll back returns to; null when the nodes ran nothing. */
+  previous: RuleVersion.nullable(),
+  selector: Labels,
+  steps: z.array(RolloutStep),
+  state: RolloutState,
+  step: z.int(),
+  stepStartedAt: z.iso.datetime(),
+  createdAt: z.iso.datetime(),
+  createdBy: z.string(),
+  finishedAt: z.iso.datetime().nullable(),
+  nodes: z.object({ planned: z.int(), reached: z.int(), installed: z.int(), refused: z.int() }),
+  lastDecision: GateDecision.nullable(),
+});
+export type Rollout = z.infer<typeof Rollout>;
+
+export const RolloutNode = z.object({
+  node: NodeId,
+  hostname: z.string(),
+  bucket: z.int(),
+  /** Index of the step that takes this node. */
+  step: z.int(),
+  state: z.enum(["planned", "assigned", "delivered", "installed", "refused"]),
+  detail: z.string().nullable(),
+});
+export type RolloutNode = z.infer<typeof RolloutNode>;
+
+export const RolloutDetails = Rollout.extend({
+  nodesPlanned: z.array(RolloutNode),
+  decisions: z.array(GateDecision),
+});
+export type RolloutDetails = z.infer<typeof RolloutDetails>;
+
+export const DetectionRow = z.object({
+  /** Counts up in the order of commit: the cursor of lists and streams. */
+  sequence: z.int(),
+  node: NodeId,
+  hostname: z.string(),
+  receivedAt: z.iso.datetime(),
+  detection: Detection,
+});
+export type DetectionRow = z.infer<typeof DetectionRow>;
+
+export const Alert = z.object({
+  id: AlertId,
+  priority: Priority,
+  state: z.enum(["open", "acknowledged", "resolved"]),
+  causalKey: z.string(),
+  title: z.string(),
+  summary: z.string(),
+  count: z.int(),
+  nodes: z.array(NodeId),
+  firstAt: z.iso.datetime(),
+  lastAt: z.iso.datetime(),
+  resolvedAt: z.iso.datetime().nullable(),
+  acknowledgedBy: z.string().nullable(),
+  ticketUrl: z.string().nullable(),
+});
+export type Alert = z.infer<typeof Alert>;
+
+export const WebhookRequest = z.strictObject({
+  url: z.url({ protocol: /^https?$/ }),
+  priorityMin: Priority.default("P3"),
+});
+export type WebhookRequest = z.infer<typeof WebhookRequest>;
+
+export const Webhook = z.object({
+  id: z.uuid(),
+  url: z.string(),
+  priorityMin: Priority,
+  /** `whsec_…`, shown once, when it is created. */
+  secret: z.string().optional(),
+  disabledAt: z.iso.datetime().nullable(),
+});
+export type Webhook = z.infer<typeof Webhook>;
+
+export const Delivery = z.object({
+  id: z.uuid(),
+  alert: AlertId,
+  webhook: z.uuid(),
+  event: z.enum(["alert.opened", "alert.resolved"]),
+  state: z.enum(["pending", "delivered", "dead"]),
+  attempts: z.int(),
+  lastStatus: z.int().nullable(),
+  lastError: z.string().nullable(),
+  createdAt: z.iso.datetime(),
+  deliveredAt: z.iso.datetime().nullable(),
+});
+export type Delivery = z.infer<typeof Delivery>;
+
+/** Body of a webhook, Standard Webhooks: `type`, `timestamp`, `data`. */
+export const WebhookPayload = z.object({
+  type: z.enum(["alert.opened", "alert.resolved"]),
+  timestamp: z.iso.datetime(),
+  data: Alert,
+});
+export type WebhookPayload = z.infer<typeof WebhookPayload>;
+
+export const Role = z.enum(["viewer", "operator", "author", "admin"]);
+export type Role = z.infer<typeof Role>;
+
+export const Me = z.object({ name: z.string(), role: Role });
+export type Me = z.infer<typeof Me>;
+
+export const AuditRow = z.object({
+  sequence: z.int(),
+  at: z.iso.datetime(),
+  actor: z.string(),
+  verb: z.string(),
+  subject: z.string(),
+  detail: z.record(z.string(), z.unknown()),
+});
+export type AuditRow = z.infer<typeof AuditRow>;

@@ -1,0 +1,169 @@
+/**
+ * A bundle is the exact bytes that release keys sign, in a DSSE envelope
+ * (https://github.com/secure-systems-lab/dsse/blob/master/protocol.md). Agents verify the signature over the
+ * bytes before they parse them. Ed25519 (RFC 8032). Time is an argument: nothing here reads a clock.
+ */
+import { createHash, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
+import { z } from "zod";
+import { type BundleDigest, ObjectDigest, RuleSetName, RuleVersion } from "./ids.ts";
+import { err, ok, type Result } from "./result.ts";
+
+export const BUNDLE_PAYLOAD_TYPE = "application/vnd.picket.bundle.v1+json";
+
+export const Bundle = z.strictObject({
+  format: z.literal(1),
+  ruleSet: RuleSetName,
+  version: RuleVersion,
+  /** The author's YAML, as written: the agent compiles it. */
+  ruleText: z.string(),
+  /** Digest of the slot program; the agent has it or downloads it by digest. */
+  objects: z.strictObject({ slot: ObjectDigest }),
+  /** PICKET_ABI of event.h that the object was built for. */
+  abi: z.int().min(1),
+  /** Oldest kernel, major.minor. */
+  kernelMin: z.string().regex(/^\d+\.\d+$/),
+  /** Nodes refuse versions below this once they have accepted this bundle. */
+  floor: z.int().min(0),
+  createdAt: z.iso.datetime(),
+  /** Installing later is refused; what is installed goes on. */
+  expiresAt: z.iso.datetime(),
+});
+export type Bundle = z.infer<typeof Bundle>;
+
+export const Envelope = z.strictObject({
+  payloadType: z.literal(BUNDLE_PAYLOAD_TYPE),
+  /** base64 of the bundle's bytes. */
+  payload: z.base64(),
+  signatures: z
+    .array(z.strictObject({ keyid: z.string().min(1), sig: z.base64() }))
+    .min(1)
+    .max(16),
+});
+export type Envelope = z.infer<typeof Envelope>;
+
+/** A pinned release key: raw Ed25519 public key. */
+export const ReleaseKey = z.strictObject({
+  /** First 16 hex digits of the SHA-256 of the raw public key. */
+  keyid: z.string().regex(/^[0-9a-f]{16}$/),
+  /** base64url of the 32 raw bytes. */
+  publicKey: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+});
+export type ReleaseKey = z.infer<typeof ReleaseKey>;
+
+/** Why a node refuses a bundle; each is reported and raises an alert. */
+export type VerifyError =
+  | { code: "malformed"; detail: string }
+  | { code: "unsigned"; detail: string }
+  | { code: "foreign-key"; detail: string }
+  | { code: "tampered"; detail: string }
+  | { code: "expired"; detail: string }
+  | { code: "below-floor"; detail: string }
+  | { code: "wrong-abi"; detail: string };
+
+/** DSSE pre-authentication encoding: what is really signed. */
+function preAuthenticationEncoding(payloadType: string, payload: Uint8Array): Buffer {
+  return Buffer.concat([
+    Buffer.from(`DSSEv1 ${Buffer.byteLength(payloadType)} ${payloadType} ${payload.length} `),
+    payload,
+  ]);
+}
+
+export function bundleDigest(payload: Uint8Array): BundleDigest {
+  return createHash("sha256").update(payload).digest("hex") as BundleDigest;
+}
+
+/** The raw 32 bytes of an Ed25519 key's public half. */
+function rawPublicKey(key: KeyObject): Buffer {
+  const publicKey = key.type === "private" ? createPublicKey(key) : key;
+  return publicKey.export({ type: "spki", format: "der" }).subarray(-32);
+}
+
+export function releaseKey(key: KeyObject): ReleaseKey {
+  const raw = rawPublicKey(key);
+  return {
+    keyid: createHash("sha256").update(raw).digest("hex").slice(0, 16),
+    publicKey: raw.toString("base64url"),
+  };
+}
+
+export function signBundle(payload: Uint8Array, keys: readonly KeyObject[]): Envelope {
+  const message = preAuthenticationEncoding(BUNDLE_PAYLOAD_TYPE, payload);
+  return {
+    payloadType: BUNDLE_PAYLOAD_TYPE,
+    payload: Buffer.from(payload).toString("base64"),
+    signatures: keys.map(key => ({
+      keyid: releaseKey(key).keyid,
+      sig: sign(null, message, key).toString("base64"),
+    })),
+  };
+}
+
+function toPublicKey({ publicKey }: ReleaseKey): KeyObject {
+  return createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x: publicKey }, format: "jwk" });
+}
+
+/**
+ * Verifies in the order that gives an attacker least: shape of the envelope, signature over the bytes, only
+ * then their content. `floor` is the lowest version this node accepts for the rule set; `installing` is false
+ * for the last good bundle at start-up, which expiry and floor do not end.
+ */
+export function verifyBundle(
+  envelope: unknown,
+  trust: {
+    keys: readonly ReleaseKey[];
+    floorOf: (ruleSet: string) => number;
+    nowMs: number;
+    abi: number;
+    installing: boolean;
+  },
+): Result<{ bundle: Bundle; digest: BundleDigest }, VerifyError> {
+  const unsigned =
+    typeof envelope === "object" &&
+    envelope !== null &&
+    Array.isArray((envelope as { signatures?: unknown }).signatures) &&
+    (envelope as { signatures: unknown[] }).signatures.length === 0;
+  if (unsigned) return err({ code: "unsigned", detail: "the envelope carries no signature" });
+  const parsed = Envelope.safeParse(envelope);
+  if (!parsed.success) return err({ code: "malformed", detail: z.prettifyError(parsed.error) });
+
+  const payload = Buffer.from(parsed.data.payload, "base64");
+  const message = preAuthenticationEncoding(parsed.data.payloadType, payload);
+  const known = parsed.data.signatures.flatMap(({ keyid, sig }) => {
+    const key = trust.keys.find(candidate => candidate.keyid === keyid);
+    return key ? [{ key, sig }] : [];
+  });
+  if (known.length === 0)
+    return err({
+      code: "foreign-key",
+      detail: `signed by ${parsed.data.signatures.map(s => s.keyid).join(", ")}; this node trusts ${trust.keys.map(k => k.keyid).join(", ") || "no key"}`,
+    });
+  const valid = known.some(({ key, sig }) =>
+    verify(null, message, toPublicKey(key), Buffer.from(sig, "base64")),
+  );
+  if (!valid) return err({ code: "tampered", detail: "the signature does not match the bundle's bytes" });
+
+  let content: unknown;
+  try {
+    content = JSON.parse(payload.toString("utf8"));
+  } catch {
+    return err({ code: "malformed", detail: "the signed bytes are not JSON" });
+  }
+  const bundle = Bundle.safeParse(content);
+  if (!bundle.success) return err({ code: "malformed", detail: z.prettifyError(bundle.error) });
+  if (bundle.data.abi !== trust.abi)
+    return err({
+      code: "wrong-abi",
+      detail: `built for ABI ${bundle.data.abi}; this agent speaks ${trust.abi}`,
+    });
+  if (trust.installing) {
+    const floor = trust.floorOf(bundle.data.ruleSet);
+    if (bundle.data.version < floor)
+      return err({
+        code: "below-floor",
+        detail: `version ${bundle.data.version} is below the floor ${floor}`,
+      });
+    if (Date.parse(bundle.data.expiresAt) <= trust.nowMs)
+      return err({ code: "expired", detail: `expired at ${bundle.data.expiresAt}` });
+  }
+  return ok({ bundle: bundle.data, digest: bundleDigest(payload) });
+}

@@ -1,0 +1,194 @@
+/**
+ * The messages between node and control plane ("contract"; bytes between application and database are
+ * "wire"). All under /v1/agent except enrolment. Every call after enrolment carries
+ * `Authorization: Bearer <EdDSA JWT>` (RFC 8037): iss = sub = node id, aud = "picket", exp ≤ 60 s after iat,
+ * a fresh jti, signed by the key made on the node.
+ *
+ * | call | who answers | |
+ * |---|---|---|
+ * | POST /v1/enrol                      | API     | join token → node id |
+ * | GET  /v1/agent/assignments?wait=25  | gateway | long poll; 200 Lease or 204 |
+ * | POST /v1/agent/assignments/:id/ack  | gateway | ends the lease |
+ * | GET  /v1/agent/desired              | API     | reconcile on a timer: what this node should run |
+ * | GET  /v1/agent/bundles/:digest      | API     | Envelope; immutable |
+ * | GET  /v1/agent/objects/:digest      | API     | eBPF object bytes; immutable |
+ * | POST /v1/agent/report               | API     | Report: installed state, connections, losses |
+ * | POST /v1/agent/events               | API     | EventBatch, idempotent by event id |
+ */
+import { z } from "zod";
+import { ReleaseKey } from "./bundle.ts";
+import { Detection, Endpoints, Process } from "./detection.ts";
+import { AssignmentId, BundleDigest, NodeId, RolloutId, RuleSetName, RuleVersion } from "./ids.ts";
+import { Dialect, Guarantee, Labels, WorkloadMode } from "./vocabulary.ts";
+
+export const NODE_TOKEN_AUDIENCE = "picket";
+export const NODE_TOKEN_LIFETIME_S = 60;
+
+export const EnrolRequest = z.strictObject({
+  joinToken: z.string().min(1).max(200),
+  /** base64url of the 32 raw bytes of the node's Ed25519 public key. */
+  publicKey: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  hostname: z.string().min(1).max(253),
+  labels: Labels.default({}),
+  kernel: z.string().max(200),
+  agentVersion: z.string().max(50),
+});
+export type EnrolRequest = z.infer<typeof EnrolRequest>;
+
+export const EnrolResponse = z.strictObject({
+  node: NodeId,
+  /** Pinned by the node from now on. */
+  releaseKeys: z.array(ReleaseKey),
+});
+export type EnrolResponse = z.infer<typeof EnrolResponse>;
+
+/** What a node should run of one rule set. */
+export const Assignment = z.strictObject({
+  id: AssignmentId,
+  /** Counts up per node and rule set: a later one replaces an earlier one, an earlier one is ignored. */
+  generation: z.int().min(1),
+  ruleSet: RuleSetName,
+  version: RuleVersion,
+  bundle: BundleDigest,
+  /** Null: not by a rollout (first assignment of an enrolled node to the stable version). */
+  rollout: RolloutId.nullable(),
+  /** Of 10,000 processes inside the node judged by this version; the rest by what was stable. */
+  share: z.int().min(0).max(10_000).default(10_000),
+  scope: z.enum(["all", "new-processes"]).default("all"),
+});
+export type Assignment = z.infer<typeof Assignment>;
+
+export const Lease = z.strictObject({
+  assignment: Assignment,
+  /** Not acknowledged by then: delivered again. */
+  leaseExpiresAt: z.iso.datetime(),
+});
+export type Lease = z.infer<typeof Lease>;
+
+export const Desired = z.strictObject({ assignments: z.array(Assignment) });
+export type Desired = z.infer<typeof Desired>;
+
+export const RefusalCode = z.enum([
+  "malformed",
+  "unsigned",
+  "foreign-key",
+  "tampered",
+  "expired",
+  "below-floor",
+  "wrong-abi",
+  "kernel-too-old",
+  "download-failed",
+  "compile-failed",
+  "verifier-refused",
+  "self-test-failed",
+  "switch-failed",
+]);
+export type RefusalCode = z.infer<typeof RefusalCode>;
+
+/** What really runs, as the node says. */
+export const Installed = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("active"),
+    ruleSet: RuleSetName,
+    version: RuleVersion,
+    bundle: BundleDigest,
+    assignment: AssignmentId.nullable(),
+    generation: z.int().min(0),
+    share: z.int().min(0).max(10_000),
+    slot: z.int(),
+    since: z.iso.datetime(),
+  }),
+  z.strictObject({
+    kind: z.literal("kept-last-good"),
+    ruleSet: RuleSetName,
+    /** What still enforces; null when there is none yet. */
+    version: RuleVersion.nullable(),
+    refused: RuleVersion,
+    assignment: AssignmentId.nullable(),
+    generation: z.int().min(0),
+    because: z.strictObject({ code: RefusalCode, detail: z.string().max(4_000) }),
+    since: z.iso.datetime(),
+  }),
+]);
+export type Installed = z.infer<typeof Installed>;
+
+/** One database connection as it is now, with its guarantee or why it is unseen. */
+export const ConnectionState = z.strictObject({
+  endpoints: Endpoints.optional(),
+  /** For what has no TCP endpoints. */
+  path: z.string().max(4_096).optional(),
+  dialect: Dialect.nullable(),
+  process: Process,
+  mode: WorkloadMode,
+  guarantee: Guarantee,
+  why: z.string().max(300),
+});
+export type ConnectionState = z.infer<typeof ConnectionState>;
+
+/** Counted by version: which one judged each statement. Totals since the slot was loaded. */
+export const VersionCounters = z.strictObject({
+  ruleSet: RuleSetName,
+  version: RuleVersion,
+  statements: z.int(),
+  known: z.int(),
+  unknown: z.int(),
+  neverKnown: z.int(),
+  blocked: z.int(),
+  severed: z.int(),
+  wouldBlock: z.int(),
+});
+export type VersionCounters = z.infer<typeof VersionCounters>;
+
+export const LocalOverride = z.strictObject({
+  shape: z.string(),
+  action: z.enum(["allow", "observe", "alert", "block"]),
+  reason: z.string().max(500),
+  expiresAt: z.iso.datetime(),
+});
+export type LocalOverride = z.infer<typeof LocalOverride>;
+
+export const Report = z.strictObject({
+  at: z.iso.datetime(),
+  agentVersion: z.string().max(50),
+  kernel: z.string().max(200),
+  labels: Labels,
+  installed: z.array(Installed).max(16),
+  counters: z.array(VersionCounters).max(32),
+  /** kernel-emitted = stored + counted-lost, per node: totals since the agent started. */
+  events: z.strictObject({
+    emitted: z.int(),
+    received: z.int(),
+    lost: z.int(),
+    spooled: z.int(),
+    uploaded: z.int(),
+  }),
+  /** By name of enum picket_loss, lower-case; only those above zero. */
+  losses: z.record(z.string(), z.int()),
+  shapesLearned: z.int(),
+  connections: z.array(ConnectionState).max(500),
+  connectionsTotal: z.int(),
+  /** Connections by guarantee. */
+  guarantees: z.partialRecord(Guarantee, z.int()),
+  overrides: z.array(LocalOverride).max(100),
+  agent: z.strictObject({ residentBytes: z.int(), cpuSeconds: z.number(), uptimeSeconds: z.number() }),
+  /** What this kernel lacks, in plain words. */
+  missing: z.array(z.string().max(300)).max(32),
+});
+export type Report = z.infer<typeof Report>;
+
+export const EventBatch = z.strictObject({ events: z.array(Detection).min(1).max(1_000) });
+export type EventBatch = z.infer<typeof EventBatch>;
+
+/** Which of the batch's events are committed now; a duplicate counts as committed. */
+export const EventBatchResponse = z.strictObject({ committed: z.int(), duplicates: z.int() });
+export type EventBatchResponse = z.infer<typeof EventBatchResponse>;
+
+/** RFC 9457 problem details with a code that a `switch` can narrow. */
+export const Problem = z.object({
+  type: z.string().default("about:blank"),
+  title: z.string(),
+  status: z.int(),
+  code: z.string(),
+  detail: z.string().optional(),
+});
+export type Problem = z.infer<typeof Problem>;
