@@ -14,7 +14,7 @@
  * GET /v1/me · GET /healthz · GET /readyz · GET /metrics · GET /openapi.json
  */
 import { z } from "zod";
-import { Envelope } from "./bundle.ts";
+import { Envelope } from "./bundle-format.ts";
 import { ConnectionState, Installed, LocalOverride, VersionCounters } from "./contract.ts";
 import { Detection } from "./detection.ts";
 import { AlertId, BundleDigest, NodeId, RolloutId, RuleSetName, RuleVersion } from "./ids.ts";

@@ -5,50 +5,11 @@
  */
 import { createHash, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import { z } from "zod";
-import { type BundleDigest, ObjectDigest, RuleSetName, RuleVersion } from "./ids.ts";
+import { BUNDLE_PAYLOAD_TYPE, Bundle, Envelope, type ReleaseKey } from "./bundle-format.ts";
+import type { BundleDigest } from "./ids.ts";
 import { err, ok, type Result } from "./result.ts";
 
-export const BUNDLE_PAYLOAD_TYPE = "application/vnd.picket.bundle.v1+json";
-
-export const Bundle = z.strictObject({
-  format: z.literal(1),
-  ruleSet: RuleSetName,
-  version: RuleVersion,
-  /** The author's YAML, as written: the agent compiles it. */
-  ruleText: z.string(),
-  /** Digest of the slot program; the agent has it or downloads it by digest. */
-  objects: z.strictObject({ slot: ObjectDigest }),
-  /** PICKET_ABI of event.h that the object was built for. */
-  abi: z.int().min(1),
-  /** Oldest kernel, major.minor. */
-  kernelMin: z.string().regex(/^\d+\.\d+$/),
-  /** Nodes refuse versions below this once they have accepted this bundle. */
-  floor: z.int().min(0),
-  createdAt: z.iso.datetime(),
-  /** Installing later is refused; what is installed goes on. */
-  expiresAt: z.iso.datetime(),
-});
-export type Bundle = z.infer<typeof Bundle>;
-
-export const Envelope = z.strictObject({
-  payloadType: z.literal(BUNDLE_PAYLOAD_TYPE),
-  /** base64 of the bundle's bytes. */
-  payload: z.base64(),
-  signatures: z
-    .array(z.strictObject({ keyid: z.string().min(1), sig: z.base64() }))
-    .min(1)
-    .max(16),
-});
-export type Envelope = z.infer<typeof Envelope>;
-
-/** A pinned release key: raw Ed25519 public key. */
-export const ReleaseKey = z.strictObject({
-  /** First 16 hex digits of the SHA-256 of the raw public key. */
-  keyid: z.string().regex(/^[0-9a-f]{16}$/),
-  /** base64url of the 32 raw bytes. */
-  publicKey: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
-});
-export type ReleaseKey = z.infer<typeof ReleaseKey>;
+export * from "./bundle-format.ts";
 
 /** Why a node refuses a bundle; each is reported and raises an alert. */
 export type VerifyError =

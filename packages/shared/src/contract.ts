@@ -16,7 +16,7 @@
  * | POST /v1/agent/events               | API     | EventBatch, idempotent by event id |
  */
 import { z } from "zod";
-import { ReleaseKey } from "./bundle.ts";
+import { ReleaseKey } from "./bundle-format.ts";
 import { Detection, Endpoints, Process } from "./detection.ts";
 import { AssignmentId, BundleDigest, NodeId, RolloutId, RuleSetName, RuleVersion } from "./ids.ts";
 import { Dialect, Guarantee, Labels, WorkloadMode } from "./vocabulary.ts";
