@@ -6,9 +6,11 @@
  * POST /v1/join · POST /v1/leave
  * GET /v1/workloads · PUT /v1/workloads · DELETE /v1/workloads/:id
  * GET /v1/verdicts · PUT /v1/verdicts · DELETE /v1/verdicts/:id
+ * GET /v1/detections?after=SEQUENCE&wait=SECONDS (the last 1,000 in memory; long poll)
  */
 import { z } from "zod";
 import { ConnectionState, LocalOverride, Report } from "./contract.ts";
+import { Detection } from "./detection.ts";
 import { NodeId } from "./ids.ts";
 import { Dialect, Duration, Labels, WorkloadMode } from "./vocabulary.ts";
 
@@ -65,6 +67,14 @@ export const Status = z.object({
   report: Report,
 });
 export type Status = z.infer<typeof Status>;
+
+/** Detections as this agent made them, before they are uploaded: for a terminal on the host itself. */
+export const LocalDetections = z.object({
+  items: z.array(z.object({ sequence: z.int(), detection: Detection })),
+  /** Ask after this one next. */
+  last: z.int(),
+});
+export type LocalDetections = z.infer<typeof LocalDetections>;
 
 /** One check of `picket doctor`, in plain words. */
 export const DoctorCheck = z.object({
