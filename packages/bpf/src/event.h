@@ -69,7 +69,33 @@ enum picket_loss {
 	LOSS_SUBSTITUTE_FAILED = 7,
 	LOSS_FRAME_UNKNOWN = 8, /* framing lost: connection observed no more */
 	LOSS_TEXT_CUT = 9,      /* statement text longer than what is captured */
-	LOSS_KINDS = 10,
+	LOSS_BYTES_UNSEEN = 10, /* bytes that the kernel sent without asking: statement never known */
+	LOSS_REPORT_LIMITED = 11, /* statement counted, its event held back by a rate limit */
+	LOSS_REFUSED_MPTCP = 12,  /* not enrolled */
+	LOSS_REFUSED_ULP = 13,    /* not enrolled: kTLS or another upper-layer protocol */
+	LOSS_KINDS = 14,
+};
+
+/* Why a connection event was sent. */
+enum picket_connection_reason {
+	CONNECTION_ESTABLISHED = 1,
+	CONNECTION_CLOSED = 2, /* also a connect that failed: old_state is SYN_SENT */
+	CONNECTION_RETRANSMIT = 3, /* at most one a second per connection */
+	CONNECTION_RECOGNISED = 4, /* protocol is final, or was given up: see notice */
+	CONNECTION_ADOPTED = 5,
+	CONNECTION_REFUSED = 6, /* not enrolled; the loss counters say why */
+	CONNECTION_KILLED = 7,  /* SK_DROP: user space destroys the socket */
+};
+
+/* Why the statements of an enrolled connection are not judged. */
+enum picket_notice {
+	NOTICE_NONE = 0,
+	NOTICE_NOT_A_DATABASE = 1, /* first bytes are of neither protocol: let go of it */
+	NOTICE_ENCRYPTED = 2,
+	NOTICE_COMPRESSED = 3,
+	NOTICE_REPLICATION = 4, /* PostgreSQL walsender, never touched */
+	NOTICE_CANCEL = 5,      /* PostgreSQL CancelRequest, never touched */
+	NOTICE_FRAMING_LOST = 6,
 };
 
 struct picket_event_header {
@@ -117,6 +143,10 @@ struct picket_connection_event {
 	__u8 workload_mode : 2;
 	__u8 reserved : 4;
 	__u32 workload; /* id given by user space, 0: none */
+	__u64 statements;
+	__u8 reason; /* enum picket_connection_reason */
+	__u8 notice; /* enum picket_notice */
+	__u8 pad[6];
 };
 
 #define PICKET_TEXT_MAX 16384
@@ -127,6 +157,7 @@ struct picket_statement_event {
 	__u64 cookie;
 	__u64 statement; /* per connection, from 1 */
 	__u64 fingerprint; /* 0: never known, or not the last fragment */
+	__u64 incident;    /* 48 bits, as hex in the replacement text; 0: not blocked */
 	struct picket_process process;
 	struct picket_endpoints endpoints;
 	__u32 workload;
@@ -135,6 +166,7 @@ struct picket_statement_event {
 	__u32 text_offset;  /* of text[0] in the statement */
 	__u32 text_bytes;   /* captured here */
 	__u32 statement_bytes; /* whole statement; 0 until known */
+	__u32 fragment;     /* from 0 */
 	__u32 rule;         /* index into the version's rules; PICKET_NO_RULE */
 	__u8 protocol;
 	__u8 message; /* enum picket_message */
@@ -168,8 +200,29 @@ struct picket_verdict_entry {
 struct picket_slot_settings {
 	__u64 hash_key;   /* odd, secret, drawn at boot */
 	__u64 hash_start; /* secret, drawn at boot */
+	__u64 report_interval_ns; /* an unknown shape's text is sent at most this often */
 	__u32 version;
 	__u32 slot;
+	__u32 text_bytes_max;   /* of one statement that is sent to user space */
+	__u32 never_known_burst; /* token bucket per connection, refilled within a second */
+};
+
+/*
+ * Value of a slot's rule_texts map; key: the rule's index. The text stands in
+ * the SQL error that the client reads: [A-Za-z0-9._:-] only, anything else is
+ * written as '-'.
+ */
+struct picket_rule_text {
+	__u8 bytes; /* at most sizeof(text) */
+	char text[31];
+};
+
+/* Value of the owners map; key: __u64 socket cookie. Filled before `adopt` runs. */
+struct picket_owner {
+	struct picket_process process;
+	__u32 workload; /* 0: look the socket's cgroup up */
+	__u8 mode;      /* enum picket_workload_mode */
+	__u8 pad[3];
 };
 
 /* The one entry of the dispatcher's settings map. */
