@@ -1,0 +1,96 @@
+/** The agent's settings, all from the environment; a wrong one is refused at start with its name and what to write. */
+import { hostname, release } from "node:os";
+import { join } from "node:path";
+import { CONTROL_SOCKET_DEFAULT } from "@picket/shared/control-socket";
+import { Labels } from "@picket/shared/vocabulary";
+
+export const AGENT_VERSION = "0.1.0";
+
+export type Config = {
+  stateDirectory: string;
+  socketPath: string;
+  metrics: { host: string; port: number } | null;
+  /** cgroup2 path below the mount where the programs attach; "/" is the mount's root. */
+  cgroup: string;
+  /** Names the pins: /sys/fs/bpf/picket-<instance>. */
+  instance: string;
+  /** Directory of rule sets, only while not enrolled. */
+  rulesDirectory: string | null;
+  /** Enrol at start when not yet enrolled. */
+  join: { url: string; token: string } | null;
+  labels: Labels;
+  hostname: string;
+  kernel: string;
+  /** Stop leaves the programs judging; the next start takes over without a gap. */
+  keepEnforcing: boolean;
+  spoolBytesMax: number;
+  logLevel: string;
+};
+
+export class ConfigError extends Error {
+  override name = "ConfigError";
+}
+
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  const url = env.PICKET_URL;
+  const token = env.PICKET_JOIN_TOKEN;
+  if (url && !URL.canParse(url)) throw new ConfigError(`PICKET_URL is not a URL: ${url}`);
+  const instance = env.PICKET_INSTANCE || "agent";
+  if (!/^[a-z0-9][a-z0-9-]{0,40}$/.test(instance))
+    throw new ConfigError(
+      `PICKET_INSTANCE must be lower-case letters, digits and hyphens, not "${instance}"`,
+    );
+  return {
+    stateDirectory: env.PICKET_STATE || "/var/lib/picket",
+    socketPath: env.PICKET_SOCKET || CONTROL_SOCKET_DEFAULT,
+    metrics: parseListen(env.PICKET_METRICS ?? "127.0.0.1:7401"),
+    cgroup: normaliseCgroup(env.PICKET_CGROUP || "/"),
+    instance,
+    rulesDirectory: env.PICKET_RULES || null,
+    join: url && token ? { url: url.replace(/\/+$/, ""), token } : null,
+    labels: parseLabels(env.PICKET_LABELS ?? ""),
+    hostname: env.PICKET_HOSTNAME || hostname(),
+    kernel: release(),
+    keepEnforcing: env.PICKET_KEEP_ENFORCING === "1",
+    spoolBytesMax: parseBytes(env.PICKET_SPOOL_BYTES_MAX ?? "67108864"),
+    logLevel: env.PICKET_LOG_LEVEL || "info",
+  };
+}
+
+/** `a=b,c=d`. */
+export function parseLabels(text: string): Labels {
+  const labels: Record<string, string> = {};
+  for (const pair of text.split(",")) {
+    if (pair.trim() === "") continue;
+    const at = pair.indexOf("=");
+    if (at < 1)
+      throw new ConfigError(`PICKET_LABELS wants key=value,key=value; "${pair}" has no key and value`);
+    labels[pair.slice(0, at).trim()] = pair.slice(at + 1).trim();
+  }
+  const parsed = Labels.safeParse(labels);
+  if (!parsed.success)
+    throw new ConfigError("PICKET_LABELS: keys are 1–63 and values at most 253 characters");
+  return parsed.data;
+}
+
+/** "off" or an empty text turns the listener off. */
+function parseListen(text: string): { host: string; port: number } | null {
+  if (text === "" || text === "off") return null;
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (!match || port > 65_535) throw new ConfigError(`PICKET_METRICS wants host:port, not "${text}"`);
+  return { host: (match[1] ?? match[2])!, port };
+}
+
+function parseBytes(text: string): number {
+  const bytes = Number(text);
+  if (!Number.isSafeInteger(bytes) || bytes < 1 << 20)
+    throw new ConfigError(`PICKET_SPOOL_BYTES_MAX wants at least 1048576 bytes, not "${text}"`);
+  return bytes;
+}
+
+function normaliseCgroup(text: string): string {
+  if (text.split("/").includes(".."))
+    throw new ConfigError(`PICKET_CGROUP is a path below the cgroup2 mount, without "..": ${text}`);
+  return join("/", text).replace(/\/+$/, "") || "/";
+}

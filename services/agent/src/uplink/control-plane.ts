@@ -1,0 +1,164 @@
+/**
+ * The contract with the control plane, call by call. Answers are parsed before anybody uses them; an expected
+ * failure (away, refused, nonsense) is a returned error, since every caller has a plan for it.
+ */
+import { createHash } from "node:crypto";
+import {
+  Desired,
+  type EnrolRequest,
+  EnrolResponse,
+  EventBatchResponse,
+  Lease,
+  Problem,
+  type Report,
+} from "@picket/shared/contract";
+import type { AssignmentId, BundleDigest, ObjectDigest } from "@picket/shared/ids";
+import { err, ok, type Result } from "@picket/shared/result";
+import { z } from "zod";
+import { type HttpAnswer, type HttpRequest, sendHttp } from "./http.ts";
+
+export type UplinkError =
+  | { kind: "away"; detail: string }
+  | { kind: "refused"; status: number; code: string; detail: string }
+  | { kind: "nonsense"; detail: string };
+
+type Answer<T> = Promise<Result<T, UplinkError>>;
+
+/** What an agent may ask; tests stand in for the other end by serving HTTP, not by replacing this. */
+export type ControlPlane = ReturnType<typeof connectControlPlane>;
+
+const LONG_POLL_S = 25;
+const ANSWER_BYTES_MAX = 4 << 20;
+const OBJECT_BYTES_MAX = 8 << 20;
+
+export function connectControlPlane(url: string, token: () => Promise<string>, signal: AbortSignal) {
+  async function call(
+    request: Omit<HttpRequest, "url" | "timeoutMs" | "answerBytesMax"> & {
+      path: string;
+      timeoutMs?: number;
+      answerBytesMax?: number;
+    },
+  ): Answer<HttpAnswer> {
+    try {
+      const { path, ...rest } = request;
+      const answer = await sendHttp({
+        timeoutMs: 15_000,
+        answerBytesMax: ANSWER_BYTES_MAX,
+        signal,
+        ...rest,
+        url: url + path,
+        headers: { authorization: `Bearer ${await token()}` },
+      });
+      return answer.status < 300 ? ok(answer) : err(refusal(answer));
+    } catch (error) {
+      return err({ kind: "away", detail: (error as Error).message });
+    }
+  }
+
+  return {
+    /** Waits at the gateway for an assignment; null when there is none after the wait. */
+    async assignment(): Answer<Lease | null> {
+      const answer = await call({
+        method: "GET",
+        path: `/v1/agent/assignments?wait=${LONG_POLL_S}`,
+        timeoutMs: (LONG_POLL_S + 15) * 1_000,
+      });
+      if (!answer.ok) return answer;
+      return answer.value.status === 204 ? ok(null) : parse(answer.value, Lease);
+    },
+
+    async acknowledge(id: AssignmentId): Answer<null> {
+      const answer = await call({ method: "POST", path: `/v1/agent/assignments/${id}/ack`, body: "{}" });
+      return answer.ok ? ok(null) : answer;
+    },
+
+    async desired(): Answer<Desired> {
+      const answer = await call({ method: "GET", path: "/v1/agent/desired" });
+      return answer.ok ? parse(answer.value, Desired) : answer;
+    },
+
+    /** Not verified here: the envelope is only what somebody sent. */
+    async bundle(digest: BundleDigest): Answer<unknown> {
+      const answer = await call({ method: "GET", path: `/v1/agent/bundles/${digest}` });
+      return answer.ok ? parse(answer.value, z.unknown()) : answer;
+    },
+
+    async object(digest: ObjectDigest): Answer<Buffer> {
+      const answer = await call({
+        method: "GET",
+        path: `/v1/agent/objects/${digest}`,
+        answerBytesMax: OBJECT_BYTES_MAX,
+      });
+      if (!answer.ok) return answer;
+      const really = createHash("sha256").update(answer.value.body).digest("hex");
+      if (really !== digest)
+        return err({ kind: "nonsense", detail: `the object for ${digest} has the digest ${really}` });
+      return ok(answer.value.body);
+    },
+
+    async report(report: Report): Answer<null> {
+      const answer = await call({ method: "POST", path: "/v1/agent/report", body: JSON.stringify(report) });
+      return answer.ok ? ok(null) : answer;
+    },
+
+    /** `body` is the EventBatch as JSON: spooled detections go up as they lie, without a second parse. */
+    async events(body: string): Answer<EventBatchResponse> {
+      const answer = await call({ method: "POST", path: "/v1/agent/events", body, timeoutMs: 30_000 });
+      return answer.ok ? parse(answer.value, EventBatchResponse) : answer;
+    },
+  };
+}
+
+export async function enrolWith(url: string, request: EnrolRequest): Answer<EnrolResponse> {
+  try {
+    const answer = await sendHttp({
+      url: `${url}/v1/enrol`,
+      method: "POST",
+      body: JSON.stringify(request),
+      timeoutMs: 15_000,
+      answerBytesMax: ANSWER_BYTES_MAX,
+    });
+    return answer.status < 300 ? parse(answer, EnrolResponse) : err(refusal(answer));
+  } catch (error) {
+    return err({ kind: "away", detail: (error as Error).message });
+  }
+}
+
+export function explain(error: UplinkError): string {
+  switch (error.kind) {
+    case "away":
+      return `the control plane cannot be reached: ${error.detail}`;
+    case "refused":
+      return `the control plane refused (${error.status} ${error.code}): ${error.detail}`;
+    case "nonsense":
+      return `the control plane's answer makes no sense: ${error.detail}`;
+  }
+}
+
+function refusal({ status, body }: HttpAnswer): UplinkError {
+  const problem = Problem.safeParse(parseJson(body));
+  // A proxy's 502 or the API's own 503 says that nobody decided: the same as being away.
+  if (status >= 500 || status === 429)
+    return { kind: "away", detail: problem.success ? problem.data.title : `status ${status}` };
+  return problem.success
+    ? { kind: "refused", status, code: problem.data.code, detail: problem.data.detail ?? problem.data.title }
+    : { kind: "refused", status, code: "unknown", detail: body.toString("utf8", 0, 200) };
+}
+
+function parse<T extends z.ZodType>({ body }: HttpAnswer, schema: T): Result<z.infer<T>, UplinkError> {
+  const parsed = schema.safeParse(parseJson(body));
+  return parsed.success ? ok(parsed.data) : err({ kind: "nonsense", detail: z.prettifyError(parsed.error) });
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The EventBatch of spooled payloads, each of them one Detection in JSON. */
+export function eventBatchBody(payloads: readonly Buffer[]): string {
+  return `{"events":[${payloads.map(payload => payload.toString("utf8")).join(",")}]}`;
+}

@@ -1,0 +1,69 @@
+/**
+ * One request over node:http(s), kept small: the built-in fetch brings several MiB of resident memory that an idle
+ * agent should not hold. Answers are bounded; an answer that is too long is an error, not a truncated success.
+ */
+import { Agent as HttpAgent, request as httpRequest } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+
+export type HttpRequest = {
+  url: string;
+  method: "GET" | "POST";
+  headers?: Record<string, string>;
+  body?: string;
+  /** Without an answer by then the request is given up. */
+  timeoutMs: number;
+  answerBytesMax: number;
+  signal?: AbortSignal;
+};
+export type HttpAnswer = { status: number; body: Buffer };
+
+// One connection for the long poll and one for everything else is all that an agent needs.
+const keepAlive = { keepAlive: true, maxSockets: 4, maxFreeSockets: 2, timeout: 60_000 };
+const httpAgent = new HttpAgent(keepAlive);
+const httpsAgent = new HttpsAgent(keepAlive);
+
+export function sendHttp(input: HttpRequest): Promise<HttpAnswer> {
+  const secure = input.url.startsWith("https:");
+  return new Promise((resolve, reject) => {
+    const outgoing = (secure ? httpsRequest : httpRequest)(
+      input.url,
+      {
+        method: input.method,
+        agent: secure ? httpsAgent : httpAgent,
+        headers: {
+          accept: "application/json",
+          ...(input.body === undefined
+            ? {}
+            : { "content-type": "application/json", "content-length": Buffer.byteLength(input.body) }),
+          ...input.headers,
+        },
+        ...(input.signal ? { signal: input.signal } : {}),
+      },
+      answer => {
+        const chunks: Buffer[] = [];
+        let bytes = 0;
+        answer.on("data", (chunk: Buffer) => {
+          bytes += chunk.length;
+          if (bytes > input.answerBytesMax)
+            outgoing.destroy(new Error(`the answer is longer than ${input.answerBytesMax} bytes`));
+          else chunks.push(chunk);
+        });
+        answer.on("end", () => resolve({ status: answer.statusCode ?? 0, body: Buffer.concat(chunks) }));
+        answer.on("error", reject);
+      },
+    );
+    // The whole exchange is timed, not the silence between two bytes.
+    const timer = setTimeout(
+      () => outgoing.destroy(new Error(`no answer within ${input.timeoutMs} ms`)),
+      input.timeoutMs,
+    );
+    outgoing.on("error", reject);
+    outgoing.on("close", () => clearTimeout(timer));
+    outgoing.end(input.body);
+  });
+}
+
+export function closeHttp(): void {
+  httpAgent.destroy();
+  httpsAgent.destroy();
+}

@@ -1,0 +1,87 @@
+/**
+ * Who this node is: an Ed25519 key made here and never sent, the id that the control plane gave for its public
+ * half, and the release keys pinned at enrolment. Each call carries a token signed by the key (RFC 8037), good for
+ * a minute and used for half of one.
+ */
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomUUID,
+} from "node:crypto";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { ReleaseKey } from "@picket/shared/bundle-format";
+import { NODE_TOKEN_AUDIENCE, NODE_TOKEN_LIFETIME_S } from "@picket/shared/contract";
+import { NodeId } from "@picket/shared/ids";
+import { Labels } from "@picket/shared/vocabulary";
+import { z } from "zod";
+import { readIfPresent, readJson, writeDurably } from "../state/durable.ts";
+
+export const Enrolment = z.strictObject({
+  node: NodeId,
+  url: z.string(),
+  releaseKeys: z.array(ReleaseKey),
+  labels: Labels,
+});
+export type Enrolment = z.infer<typeof Enrolment>;
+
+const TOKEN_REUSE_MS = 30_000;
+
+const enrolmentPath = (stateDirectory: string) => join(stateDirectory, "node.json");
+const keyPath = (stateDirectory: string) => join(stateDirectory, "node.key");
+
+export function readEnrolment(stateDirectory: string): Enrolment | null {
+  return readJson(enrolmentPath(stateDirectory), Enrolment);
+}
+
+export function writeEnrolment(stateDirectory: string, enrolment: Enrolment): void {
+  writeDurably(enrolmentPath(stateDirectory), JSON.stringify(enrolment, null, 2));
+}
+
+/** Leaving forgets the key as well: the next enrolment is a new node. */
+export function forgetEnrolment(stateDirectory: string): void {
+  rmSync(enrolmentPath(stateDirectory), { force: true });
+  rmSync(keyPath(stateDirectory), { force: true });
+}
+
+/** Made at the first call, 0600, and the same from then on. */
+export function nodeKey(stateDirectory: string): KeyObject {
+  const kept = readIfPresent(keyPath(stateDirectory));
+  if (kept) return createPrivateKey(kept);
+  const { privateKey } = generateKeyPairSync("ed25519");
+  writeDurably(keyPath(stateDirectory), privateKey.export({ type: "pkcs8", format: "pem" }), 0o600);
+  return privateKey;
+}
+
+/** base64url of the 32 raw bytes. */
+export function rawPublicKey(key: KeyObject): string {
+  return createPublicKey(key).export({ type: "spki", format: "der" }).subarray(-32).toString("base64url");
+}
+
+export function tokenSource(
+  key: KeyObject,
+  node: NodeId,
+  nowMs: () => number = Date.now,
+): () => Promise<string> {
+  let cached = { token: "", madeMs: Number.NEGATIVE_INFINITY };
+  return async () => {
+    const now = nowMs();
+    if (now - cached.madeMs < TOKEN_REUSE_MS && now >= cached.madeMs) return cached.token;
+    // Only an enrolled agent needs the signer in memory.
+    const { SignJWT } = await import("jose/jwt/sign");
+    const issuedAtS = Math.floor(now / 1_000);
+    const token = await new SignJWT({})
+      .setProtectedHeader({ alg: "EdDSA" })
+      .setIssuer(node)
+      .setSubject(node)
+      .setAudience(NODE_TOKEN_AUDIENCE)
+      .setIssuedAt(issuedAtS)
+      .setExpirationTime(issuedAtS + NODE_TOKEN_LIFETIME_S)
+      .setJti(randomUUID())
+      .sign(key);
+    cached = { token, madeMs: now };
+    return token;
+  };
+}
