@@ -3,22 +3,24 @@
  * /v1 with `Authorization: Bearer pkt_…` or the console's session cookie. Lists answer
  * `{items, nextCursor}`; errors are `Problem`s (contract.ts).
  *
- * GET /v1/nodes · GET /v1/nodes/:id · GET|POST /v1/join-tokens · DELETE /v1/join-tokens/:id
+ * GET /v1/nodes · GET|DELETE /v1/nodes/:id · GET|POST /v1/join-tokens · DELETE /v1/join-tokens/:id
  * GET|POST /v1/rule-sets/:name/versions · GET /v1/rule-sets · GET /v1/rule-sets/:name/versions/:version
  * PUT /v1/objects/:digest · GET|POST /v1/release-keys
  * GET|POST /v1/rollouts · GET /v1/rollouts/:id · POST /v1/rollouts/:id/{pause,resume,abort,rollback}
  * GET /v1/detections?since=&node=&limit= · GET /v1/detections/stream (text/event-stream of DetectionRow)
- * GET /v1/alerts?state= · POST /v1/alerts/:id/ack
- * GET|POST /v1/webhooks · DELETE /v1/webhooks/:id · GET /v1/deliveries · GET /v1/tickets
- * GET /v1/audit · GET|POST /v1/api-tokens · POST /v1/session (token → cookie) · DELETE /v1/session
+ * GET /v1/certificates · GET /v1/alerts?state= · GET /v1/alerts/:id · POST /v1/alerts/:id/ack
+ * GET|POST /v1/webhooks · DELETE /v1/webhooks/:id · GET /v1/deliveries · POST /v1/deliveries/:id/resend
+ * GET /v1/tickets · GET /v1/audit · GET /v1/audit/verify
+ * GET|POST /v1/api-tokens · DELETE /v1/api-tokens/:id
+ * POST /v1/session (SessionRequest → cookie and Me) · DELETE /v1/session
  * GET /v1/me · GET /healthz · GET /readyz · GET /metrics · GET /openapi.json
  */
 import { z } from "zod";
 import { Envelope } from "./bundle-format.ts";
 import { ConnectionState, Installed, LocalOverride, VersionCounters } from "./contract.ts";
-import { Detection } from "./detection.ts";
-import { AlertId, BundleDigest, NodeId, RolloutId, RuleSetName, RuleVersion } from "./ids.ts";
-import { Duration, Guarantee, Labels, Priority } from "./vocabulary.ts";
+import { Certificate, CertificateDetection, Detection } from "./detection.ts";
+import { AlertId, BundleDigest, NodeId, ObjectDigest, RolloutId, RuleSetName, RuleVersion } from "./ids.ts";
+import { Dialect, Duration, Guarantee, Labels, Priority } from "./vocabulary.ts";
 
 export const page = <T extends z.ZodType>(item: T) =>
   z.object({ items: z.array(item), nextCursor: z.string().nullable() });
@@ -82,6 +84,23 @@ export type RuleVersionRow = z.infer<typeof RuleVersionRow>;
 
 export const RuleVersionDetails = RuleVersionRow.extend({ ruleText: z.string(), envelope: Envelope });
 export type RuleVersionDetails = z.infer<typeof RuleVersionDetails>;
+
+/** A rule set with its newest version and what the last complete rollout made stable. */
+export const RuleSetSummary = z.object({
+  name: RuleSetName,
+  latest: RuleVersion,
+  stable: RuleVersion.nullable(),
+  versions: z.int(),
+  pushedAt: z.iso.datetime(),
+});
+export type RuleSetSummary = z.infer<typeof RuleSetSummary>;
+
+export const ReleaseKeyRow = ReleaseKey.extend({ createdAt: z.iso.datetime(), createdBy: z.string() });
+export type ReleaseKeyRow = z.infer<typeof ReleaseKeyRow>;
+
+/** An eBPF object that was stored. */
+export const ObjectRow = z.object({ digest: ObjectDigest, bytes: z.int() });
+export type ObjectRow = z.infer<typeof ObjectRow>;
 
 export const RolloutStep = z.strictObject({
   /** Of the selected nodes. */
@@ -148,6 +167,8 @@ export const RolloutNode = z.object({
   step: z.int(),
   state: z.enum(["planned", "assigned", "delivered", "installed", "refused"]),
   detail: z.string().nullable(),
+  /** What a roll back returns this node to; null: nothing, its processes are then judged by no version. */
+  previous: RuleVersion.nullable(),
 });
 export type RolloutNode = z.infer<typeof RolloutNode>;
 
@@ -166,6 +187,22 @@ export const DetectionRow = z.object({
   detection: Detection,
 });
 export type DetectionRow = z.infer<typeof DetectionRow>;
+
+/** The certificate of a database as a node saw it last. */
+export const CertificateRow = z.object({
+  node: NodeId,
+  hostname: z.string(),
+  at: z.iso.datetime(),
+  host: z.string(),
+  port: z.int(),
+  dialect: Dialect,
+  handshake: CertificateDetection.shape.handshake,
+  error: z.string().nullable(),
+  certificate: Certificate.nullable(),
+  /** Null: healthy. */
+  priority: Priority.nullable(),
+});
+export type CertificateRow = z.infer<typeof CertificateRow>;
 
 export const Alert = z.object({
   id: AlertId,
@@ -225,6 +262,23 @@ export type WebhookPayload = z.infer<typeof WebhookPayload>;
 export const Role = z.enum(["viewer", "operator", "author", "admin"]);
 export type Role = z.infer<typeof Role>;
 
+export const SessionRequest = z.strictObject({ token: z.string().min(1).max(200) });
+export type SessionRequest = z.infer<typeof SessionRequest>;
+
+export const ApiTokenRequest = z.strictObject({ label: z.string().min(1).max(120), role: Role });
+export type ApiTokenRequest = z.infer<typeof ApiTokenRequest>;
+
+export const ApiToken = z.object({
+  id: z.uuid(),
+  label: z.string(),
+  role: Role,
+  createdAt: z.iso.datetime(),
+  createdBy: z.string(),
+  /** `pkt_…`, shown once, when it is created. */
+  token: z.string().optional(),
+});
+export type ApiToken = z.infer<typeof ApiToken>;
+
 export const Me = z.object({ name: z.string(), role: Role });
 export type Me = z.infer<typeof Me>;
 
@@ -237,3 +291,27 @@ export const AuditRow = z.object({
   detail: z.record(z.string(), z.unknown()),
 });
 export type AuditRow = z.infer<typeof AuditRow>;
+
+/** Each audit row's hash covers the one before it. */
+export const AuditCheck = z.object({
+  intact: z.boolean(),
+  /** Rows that fit, from the first on. */
+  rows: z.int(),
+  brokenAt: z.int().nullable(),
+});
+export type AuditCheck = z.infer<typeof AuditCheck>;
+
+/** One ticket per cause: it is reopened and commented, not made again. */
+export const Ticket = z.object({
+  causalKey: z.string(),
+  alert: AlertId,
+  adapter: z.enum(["github"]),
+  state: z.enum(["open", "closed"]),
+  number: z.int().nullable(),
+  url: z.string().nullable(),
+  /** Why the last call to the tracker failed; it is tried again. */
+  lastError: z.string().nullable(),
+  createdAt: z.iso.datetime(),
+  updatedAt: z.iso.datetime(),
+});
+export type Ticket = z.infer<typeof Ticket>;
