@@ -11,6 +11,18 @@
     {
       "target_name": "picket_lexer",
       "sources": ["src/lexer/addon.cc"]
+    },
+    {
+      "target_name": "picket_bpf",
+      "sources": [
+        "src/bpf/addon/addon.cc",
+        "src/bpf/addon/shared.cc",
+        "src/bpf/addon/object.cc",
+        "src/bpf/addon/program.cc",
+        "src/bpf/addon/map.cc",
+        "src/bpf/addon/link.cc"
+      ],
+      "libraries": ["-lbpf", "-lelf", "-lz"]
     }
   ]
 }
