@@ -16,7 +16,7 @@
  * GET /v1/me · GET /healthz · GET /readyz · GET /metrics · GET /openapi.json
  */
 import { z } from "zod";
-import { Envelope } from "./bundle-format.ts";
+import { Envelope, ReleaseKey } from "./bundle-format.ts";
 import { ConnectionState, Installed, LocalOverride, VersionCounters } from "./contract.ts";
 import { Certificate, CertificateDetection, Detection } from "./detection.ts";
 import { AlertId, BundleDigest, NodeId, ObjectDigest, RolloutId, RuleSetName, RuleVersion } from "./ids.ts";
