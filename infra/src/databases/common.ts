@@ -10,10 +10,10 @@ import {
   renameSync,
   rmSync,
 } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { type Certificate, makeCertificate } from "../certificates.ts";
+import { freePort } from "../ports.ts";
 import type { Account } from "../process.ts";
 
 export type DatabaseOptions = {
@@ -106,17 +106,6 @@ export function issueCertificate({
   chmodSync(certificate.key, 0o600);
   for (const name of readdirSync(folder)) own(join(folder, name), account);
   return certificate;
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
 }
 
 /** Another process may take the port between its choice and its use, so the start is tried again. */
