@@ -1,0 +1,70 @@
+/** What people change from the page, and who may. The server decides; this only keeps a button from promising
+ * what it would refuse. */
+import type { Me, Role, RolloutState } from "@picket/shared/api";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { change } from "./http.ts";
+import { me } from "./queries.ts";
+
+export type RolloutVerb = "pause" | "resume" | "abort" | "rollback";
+
+/** The verbs that mean something in a state. */
+export function verbsOf(state: RolloutState): RolloutVerb[] {
+  switch (state) {
+    case "running":
+      return ["pause", "abort", "rollback"];
+    case "paused":
+      return ["resume", "abort", "rollback"];
+    case "complete":
+    case "aborted":
+      return ["rollback"];
+    case "rolling-back":
+    case "rolled-back":
+      return [];
+  }
+}
+
+export function mayOperate(role: Role): boolean {
+  switch (role) {
+    case "operator":
+    case "author":
+    case "admin":
+      return true;
+    case "viewer":
+      return false;
+  }
+}
+
+export function useRolloutVerb(id: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (verb: RolloutVerb) => change("POST", `/v1/rollouts/${encodeURIComponent(id)}/${verb}`),
+    onSettled: () => client.invalidateQueries({ queryKey: ["rollouts"] }),
+  });
+}
+
+export function useAcknowledge() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (id: string) => change("POST", `/v1/alerts/${encodeURIComponent(id)}/ack`),
+    onSettled: () => client.invalidateQueries({ queryKey: ["alerts"] }),
+  });
+}
+
+export function useSignIn() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (token: string) => change("POST", "/v1/session", { token }),
+    onSuccess: () => client.invalidateQueries({ queryKey: me.queryKey }),
+  });
+}
+
+export function useSignOut() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: () => change("DELETE", "/v1/session"),
+    onSuccess: () => {
+      client.setQueryData<Me | null>(me.queryKey, null);
+      client.removeQueries({ predicate: query => query.queryKey[0] !== "me" });
+    },
+  });
+}

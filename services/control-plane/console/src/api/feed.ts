@@ -1,0 +1,60 @@
+/**
+ * The live detections as a value: rows by sequence, newest first and bounded, and how fresh they are. Pure:
+ * what arrives by stream and what a backfill answers go in, in any order and more than once.
+ */
+import type { DetectionRow } from "@picket/shared/api";
+
+export const ROWS_MAX = 1_000;
+
+export type Link =
+  | { kind: "connecting" }
+  | { kind: "live" }
+  /** Nothing arrives; rows up to the last one are still right. */
+  | { kind: "lost"; sinceMs: number; retryAtMs: number };
+
+export interface Feed {
+  link: Link;
+  rows: readonly DetectionRow[];
+  /** Whether the first backfill has answered: before that an empty list means nothing. */
+  filled: boolean;
+  /** Rows beyond ROWS_MAX that were let go here; the control plane still has them. */
+  dropped: number;
+  /** Highest sequence there was at the first backfill: what is above it arrived while watching. */
+  firstSequence: number;
+}
+
+export const emptyFeed: Feed = {
+  link: { kind: "connecting" },
+  rows: [],
+  filled: false,
+  dropped: 0,
+  firstSequence: Number.MAX_SAFE_INTEGER,
+};
+
+export function receive(feed: Feed, arrived: readonly DetectionRow[]): Feed {
+  const lowest = feed.dropped > 0 ? (feed.rows.at(-1)?.sequence ?? 0) : 0;
+  const known = new Set(feed.rows.map(row => row.sequence));
+  const fresh = arrived.filter(
+    row => row.sequence > lowest && !known.has(row.sequence) && known.add(row.sequence),
+  );
+  if (fresh.length === 0) return feed;
+  const rows = [...feed.rows, ...fresh].sort((a, b) => b.sequence - a.sequence);
+  return {
+    ...feed,
+    rows: rows.slice(0, ROWS_MAX),
+    dropped: feed.dropped + Math.max(0, rows.length - ROWS_MAX),
+  };
+}
+
+export function backfilled(feed: Feed, answered: readonly DetectionRow[]): Feed {
+  const next = receive(feed, answered);
+  if (feed.filled) return next;
+  const highest = answered.reduce((max, row) => Math.max(max, row.sequence), 0);
+  return { ...next, filled: true, firstSequence: highest };
+}
+
+/** Seconds between attempts grow to a bound: a control plane that comes back is not met by every page at once. */
+export function retryDelayMs(attempt: number, random: number): number {
+  const ceiling = Math.min(15_000, 1_000 * 2 ** Math.min(attempt, 4));
+  return Math.round(ceiling * (0.5 + random / 2));
+}

@@ -1,0 +1,70 @@
+/** What the pages ask, one entry per noun. Rows are the truth and are asked again on a timer; detections come
+ * by stream (detections.ts). */
+import { Alert, Me, Node, NodeDetails, Rollout, RolloutDetails } from "@picket/shared/api";
+import { QueryCache, QueryClient, queryOptions } from "@tanstack/react-query";
+import { ApiError, get, isSignedOut, list } from "./http.ts";
+
+const REFRESH_MS = 5_000;
+
+export const queryClient: QueryClient = new QueryClient({
+  // A session that ended shows the sign-in page in place, whichever call found out.
+  queryCache: new QueryCache({
+    onError: (error, query) => {
+      if (isSignedOut(error) && query.queryKey[0] !== "me") queryClient.setQueryData(me.queryKey, null);
+    },
+  }),
+  defaultOptions: {
+    queries: {
+      staleTime: 2_000,
+      refetchInterval: REFRESH_MS,
+      // The timer repairs; what was refused stays refused.
+      retry: (failures, error) =>
+        failures < 1 && error instanceof ApiError && error.failure.kind === "unreachable",
+      networkMode: "always",
+    },
+    mutations: { networkMode: "always" },
+  },
+});
+
+/** Null: nobody is signed in. */
+export const me = queryOptions({
+  queryKey: ["me"],
+  queryFn: async ({ signal }): Promise<Me | null> => {
+    try {
+      return await get("/v1/me", Me, signal);
+    } catch (error) {
+      if (isSignedOut(error)) return null;
+      throw error;
+    }
+  },
+  refetchInterval: 60_000,
+});
+
+export const nodes = queryOptions({
+  queryKey: ["nodes"],
+  queryFn: ({ signal }) => list("/v1/nodes", Node, { signal }),
+});
+
+export const node = (id: string) =>
+  queryOptions({
+    queryKey: ["nodes", id],
+    queryFn: ({ signal }) => get(`/v1/nodes/${encodeURIComponent(id)}`, NodeDetails, signal),
+  });
+
+export const rollouts = queryOptions({
+  queryKey: ["rollouts"],
+  queryFn: ({ signal }) => list("/v1/rollouts", Rollout, { signal, itemsMax: 200 }),
+  refetchInterval: 2_000,
+});
+
+export const rollout = (id: string) =>
+  queryOptions({
+    queryKey: ["rollouts", id],
+    queryFn: ({ signal }) => get(`/v1/rollouts/${encodeURIComponent(id)}`, RolloutDetails, signal),
+    refetchInterval: 2_000,
+  });
+
+export const alerts = queryOptions({
+  queryKey: ["alerts"],
+  queryFn: ({ signal }) => list("/v1/alerts", Alert, { signal, itemsMax: 1_000 }),
+});

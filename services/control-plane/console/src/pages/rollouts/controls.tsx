@@ -1,0 +1,83 @@
+import type { Rollout } from "@picket/shared/api";
+import { type ReactNode, useId, useState } from "react";
+import { mayOperate, type RolloutVerb, useRolloutVerb, verbsOf } from "../../api/changes.ts";
+import { Button } from "../../ui/button.tsx";
+import { Confirm } from "../../ui/confirm.tsx";
+import { plural } from "../../ui/words.ts";
+import { useMe } from "../shell/shell.tsx";
+
+const verbs: readonly RolloutVerb[] = ["pause", "resume", "abort", "rollback"];
+const names: Record<RolloutVerb, string> = {
+  pause: "Pause",
+  resume: "Resume",
+  abort: "Abort",
+  rollback: "Roll back",
+};
+
+function consequence(verb: RolloutVerb, rollout: Rollout): ReactNode {
+  const reached = plural(rollout.nodes.reached, "node");
+  switch (verb) {
+    case "pause":
+      return `It stays at its step: no further node is told. The ${reached} reached so far keep v${rollout.version}.`;
+    case "resume":
+      return "It goes on at its step, and advances when its gate says so.";
+    case "abort":
+      return `No further node is told. The ${reached} reached so far keep v${rollout.version}; this cannot be resumed.`;
+    case "rollback":
+      return rollout.previous === null
+        ? `The ${reached} reached so far are told to let v${rollout.version} go. There is no earlier version to return to.`
+        : `The ${reached} reached so far are told to return to v${rollout.previous}.`;
+  }
+}
+
+export function Controls({ rollout }: { rollout: Rollout }) {
+  const person = useMe();
+  const change = useRolloutVerb(rollout.id);
+  const [asking, setAsking] = useState<RolloutVerb | null>(null);
+  const noteId = useId();
+  const possible = verbsOf(rollout.state);
+  const allowed = mayOperate(person.role);
+  const shown = verbs.filter(verb =>
+    verb === "resume" ? possible.includes(verb) : verb !== "pause" || !possible.includes("resume"),
+  );
+  return (
+    <div>
+      <fieldset className="flex flex-wrap gap-2">
+        <legend className="sr-only">Change this rollout</legend>
+        {shown.map(verb => (
+          <Button
+            key={verb}
+            look={verb === "abort" || verb === "rollback" ? "danger" : "plain"}
+            disabled={!allowed || !possible.includes(verb) || change.isPending}
+            aria-describedby={allowed ? undefined : noteId}
+            onClick={() => setAsking(verb)}
+          >
+            {names[verb]}
+          </Button>
+        ))}
+      </fieldset>
+      {!allowed && (
+        <p id={noteId} className="pt-1 text-xs text-faint">
+          Your role is {person.role}; an operator may change rollouts.
+        </p>
+      )}
+      {change.isError && (
+        <p role="alert" className="max-w-[48ch] pt-1 text-sm font-medium text-danger">
+          {change.error.message}
+        </p>
+      )}
+      {asking && (
+        <Confirm
+          title={`${names[asking]} ${rollout.ruleSet} v${rollout.version}?`}
+          action={names[asking]}
+          look={asking === "abort" || asking === "rollback" ? "danger" : "solid"}
+          busy={change.isPending}
+          onClose={() => setAsking(null)}
+          onConfirm={() => change.mutate(asking, { onSettled: () => setAsking(null) })}
+        >
+          {consequence(asking, rollout)}
+        </Confirm>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,170 @@
+import type { GateDecision, RolloutDetails, RolloutNode } from "@picket/shared/api";
+import { useQuery } from "@tanstack/react-query";
+import { Link, useParams } from "@tanstack/react-router";
+import { rollout } from "../../api/queries.ts";
+import { Tag, type Tone } from "../../ui/badges.tsx";
+import { Fact, Facts, PageHead, Scroll, Section } from "../../ui/layout.tsx";
+import { Asked } from "../../ui/states.tsx";
+import { Foreign } from "../../ui/text.tsx";
+import { Ago, Clock } from "../../ui/time.tsx";
+import { count } from "../../ui/words.ts";
+import { LabelList } from "../nodes/versions.tsx";
+import { Controls } from "./controls.tsx";
+import { Ladder } from "./ladder.tsx";
+import { foldDecisions, standing } from "./progress.ts";
+import { StateTag } from "./state-tag.tsx";
+
+export function RolloutPage() {
+  const { id } = useParams({ from: "/rollouts/$id" });
+  const query = useQuery(rollout(id));
+  const data = query.data;
+  return (
+    <>
+      <p className="pb-1 text-sm">
+        <Link to="/rollouts">Rollouts</Link>
+      </p>
+      <PageHead
+        title={data ? `${data.ruleSet} v${data.version}` : "Rollout"}
+        aside={data && <Controls rollout={data} />}
+      >
+        {data && (
+          <p>
+            <StateTag state={data.state} /> {standing(data)}
+          </p>
+        )}
+      </PageHead>
+      <Asked query={query} what="the rollout">
+        {details => (
+          <div className="flex flex-col gap-8">
+            <Steps rollout={details} />
+            <div className="grid gap-x-10 gap-y-8 lg:grid-cols-2">
+              <Gate decisions={details.decisions} />
+              <Plan nodes={details.nodesPlanned} />
+            </div>
+          </div>
+        )}
+      </Asked>
+    </>
+  );
+}
+
+function Steps({ rollout: data }: { rollout: RolloutDetails }) {
+  const { nodes } = data;
+  return (
+    <Section title="Steps">
+      <div className="grid gap-x-10 gap-y-6 lg:grid-cols-[minmax(0,2fr)_minmax(0,1fr)]">
+        <Ladder rollout={data} nodes={data.nodesPlanned} />
+        <Facts>
+          <Fact name="Planned">{count(nodes.planned)} nodes</Fact>
+          <Fact name="Reached">{count(nodes.reached)}</Fact>
+          <Fact name="Installed">{count(nodes.installed)}</Fact>
+          <Fact name="Refused">
+            <span className={nodes.refused > 0 ? "font-semibold text-danger" : ""}>
+              {count(nodes.refused)}
+            </span>
+          </Fact>
+          <Fact name="Step began">
+            <Ago at={data.stepStartedAt} />
+          </Fact>
+          <Fact name="Replaces">{data.previous === null ? "nothing" : `v${data.previous}`}</Fact>
+          <Fact name="Nodes with">
+            {Object.keys(data.selector).length === 0 ? "any label" : <LabelList labels={data.selector} />}
+          </Fact>
+          <Fact name="Started">
+            <Ago at={data.createdAt} />, by {data.createdBy}
+          </Fact>
+        </Facts>
+      </div>
+    </Section>
+  );
+}
+
+const decisionTone: Record<GateDecision["kind"], Tone> = {
+  advance: "good",
+  wait: "plain",
+  "roll-back": "danger",
+};
+
+function Gate({ decisions }: { decisions: readonly GateDecision[] }) {
+  const folded = foldDecisions(decisions);
+  return (
+    <Section title="What the gate decided, and why">
+      {folded.length === 0 ? (
+        <p className="text-soft">It has not looked yet.</p>
+      ) : (
+        <ol>
+          {folded.map(each => (
+            <li
+              key={`${each.at}${each.kind}`}
+              className="grid grid-cols-[5rem_minmax(0,1fr)] gap-x-3 border-b border-line py-2 last:border-0"
+            >
+              <span className="text-sm text-faint">
+                <Clock at={each.at} />
+              </span>
+              <span>
+                <Tag tone={decisionTone[each.kind]}>{each.kind.replace("-", " ")}</Tag>{" "}
+                <span className="text-faint">step {each.step + 1}</span> <Foreign>{each.because}</Foreign>
+                {each.times > 1 && (
+                  <span className="block text-xs text-faint">
+                    {count(each.times)} times since <Clock at={each.firstAt} />
+                  </span>
+                )}
+              </span>
+            </li>
+          ))}
+        </ol>
+      )}
+    </Section>
+  );
+}
+
+const nodeTone: Record<RolloutNode["state"], Tone> = {
+  planned: "plain",
+  assigned: "busy",
+  delivered: "busy",
+  installed: "good",
+  refused: "danger",
+};
+
+function Plan({ nodes }: { nodes: readonly RolloutNode[] }) {
+  const ordered = nodes.toSorted((a, b) => a.step - b.step || a.bucket - b.bucket);
+  return (
+    <Section title="Nodes, in the order they are reached" note="Fixed before the rollout began.">
+      {ordered.length === 0 ? (
+        <p className="text-soft">No node carries the labels that this rollout selects.</p>
+      ) : (
+        <Scroll label="Nodes of the rollout">
+          <table className="table-log">
+            <thead>
+              <tr>
+                <th>Step</th>
+                <th>Node</th>
+                <th>State</th>
+              </tr>
+            </thead>
+            <tbody>
+              {ordered.map(each => (
+                <tr key={each.node}>
+                  <td>{each.step + 1}</td>
+                  <td>
+                    <Link to="/nodes/$id" params={{ id: each.node }}>
+                      {each.hostname}
+                    </Link>
+                  </td>
+                  <td>
+                    <Tag tone={nodeTone[each.state]}>{each.state}</Tag>
+                    {each.detail && (
+                      <span className="block whitespace-pre-wrap text-xs text-soft [overflow-wrap:anywhere]">
+                        <Foreign>{each.detail}</Foreign>
+                      </span>
+                    )}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </Scroll>
+      )}
+    </Section>
+  );
+}
