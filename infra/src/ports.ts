@@ -11,3 +11,11 @@ export function freePort(): Promise<number> {
     });
   });
 }
+
+export function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const probe = createServer();
+    probe.once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
+  });
+}

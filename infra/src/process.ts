@@ -115,11 +115,19 @@ export type Readiness = {
   child: Child;
   logFile?: string;
   timeoutMs?: number;
+  /** Aborted: the child is stopped and the call fails. */
+  signal?: AbortSignal;
   ready: () => boolean | Promise<boolean>;
 };
 
 /** Polls until ready; a child that exits first is an error that quotes the end of its log. */
-export async function untilReady({ child, logFile, timeoutMs = 60_000, ready }: Readiness): Promise<void> {
+export async function untilReady({
+  child,
+  logFile,
+  timeoutMs = 60_000,
+  signal,
+  ready,
+}: Readiness): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     if (await ready()) return;
@@ -129,6 +137,10 @@ export async function untilReady({ child, logFile, timeoutMs = 60_000, ready }: 
         "exited",
         `${child.name} exited (${exit.signal ?? `code ${exit.code}`}) before it was ready${tail(logFile)}`,
       );
+    }
+    if (signal?.aborted) {
+      await child.stop();
+      throw new InfraError("aborted", `${child.name} was stopped while it started`);
     }
     if (performance.now() > deadline) {
       await child.stop();

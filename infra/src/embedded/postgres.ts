@@ -13,7 +13,7 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import { assertReachable, serverAccount } from "../account.ts";
 import { claim, endOrphan } from "../claim.ts";
-import { type Account, InfraError, launch, untilReady } from "../process.ts";
+import { type Account, type Exit, InfraError, launch, untilReady } from "../process.ts";
 import { postgresBinaries, sharedCache } from "./binaries.ts";
 import { place } from "./place.ts";
 import { socketDirectory } from "./socket-dir.ts";
@@ -23,6 +23,7 @@ export type EmbeddedPostgres = {
   url: string;
   options: { host: string; port: number; user: string; database: string };
   pid: number;
+  exited: Promise<Exit>;
   logFile: string;
   stop(): Promise<void>;
 };
@@ -72,6 +73,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Embe
       url: `postgres://${NAME}@${encodeURIComponent(socket)}:${PORT}/${NAME}`,
       options: { host: socket, port: PORT, user: NAME, database: NAME },
       pid: server.pid,
+      exited: server.exited,
       logFile,
       async stop() {
         await server.stop({ timeoutMs: 20_000 });

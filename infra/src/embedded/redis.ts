@@ -4,7 +4,7 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import { assertReachable, serverAccount } from "../account.ts";
 import { claim, endOrphan } from "../claim.ts";
-import { InfraError, launch, untilReady } from "../process.ts";
+import { type Exit, InfraError, launch, untilReady } from "../process.ts";
 import { place } from "./place.ts";
 import { socketDirectory } from "./socket-dir.ts";
 
@@ -12,6 +12,7 @@ export type EmbeddedRedis = {
   /** The socket's path, which ioredis takes in the place of an URL. */
   url: string;
   pid: number;
+  exited: Promise<Exit>;
   logFile: string;
   stop(): Promise<void>;
 };
@@ -55,6 +56,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<EmbeddedRe
     return {
       url: socket,
       pid: server.pid,
+      exited: server.exited,
       logFile,
       async stop() {
         await server.stop();
