@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The part that never changes while the agent runs. It learns of connections,
+ * enrols the sockets of chosen workloads, and hands every send of an enrolled
+ * socket to the slot that judges it. Rules live in the slots (slot.bpf.c): a
+ * sockmap keeps calling the program that was attached when a socket joined, so
+ * what is attached must be a switch and nothing else.
+ */
+#include "maps.h"
+
+#include "connection.h"
+#include "workload.h"
+
+#define EBUSY 16
+#define E2BIG 7
+#define SHARE_WHOLE 10000
+/* Bytes that an unwatched connection may send before the program is asked again. */
+#define PASS_LONG (1u << 30)
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+extern int bpf_sock_destroy(struct sock_common *sock) __weak __ksym; /* 6.5 */
+
+/* Processes of sockets that existed before the agent; user space fills it before `adopt`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct picket_owner);
+} owners SEC(".maps");
+
+/* Local ports that something listens on, found while `adopt` walks: those sockets are servers'. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, __u8);
+} listening SEC(".maps");
+
+/* Cookies of the sockets that `sever` destroys. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, __u8);
+} condemned SEC(".maps");
+
+static __always_inline void read_process(struct picket_process *p)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u64 id = bpf_get_current_pid_tgid();
+
+	p->cgroup_id = bpf_get_current_cgroup_id();
+	p->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	p->tgid = id >> 32;
+	p->tid = id;
+	bpf_get_current_comm(p->comm, sizeof(p->comm));
+}
+
+static __always_inline void join(struct connection *c, const struct membership *m)
+{
+	c->workload_key = m->key;
+	c->workload = m->workload;
+	c->by_pid = m->by_pid;
+	c->mode = m->mode;
+}
+
+/* Runs in the process that connects: the only moment its identity is at hand. */
+static __always_inline void begin_connection(struct sock *sk)
+{
+	struct membership m;
+
+	if (!membership_of_current(&m) || m.mode < WORKLOAD_OBSERVE)
+		return;
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!c)
+		return count_loss(LOSS_STORAGE_FULL);
+	/* A socket may connect again after a failure: start from nothing. */
+	__builtin_memset(c, 0, sizeof(*c));
+	c->cookie = bpf_get_socket_cookie(sk);
+	c->begun_ns = bpf_ktime_get_ns();
+	read_process(&c->process);
+	read_endpoints(&c->endpoints, sk);
+	join(c, &m);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(state_changed, struct sock *sk, int old_state, int new_state)
+{
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	if (new_state == TCP_SYN_SENT) {
+		begin_connection(sk);
+		return 0;
+	}
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+
+	if (!c)
+		return 0;
+	if (new_state == TCP_ESTABLISHED) {
+		c->established_ns = bpf_ktime_get_ns();
+		read_endpoints(&c->endpoints, sk); /* the local port is chosen after SYN_SENT */
+		return 0; /* told by enrol, which knows whether the socket could be enrolled */
+	}
+	if (new_state == TCP_CLOSE)
+		report_connection(c, bpf_skc_to_tcp_sock(sk), CONNECTION_CLOSED, old_state, new_state);
+	return 0;
+}
+
+SEC("tp_btf/tcp_retransmit_skb")
+int BPF_PROG(retransmitted, struct sock *sk)
+{
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+
+	if (!c)
+		return 0;
+	__u64 now = bpf_ktime_get_ns();
+
+	c->retransmits++;
+	if (now - c->retransmit_told_ns < 1000000000ull)
+		return 0;
+	c->retransmit_told_ns = now;
+	__u8 state = sk->__sk_common.skc_state;
+
+	report_connection(c, bpf_skc_to_tcp_sock(sk), CONNECTION_RETRANSMIT, state, state);
+	return 0;
+}
+
+static __always_inline void count_refusal(long error)
+{
+	if (error == -E2BIG)
+		count_loss(LOSS_SOCKHASH_FULL);
+	else if (error == -EBUSY)
+		count_loss(LOSS_SOCKHASH_BUSY);
+	else
+		count_loss(LOSS_SOCKHASH_REFUSED);
+}
+
+/* A socket that something else has put a layer on is left alone. */
+static __always_inline bool layered(struct tcp_sock *tp)
+{
+	if (bpf_core_field_exists(tp->is_mptcp) && tp->is_mptcp) {
+		count_loss(LOSS_REFUSED_MPTCP);
+		return true;
+	}
+	if (tp->inet_conn.icsk_ulp_ops) {
+		count_loss(LOSS_REFUSED_ULP);
+		return true;
+	}
+	return false;
+}
+
+SEC("sockops")
+int enrol(struct bpf_sock_ops *ops)
+{
+	if (ops->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB)
+		return 1;
+	struct bpf_sock *sk = ops->sk;
+
+	if (!sk)
+		return 1;
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (!c || !tp || c->mode < WORKLOAD_OBSERVE)
+		return 1;
+	c->frame.expected = tp->write_seq;
+	if (!layered(tp)) {
+		long error = bpf_sock_hash_update(ops, &sockets, &c->cookie, BPF_NOEXIST);
+
+		if (error)
+			count_refusal(error);
+		c->enrolled = !error;
+	}
+	report_connection(c, tp, c->enrolled ? CONNECTION_ESTABLISHED : CONNECTION_REFUSED, TCP_SYN_SENT,
+			  TCP_ESTABLISHED);
+	return 1;
+}
+
+/* splitmix64's finaliser (Steele, Lea, Flood 2014): neighbouring pids land far apart. */
+static __always_inline __u64 mix(__u64 x)
+{
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+	return x ^ (x >> 31);
+}
+
+static __always_inline __u32 choose_slot(const struct connection *c, const struct picket_dispatch *d)
+{
+	if (d->candidate == d->stable)
+		return d->stable;
+	if (d->new_processes_only && c->process.start_ns < d->scope_since_ns)
+		return d->stable;
+	__u64 bucket = mix(mix(d->salt ^ c->process.start_ns) ^ c->process.tgid) % SHARE_WHOLE;
+
+	return bucket < d->share ? d->candidate : d->stable;
+}
+
+SEC("sk_msg")
+int dispatcher(struct sk_msg_md *msg)
+{
+	__u32 zero = 0;
+	struct bpf_sock *sk = msg->sk;
+	struct connection *c = sk ? bpf_sk_storage_get(&connections, sk, 0, 0) : 0;
+	struct picket_dispatch *d = bpf_map_lookup_elem(&dispatch, &zero);
+
+	if (!c || !d) {
+		count_loss(LOSS_STORAGE_FULL);
+		return SK_PASS;
+	}
+	if (c->frame.protocol >= PROTOCOL_TLS) {
+		bpf_msg_apply_bytes(msg, PASS_LONG);
+		return SK_PASS;
+	}
+	if (!c->frame.latched)
+		c->slot = choose_slot(c, d);
+	bpf_tail_call(msg, &slots, c->slot);
+
+	/* Empty slot: fail open. What passes now is not framed, so a later slot has to find its feet. */
+	count_loss(LOSS_EMPTY_SLOT);
+	c->frame.phase = PHASE_RESYNC;
+	c->frame.latched = 0;
+	c->frame.resynced = 1;
+	bpf_msg_apply_bytes(msg, msg->size);
+	return SK_PASS;
+}
+
+/* Restores FIONREAD on kernels whose sockmap hides waiting bytes; attached only where user space says so. */
+SEC("sk_skb/stream_verdict")
+int keep_fionread(struct __sk_buff *skb)
+{
+	return SK_PASS;
+}

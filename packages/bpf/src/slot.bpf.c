@@ -1,0 +1,517 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * One rule version: its settings, its verdicts, its counters, and the program
+ * that judges what a client sends. The dispatcher tail-calls into it for each
+ * message of the protocol: frame, lex, fingerprint, verdict, and then the bytes
+ * pass, are replaced, or end the connection.
+ */
+#include "maps.h"
+
+#include "connection.h"
+#include "frame.h"
+#include "mysql.h"
+#include "postgresql.h"
+#include "replace.h"
+#include "report.h"
+#include "text.h"
+#include "workload.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+const volatile struct picket_slot_settings settings;
+
+/* What is known of each shape, by fingerprint. No LRU: only user space forgets. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, struct picket_verdict_entry);
+} verdicts SEC(".maps");
+
+/* What this slot did. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct picket_slot_counters);
+} slot_counters SEC(".maps");
+
+/* When an unknown shape's text was last sent to user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u64);
+} reported SEC(".maps");
+
+/* The rules' names, for the error that a client reads. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct picket_rule_text);
+} rule_texts SEC(".maps");
+
+#define COUNT(counters, field, n)                                                                            \
+	do {                                                                                                 \
+		if (counters)                                                                                \
+			__sync_fetch_and_add(&(counters)->field, n);                                         \
+	} while (0)
+
+/* Where a statement lies in the message at hand. */
+struct place {
+	__u32 sql_at;
+	__u32 sql_bytes;
+	__u32 frame_bytes; /* whole frame, if all of it is in hand and may be replaced; else 0 */
+	__u32 rule;        /* by which it is denied */
+	__u64 incident;
+};
+
+enum ending {
+	ENDING_PASS,
+	ENDING_REPLACED,
+	ENDING_KILL,
+};
+
+static __always_inline void begin_statement(struct connection *c)
+{
+	struct frame *f = &c->frame;
+
+	c->statements++;
+	f->statement_bytes = 0;
+	f->reported_bytes = 0;
+	f->fragment = 0;
+	f->torn = 0;
+	sql_lexer_start(&c->lexer, f->protocol == PROTOCOL_MYSQL ? SQL_MYSQL : SQL_POSTGRESQL, f->session,
+			settings.hash_key, settings.hash_start);
+}
+
+static __always_inline __u64 incident_of(const struct connection *c)
+{
+	__u64 x = (c->cookie << 24) ^ c->statements ^ settings.hash_start;
+
+	x = (x ^ (x >> 29)) * 0xbf58476d1ce4e5b9ull;
+	return (x ^ (x >> 32)) & 0xffffffffffffull ?: 1;
+}
+
+/* Whether user space is told of a statement that nobody has judged yet. */
+static __always_inline bool worth_telling(struct connection *c, __u64 fingerprint, __u64 now)
+{
+	if (c->frame.fragment)
+		return true; /* its beginning was told: so is its end */
+	if (fingerprint) {
+		__u64 *last = bpf_map_lookup_elem(&reported, &fingerprint);
+
+		if (last && now - *last < settings.report_interval_ns)
+			return false;
+		bpf_map_update_elem(&reported, &fingerprint, &now, BPF_ANY);
+		return true;
+	}
+	if (now - c->never_known_ns >= 1000000000ull) {
+		c->never_known_ns = now;
+		c->never_known_tokens = settings.never_known_burst;
+	}
+	if (!c->never_known_tokens)
+		return false;
+	c->never_known_tokens--;
+	return true;
+}
+
+/* Tells of a statement that ended in this message, its text in as many records as it needs. */
+static __always_inline void tell_end(struct sk_msg_md *msg, struct connection *c, struct telling *t,
+				     const struct place *p)
+{
+	__u32 done = 0;
+
+	for (int i = 0; i < IN_HAND_MAX / WINDOW; i++) {
+		__u32 left = p->sql_bytes - done;
+
+		t->at = p->sql_at + done;
+		t->bytes = left < WINDOW ? left : WINDOW;
+		t->last = left <= WINDOW;
+		tell(msg, c, t, settings.text_bytes_max);
+		if (t->last)
+			break;
+		done += WINDOW;
+	}
+}
+
+/* The statement's last byte is in hand: judge it, count it, tell of it. Says what is to be done. */
+__noinline int conclude(struct sk_msg_md *msg, struct connection *c, struct place *p)
+{
+	if (!c || !p)
+		return ENDING_PASS;
+	struct frame *f = &c->frame;
+	__u32 zero = 0;
+	struct picket_slot_counters *counters = bpf_map_lookup_elem(&slot_counters, &zero);
+	struct telling t = {
+		.is = { .rule = PICKET_NO_RULE },
+		.version = settings.version,
+		.slot = settings.slot,
+	};
+	__u64 fingerprint = f->torn ? 0 : sql_lexer_finish(&c->lexer);
+	struct picket_verdict_entry *entry = fingerprint ? bpf_map_lookup_elem(&verdicts, &fingerprint) : 0;
+
+	t.is.fingerprint = fingerprint;
+	COUNT(counters, statements, 1);
+	COUNT(counters, bytes, f->statement_bytes);
+	if (!entry || entry->verdict == VERDICT_UNKNOWN) {
+		if (fingerprint)
+			COUNT(counters, unknown, 1);
+		else
+			COUNT(counters, never_known, 1);
+		if (worth_telling(c, fingerprint, bpf_ktime_get_ns()))
+			tell_end(msg, c, &t, p);
+		else
+			count_loss(LOSS_REPORT_LIMITED);
+		return ENDING_PASS;
+	}
+	COUNT(counters, known, 1);
+	__sync_fetch_and_add(&entry->count, 1);
+	entry->last_ns = bpf_ktime_get_coarse_ns();
+	t.is.verdict = entry->verdict;
+	t.is.action = entry->action;
+	t.is.rule = entry->rule;
+	if (t.is.verdict == VERDICT_BENIGN && t.is.action == ACTION_OBSERVE) {
+		/* Its beginning was told before it was known: tell that it ended well. */
+		if (f->fragment) {
+			t.last = 1;
+			tell(msg, c, &t, settings.text_bytes_max);
+		}
+		return ENDING_PASS;
+	}
+	if (t.is.verdict == VERDICT_BENIGN || t.is.action != ACTION_BLOCK) {
+		tell_end(msg, c, &t, p);
+		return ENDING_PASS;
+	}
+	if (refresh_mode(c) != WORKLOAD_ENFORCE) {
+		COUNT(counters, would_block, 1);
+		tell_end(msg, c, &t, p);
+		return ENDING_PASS;
+	}
+	/* Told first, since its text is gone after; a replacement that fails then ends in a kill, told too. */
+	p->rule = t.is.rule;
+	p->incident = t.is.incident = incident_of(c);
+	t.is.substituted = p->frame_bytes != 0;
+	t.is.guarantee = p->frame_bytes ? GUARANTEE_PREVENTED : GUARANTEE_SEVERED;
+	tell_end(msg, c, &t, p);
+	return p->frame_bytes ? ENDING_REPLACED : ENDING_KILL;
+}
+
+/* Carries a denial out. ENDING_KILL where the frame could not be replaced after all. */
+__noinline int deny(struct sk_msg_md *msg, struct connection *c, struct place *p)
+{
+	if (!c || !p)
+		return ENDING_KILL;
+	__u32 zero = 0, index = p->rule;
+	struct picket_slot_counters *counters = bpf_map_lookup_elem(&slot_counters, &zero);
+	struct picket_rule_text *rule = bpf_map_lookup_elem(&rule_texts, &index);
+	struct denial d = { .incident = p->incident, .frame_bytes = p->frame_bytes, .sql_at = p->sql_at };
+
+	if (p->frame_bytes && rule && !replace(msg, c, &d, rule)) {
+		COUNT(counters, blocked, 1);
+		p->frame_bytes = d.frame_bytes;
+		return ENDING_REPLACED;
+	}
+	if (p->frame_bytes)
+		count_loss(LOSS_SUBSTITUTE_FAILED);
+	COUNT(counters, severed, 1);
+	return ENDING_KILL;
+}
+
+/* The connection dies with this send: SK_DROP sticks to the socket, user space destroys it. */
+static __always_inline int kill(struct sk_msg_md *msg, struct connection *c, struct tcp_sock *tp)
+{
+	c->frame.protocol = PROTOCOL_OTHER;
+	report_connection(c, tp, CONNECTION_KILLED, TCP_ESTABLISHED, TCP_ESTABLISHED);
+	/* A limit left by an earlier run would make the kernel leak the rest of the message. */
+	bpf_msg_apply_bytes(msg, 0);
+	return SK_DROP;
+}
+
+/* Lets `bytes` leave, and remembers where the stream then stands. */
+static __always_inline int pass(struct sk_msg_md *msg, struct connection *c, struct tcp_sock *tp, __u32 bytes)
+{
+	struct frame *f = &c->frame;
+
+	f->expected = tp->write_seq + bytes;
+	f->latched = f->phase >= PHASE_PRELUDE || f->header_bytes || f->continued;
+	f->departed = f->latched;
+	bpf_msg_apply_bytes(msg, bytes);
+	return SK_PASS;
+}
+
+/* Bytes went by unseen (frame.h: send_room). Within a message the framing holds, its text does not. */
+static __always_inline bool catch_up(struct connection *c, struct tcp_sock *tp)
+{
+	struct frame *f = &c->frame;
+	__u32 unseen = tp->write_seq - f->expected;
+
+	if (!unseen || f->phase == PHASE_RESYNC)
+		return true;
+	count_loss(LOSS_BYTES_UNSEEN);
+	if (f->phase < PHASE_PRELUDE || unseen > f->remaining)
+		return false;
+	f->remaining -= unseen;
+	f->torn = 1;
+	return true;
+}
+
+static __always_inline __u32 least(__u32 a, __u32 b)
+{
+	return a < b ? a : b;
+}
+
+/* The connection's first bytes say which protocol it is; a port never does. Returns how many bytes pass. */
+static __always_inline __u32 open_connection(struct sk_msg_md *msg, struct connection *c, struct tcp_sock *tp)
+{
+	struct frame *f = &c->frame;
+	__u32 before = f->header_bytes, size = msg->size;
+
+	if (!in_reach(msg, least(size, FIRST_BYTES_MAX)))
+		return size;
+	gather(msg, c, 0, FIRST_BYTES_MAX);
+	enum opening opening = postgresql_opening(f);
+	__u8 protocol = PROTOCOL_POSTGRESQL;
+	__u32 bytes = big_endian(f->header);
+
+	if (opening == OPENING_NO) {
+		opening = mysql_opening(f);
+		protocol = PROTOCOL_MYSQL;
+		bytes = MYSQL_HEADER + mysql_length(f->header);
+	}
+	f->header_bytes = opening == OPENING_UNDECIDED ? f->header_bytes : 0;
+	switch (opening) {
+	case OPENING_UNDECIDED:
+		return size;
+	case OPENING_AGAIN:
+		return POSTGRESQL_OPENING - before;
+	case OPENING_YES:
+		f->protocol = protocol;
+		f->phase = PHASE_SKIP;
+		f->remaining = bytes - before;
+		if (protocol == PROTOCOL_MYSQL)
+			mysql_login(f);
+		break;
+	case OPENING_ENCRYPTED:
+		give_up(c, PROTOCOL_TLS, NOTICE_ENCRYPTED);
+		break;
+	case OPENING_COMPRESSED:
+		give_up(c, PROTOCOL_OTHER, NOTICE_COMPRESSED);
+		break;
+	case OPENING_CANCEL:
+		give_up(c, PROTOCOL_OTHER, NOTICE_CANCEL);
+		break;
+	case OPENING_NO:
+		give_up(c, PROTOCOL_OTHER, NOTICE_NOT_A_DATABASE);
+		break;
+	}
+	report_connection(c, tp, CONNECTION_RECOGNISED, TCP_ESTABLISHED, TCP_ESTABLISHED);
+	return f->protocol >= PROTOCOL_TLS ? size : 0;
+}
+
+/* Reads the header of the next message: its bytes, or what came of them. False: this is no message. */
+static __always_inline bool read_header(struct sk_msg_md *msg, struct connection *c, __u32 *at)
+{
+	struct frame *f = &c->frame;
+	bool mysql = f->protocol == PROTOCOL_MYSQL;
+	__u8 *data = first_byte(msg);
+	__u32 want = POSTGRESQL_HEADER;
+
+	if (!f->header_bytes && (void *)(data + 8) <= bytes_end(msg)) {
+		*(__u64 *)f->header = *(__u64 *)data;
+		f->header_bytes = 8;
+		if (mysql)
+			want = mysql_header_want(f);
+		*at = want;
+	} else {
+		if (mysql)
+			want = MYSQL_HEADER;
+		*at = gather(msg, c, 0, want);
+		if (mysql && f->header_bytes >= MYSQL_HEADER) {
+			want = mysql_header_want(f);
+			*at += gather(msg, c, *at, want);
+		}
+		if (f->header_bytes < want)
+			return true;
+	}
+	f->header_bytes = 0;
+	bool goes_on = mysql && f->continued && f->message;
+	enum phase phase = mysql ? mysql_begin(f) : postgresql_begin(f);
+
+	if (phase == PHASE_START)
+		return false;
+	f->phase = phase;
+	if (f->message && !goes_on) {
+		begin_statement(c);
+		f->torn = f->message == MESSAGE_FUNCTION_CALL; /* binary: nothing to lex */
+	}
+	return true;
+}
+
+/* What stands between header and SQL. Returns its bytes in hand; the phase says whether it ended. */
+static __always_inline __u32 read_prelude(struct sk_msg_md *msg, struct connection *c, __u32 at)
+{
+	struct frame *f = &c->frame;
+	__u8 *data = first_byte(msg);
+
+	if (at > FIRST_BYTES_MAX)
+		return 0;
+	data += at;
+	if (f->protocol == PROTOCOL_MYSQL) {
+		/* No attributes, in one set. */
+		if ((void *)(data + 2) <= bytes_end(msg) && !data[0] && data[1] == 1) {
+			f->phase = PHASE_TEXT;
+			return 2;
+		}
+		f->torn = 1;
+		f->phase = PHASE_TEXT;
+		return 0;
+	}
+	if ((void *)(data + 1) <= bytes_end(msg) && !data[0]) {
+		f->phase = PHASE_TEXT;
+		return 1;
+	}
+	f->torn = 1;
+	f->phase = PHASE_TEXT;
+	return 0;
+}
+
+/* Lexes up to n bytes of SQL from `at`. Returns how many there were, with LEX_NUL as lex does. */
+static __always_inline __u32 read_text(struct sk_msg_md *msg, struct connection *c, __u32 at, __u32 n)
+{
+	struct frame *f = &c->frame;
+	__u32 to_nul = f->protocol == PROTOCOL_POSTGRESQL && f->message == MESSAGE_PREPARE;
+	__u32 done = 0;
+
+	for (int i = 0; i < IN_HAND_MAX / WINDOW; i++) {
+		__u32 want = least(n - done, WINDOW);
+
+		if (!want || done >= IN_HAND_MAX)
+			break;
+		__u32 got = lex(msg, c, at + done, want, to_nul);
+
+		done += got & ~LEX_NUL;
+		if (got & LEX_NUL)
+			return done | LEX_NUL;
+		if (got < want) {
+			f->torn = 1;
+			break;
+		}
+	}
+	return done;
+}
+
+/* SQL from `at` on: lexes what is in hand, and judges where it ends. Moves `at` past what may leave. */
+static __always_inline enum ending read_statement(struct sk_msg_md *msg, struct connection *c, __u32 *at,
+						  __u32 room, bool departed)
+{
+	struct frame *f = &c->frame;
+	__u32 size = msg->size, text = f->remaining;
+
+	if (f->protocol == PROTOCOL_POSTGRESQL && f->message == MESSAGE_QUERY && text)
+		text--; /* the closing zero byte */
+	bool whole = !departed && !f->continued && f->remaining <= size - *at && *at + f->remaining <= IN_HAND_MAX;
+	__u32 n = least(text, size - *at);
+
+	if (!whole)
+		n = piece(*at, least(n, WINDOW), f->remaining, room);
+	__u32 got = f->torn ? 0 : read_text(msg, c, *at, n);
+	struct place p = { .sql_at = *at, .sql_bytes = got & ~LEX_NUL };
+
+	f->statement_bytes += p.sql_bytes;
+	if (!(got & LEX_NUL) && f->protocol == PROTOCOL_POSTGRESQL && f->message == MESSAGE_PREPARE &&
+	    p.sql_bytes == text)
+		f->torn = 1; /* not closed: the server refuses it */
+	if (!(got & LEX_NUL) && !f->torn && (p.sql_bytes < text || f->continued)) {
+		struct telling t = {
+			.is = { .rule = PICKET_NO_RULE },
+			.at = p.sql_at,
+			.bytes = p.sql_bytes,
+			.version = settings.version,
+			.slot = settings.slot,
+		};
+
+		tell(msg, c, &t, settings.text_bytes_max);
+		f->remaining -= p.sql_bytes;
+		*at += p.sql_bytes;
+		if (!f->remaining)
+			f->phase = PHASE_HEADER;
+		return ENDING_PASS;
+	}
+	if (whole && *at + TEXT_BYTES + TAIL_BYTES <= room)
+		p.frame_bytes = *at + f->remaining;
+	int ending = conclude(msg, c, &p);
+
+	if (ending != ENDING_PASS)
+		ending = deny(msg, c, &p);
+	f->message = 0;
+	f->phase = PHASE_SKIP;
+	if (ending == ENDING_REPLACED) {
+		f->phase = PHASE_HEADER;
+		f->remaining = 0;
+		*at = p.frame_bytes;
+	} else if (whole) {
+		/* None of it has left: it goes as what it is, a message already read. */
+		f->remaining += *at;
+		*at = 0;
+	} else {
+		f->remaining -= p.sql_bytes;
+		*at += p.sql_bytes;
+	}
+	return ending;
+}
+
+SEC("sk_msg")
+int slot(struct sk_msg_md *msg)
+{
+	struct bpf_sock *sk = msg->sk;
+	struct connection *c = sk ? bpf_sk_storage_get(&connections, sk, 0, 0) : 0;
+	struct tcp_sock *tp = sk ? bpf_skc_to_tcp_sock(sk) : 0;
+
+	if (!c || !tp) {
+		count_loss(LOSS_STORAGE_FULL);
+		return SK_PASS;
+	}
+	struct frame *f = &c->frame;
+	__u32 size = msg->size, room = send_room(tp), at = 0;
+	bool departed = f->departed;
+
+	if (!catch_up(c, tp))
+		goto lost;
+	if (f->phase == PHASE_START) {
+		__u32 bytes = open_connection(msg, c, tp);
+
+		if (bytes)
+			return pass(msg, c, tp, bytes);
+	}
+	if (f->phase == PHASE_RESYNC)
+		return pass(msg, c, tp, size);
+	if (f->phase == PHASE_HEADER) {
+		if (!read_header(msg, c, &at))
+			goto lost;
+		if (f->phase == PHASE_HEADER)
+			return pass(msg, c, tp, at);
+	}
+	if (f->phase == PHASE_PRELUDE) {
+		__u32 bytes = read_prelude(msg, c, at);
+
+		at += bytes;
+		f->remaining -= bytes;
+	}
+	if (f->phase == PHASE_TEXT && read_statement(msg, c, &at, room, departed) == ENDING_KILL)
+		return kill(msg, c, tp);
+	if (f->phase == PHASE_SKIP) {
+		__u32 bytes = piece(at, least(f->remaining, size - at), f->remaining, room);
+
+		f->remaining -= bytes;
+		at += bytes;
+		if (!f->remaining)
+			f->phase = PHASE_HEADER;
+	}
+	return pass(msg, c, tp, at);
+lost:
+	give_up(c, PROTOCOL_OTHER, NOTICE_FRAMING_LOST);
+	report_connection(c, tp, CONNECTION_RECOGNISED, TCP_ESTABLISHED, TCP_ESTABLISHED);
+	return pass(msg, c, tp, size);
+}
