@@ -20,7 +20,8 @@
         "src/bpf/addon/object.cc",
         "src/bpf/addon/program.cc",
         "src/bpf/addon/map.cc",
-        "src/bpf/addon/link.cc"
+        "src/bpf/addon/link.cc",
+        "src/bpf/addon/ring.cc"
       ],
       "libraries": ["-lbpf", "-lelf", "-lz"]
     }

@@ -14,6 +14,7 @@ export {
   possibleCpus,
   type UpdateMode,
 } from "./map.ts";
-export type { LinkInfo, MapInfo, ProgramInfo, TestRunOptions } from "./native.ts";
+export type { LinkInfo, MapInfo, ProgramInfo, RingStats, TestRunOptions } from "./native.ts";
 export { BpfObject, type OpenOptions, type Variable, type VariableValue } from "./object.ts";
 export { BpfProgram, enableRunTimeStats, type IterOptions, type UprobeOptions } from "./program.ts";
+export { RingBatch, RingBuffer, type RingOptions } from "./ring.ts";

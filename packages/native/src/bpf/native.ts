@@ -123,9 +123,37 @@ export interface NativeLink {
   isOpen(): boolean;
 }
 
+export interface RingStats {
+  /** Delivered or waiting in a buffer. */
+  events: number;
+  bytes: number;
+  batches: number;
+  /** Reserved by a program, then discarded. */
+  discarded: number;
+  /** Larger than a batch buffer, so not delivered. */
+  oversized: number;
+  /** How often the reader stood still because JavaScript held every buffer. */
+  stalls: number;
+  wakeups: number;
+  batchesInFlight: number;
+  ringBytes: number;
+  ringBytesWaiting: number;
+}
+
+export interface NativeRing {
+  take(): [index: number, count: number, bytes: number] | undefined;
+  recycle(index: number, memory: ArrayBuffer): void;
+  finish(): void;
+  drained(): boolean;
+  stats(): RingStats;
+  destroy(): void;
+  setKeepAlive(keep: boolean): void;
+}
+
 export interface Native {
   setErrorClass(error: typeof BpfError): void;
   Object: new (bytes: Uint8Array, name: string, pinRoot: string | undefined) => NativeObject;
+  Ring: new (mapFd: number, pool: ArrayBuffer[], recordsMax: number, onReady: () => void) => NativeRing;
   createMap(options: {
     name: string;
     type: number;

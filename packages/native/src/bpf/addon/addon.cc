@@ -15,6 +15,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   picket::InitProgram(env, exports);  // Program: information, pinning, attaching
   picket::InitMap(env, exports);      // Map: elements, batches, slots
   picket::InitLink(env, exports);     // Link: an attachment
+  picket::InitRing(env, exports);     // Ring: ring buffer reader thread
   return exports;
 }
 
