@@ -74,7 +74,8 @@ export function verifyBundle(
     keys: readonly ReleaseKey[];
     floorOf: (ruleSet: string) => number;
     nowMs: number;
-    abi: number;
+    /** Null where nothing is loaded: the control plane keeps bundles for agents of any ABI. */
+    abi: number | null;
     installing: boolean;
   },
 ): Result<{ bundle: Bundle; digest: BundleDigest }, VerifyError> {
@@ -111,7 +112,7 @@ export function verifyBundle(
   }
   const bundle = Bundle.safeParse(content);
   if (!bundle.success) return err({ code: "malformed", detail: z.prettifyError(bundle.error) });
-  if (bundle.data.abi !== trust.abi)
+  if (trust.abi !== null && bundle.data.abi !== trust.abi)
     return err({
       code: "wrong-abi",
       detail: `built for ABI ${bundle.data.abi}; this agent speaks ${trust.abi}`,
