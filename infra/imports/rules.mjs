@@ -82,7 +82,7 @@ const RULES = [
     why: "main is where the arrows start",
   },
   {
-    from: /^infra\/demo\//,
+    from: /^infra\/demo\/src\/(?!story)/,
     to: /^(?:packages|services)\//,
     why: "the shop knows nothing of Picket",
   },

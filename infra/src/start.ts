@@ -5,9 +5,11 @@ import { createScreen, type Screen } from "../bootstrap/screen.mjs";
 import { claim } from "./claim.ts";
 import { freePort, isFree } from "./ports.ts";
 import { InfraError, signalQuietly } from "./process.ts";
-import { printConnections } from "./start/connections.ts";
+import { apiAt } from "./start/api.ts";
 import { chooseSocket } from "./start/control-socket.ts";
 import { type Home, openHome } from "./start/home.ts";
+import { ordinaryStory } from "./start/ordinary.ts";
+import { picketCommand } from "./start/picket.ts";
 import {
   type Addresses,
   agentService,
@@ -17,7 +19,8 @@ import {
   postgresService,
   redisService,
 } from "./start/services.ts";
-import { isAbort, type Supervised, supervise } from "./supervisor.ts";
+import type { Scene, Story } from "./start/story.ts";
+import { supervise } from "./supervisor.ts";
 
 // `npm start`: PostgreSQL, Redis, the control plane and one agent on this host, until Ctrl-C.
 
@@ -25,103 +28,101 @@ const CONSOLE_PORT = 7400;
 
 /** Resolves to the exit code when everything has stopped again. */
 export async function start({ argv }: { argv: string[] }): Promise<number> {
-  const { values } = parseArgs({
-    args: argv,
-    options: { demo: { type: "boolean", default: false }, port: { type: "string" } },
-  });
   const screen = createScreen();
-  const home = openHome({ demo: values.demo, env: process.env });
-  const held = claim(home.dir);
   const signals = listenForSignals();
+  let held: { release(): void } | undefined;
   try {
-    const plan = await makePlan({ home, port: values.port, screen });
-    return await run({ plan, screen, signals });
+    const { demo, port } = readArguments(argv);
+    prepareHost();
+    const home = openHome({ demo, env: process.env });
+    held = claim(home.dir);
+    const story = demo ? await loadDemo(home) : ordinaryStory();
+    const plan = await makePlan({ home, story, port, screen });
+    return await run({ plan, story, screen, signals });
   } catch (error) {
-    if (isAbort(error, signals.signal)) return signals.exitCode();
-    if (error instanceof InfraError) {
-      console.error(error.message);
-      return 1;
-    }
-    throw error;
+    if (signals.signal.aborted) return signals.exitCode(); // What a Ctrl-C interrupts may fail in any way.
+    if (!(error instanceof InfraError)) throw error;
+    console.error(error.message);
+    return 1;
   } finally {
     signals.forget();
-    held.release();
+    held?.release();
   }
 }
 
-async function run({
-  plan,
-  screen,
-  signals,
-}: {
-  plan: Plan;
-  screen: Screen;
-  signals: Signals;
-}): Promise<number> {
+type Running = { plan: Plan; story: Story; screen: Screen; signals: Signals };
+
+async function run({ plan, story, screen, signals }: Running): Promise<number> {
   const addresses: Addresses = { database: "", redis: "" };
   const isRoot = process.getuid?.() === 0;
-  const services = [
+  const url = consoleUrl(plan);
+  const { bootstrapToken: token, dir } = plan.home;
+  const scene: Scene = {
+    screen,
+    home: plan.home,
+    picket: picketCommand({ url, token, socket: plan.agent.socket, dir, screen }),
+    api: apiAt(url, token),
+    socket: isRoot ? plan.agent.socket : undefined,
+    signal: signals.signal,
+  };
+  const before = [
+    ...story.before,
     postgresService(plan, addresses),
     redisService(plan, addresses),
     controlPlaneService(plan, addresses),
-    ...(isRoot ? [agentService(plan)] : []),
   ];
-  const supervised = await supervise({ services, screen, signal: signals.signal });
+  const after = [...(isRoot ? [agentService(plan)] : []), ...story.after];
+  const supervised = await supervise({ services: before, screen, signal: signals.signal });
   try {
-    screen.note("");
-    screen.note(`${screen.bold("Console")}  ${consoleUrl(plan)}`);
-    screen.note(`${screen.bold("Login")}    ${plan.home.bootstrapToken}`);
-    screen.note(`${screen.bold("Logs")}     ${plan.home.logs}`);
-    if (isRoot) await printConnections({ socket: plan.agent.socket, screen });
-    else screen.warn("The agent needs root to load its programs, so none was started here: sudo npm start");
-    screen.note("");
-    screen.note(
-      screen.dim(
-        "It observes and blocks nothing until you say: npx picket guard <unit|cgroup|pid>.  Ctrl-C stops everything.",
-      ),
-    );
-    return await untilTheEnd({ supervised, signals, screen });
+    await story.beforeAgent(scene);
+    await supervised.add(after);
+    // A story that is interrupted or that a failure overtakes is left as it is.
+    const told = story.tell(scene).then(() => signals.arrived);
+    const reason = await Promise.race([supervised.failed, signals.arrived, told]);
+    if (reason === undefined) return signals.exitCode();
+    screen.warn(reason);
+    return 1;
   } finally {
-    await stopAll(supervised, screen);
+    await screen.step("Stopping", () => supervised.stop());
   }
 }
 
-async function untilTheEnd({
-  supervised,
-  signals,
-  screen,
-}: {
-  supervised: Supervised;
-  signals: Signals;
-  screen: Screen;
-}): Promise<number> {
-  const reason = await Promise.race([supervised.failed, signals.arrived]);
-  if (typeof reason !== "string") return signals.exitCode();
-  screen.warn(reason);
-  return 1;
+/** The demo is a package of its own that needs this one, so it is found when it is asked for. */
+async function loadDemo(home: Home): Promise<Story> {
+  if (process.getuid?.() !== 0)
+    throw new InfraError("needs-root", "The demo loads programs into the kernel: sudo npm start -- --demo");
+  const entry = new URL("../demo/dist/story.js", import.meta.url).href;
+  const { demoStory } = (await import(entry)) as { demoStory(home: Home): Promise<Story> };
+  return demoStory(home);
 }
 
-async function stopAll(supervised: Supervised, screen: Screen): Promise<void> {
-  await screen.step("Stopping", () => supervised.stop());
+function readArguments(argv: string[]): { demo: boolean; port: string | undefined } {
+  try {
+    const options = { demo: { type: "boolean", default: false }, port: { type: "string" } } as const;
+    const { values } = parseArgs({ args: argv, options });
+    return { demo: values.demo, port: values.port };
+  } catch (error) {
+    throw new InfraError(
+      "usage",
+      `${(error as Error).message}\nUsage: npm start -- [--demo] [--port <n>] [--yes]`,
+    );
+  }
 }
 
-async function makePlan({
-  home,
-  port,
-  screen,
-}: {
+async function makePlan(options: {
   home: Home;
+  story: Story;
   port: string | undefined;
   screen: Screen;
 }): Promise<Plan> {
-  prepareHost();
+  const { home, story, port, screen } = options;
   return {
     home,
     ports: { console: await choosePort({ wanted: port, screen }), agentMetrics: await freePort() },
-    agent: { socket: await chooseSocket("start"), instance: "agent", cgroup: "/", labels: "" },
+    agent: { ...story.agent, socket: await chooseSocket(story.agent.instance) },
     databaseUrl: process.env.DATABASE_URL,
     redisUrl: process.env.REDIS_URL,
-    controlPlaneEnv: {},
+    controlPlaneEnv: story.controlPlaneEnv,
   };
 }
 

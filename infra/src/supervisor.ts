@@ -1,5 +1,5 @@
 import type { Screen } from "../bootstrap/screen.mjs";
-import { type Exit, InfraError } from "./process.ts";
+import type { Exit } from "./process.ts";
 
 // Starts services in order, each when the one before it is ready, and stops them in the reverse order.
 // A service that ends by itself is started again if it may be, a few times a minute; else everything stops.
@@ -20,6 +20,8 @@ export type Service = {
 export type Supervised = {
   /** Resolves to the reason when something ended that could not be brought back. Never rejects. */
   failed: Promise<string>;
+  /** Starts more of them, after those that run. */
+  add(services: Service[]): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -58,19 +60,23 @@ export async function supervise(options: {
     }
   };
 
-  try {
-    for (const service of services) {
+  const add = async (more: Service[]): Promise<void> => {
+    for (const service of more) {
       signal.throwIfAborted();
       const entry = { service, started: await screen.step(service.name, () => service.start(signal)) };
       entries.push(entry);
       void watch(entry);
     }
     signal.throwIfAborted();
+  };
+
+  try {
+    await add(services);
   } catch (error) {
     await stop();
     throw error;
   }
-  return { failed, stop };
+  return { failed, add, stop };
 
   async function watch(entry: Entry): Promise<void> {
     const { name, restarts = false } = entry.service;
@@ -95,11 +101,4 @@ export async function supervise(options: {
       }
     }
   }
-}
-
-/** What a signal interrupts is no failure. */
-export function isAbort(error: unknown, signal: AbortSignal): boolean {
-  return (
-    signal.aborted && (error === signal.reason || (error instanceof InfraError && error.code === "aborted"))
-  );
 }

@@ -1,0 +1,84 @@
+import { callAgent } from "@picket/infra/start/control-socket";
+import type { LocalDetections } from "@picket/shared/control-socket";
+import type { StatementDetection } from "@picket/shared/detection";
+import { ATTACKS, type Attempt, attempt, type Shop } from "../attack.ts";
+import type { StoreName } from "../stores.ts";
+
+// A round of attacks, with what Picket said of each: the detection that names the same worker process.
+
+export type Judged = Attempt & { detection: StatementDetection | undefined };
+
+export async function attackRound(options: {
+  shop: Shop;
+  socket: string;
+  attacks?: typeof ATTACKS;
+  databases?: StoreName[];
+}): Promise<Judged[]> {
+  const { shop, socket, attacks = ATTACKS, databases = ["mariadb", "postgresql"] } = options;
+  const judged: Judged[] = [];
+  for (const attack of attacks) {
+    for (const database of databases) {
+      const { last } = await localDetections(socket, { after: Number.MAX_SAFE_INTEGER });
+      const made = await attempt(shop, attack, database);
+      judged.push({ ...made, detection: await detectionOf({ socket, after: last, made }) });
+    }
+  }
+  return judged;
+}
+
+/** Detections come from the kernel a moment after the statement, so there is a short wait. */
+async function detectionOf(options: {
+  socket: string;
+  after: number;
+  made: Attempt;
+}): Promise<StatementDetection | undefined> {
+  const { socket, after, made } = options;
+  const dialect = made.database === "mariadb" ? "mysql" : "pg";
+  for (let tries = 1; tries <= 15; tries++) {
+    const { items } = await localDetections(socket, { after });
+    const statements = items.flatMap(({ detection }) => (detection.kind === "statement" ? [detection] : []));
+    const found = statements.find(
+      ({ process, dialect: spoken, verdict }) =>
+        process.pid === made.worker && spoken === dialect && verdict !== "benign",
+    );
+    if (found !== undefined) return found;
+    await new Promise(resolve => setTimeout(resolve, 100));
+  }
+  return undefined;
+}
+
+async function localDetections(socket: string, { after }: { after: number }): Promise<LocalDetections> {
+  return callAgent(socket, "GET", `/v1/detections?after=${after}&wait=0`);
+}
+
+export function describeJudged(one: Judged): string {
+  const { name, database, outcome, detection } = one;
+  const said =
+    detection === undefined
+      ? "unnoticed"
+      : `${detection.guarantee === "prevented" ? "blocked" : detection.guarantee}${detection.version === undefined ? "" : ` by version ${detection.version}`}`;
+  const what = `${name} on ${database === "mariadb" ? "MariaDB" : "PostgreSQL"}`.padEnd(37);
+  switch (outcome.kind) {
+    case "succeeded":
+      return `  ${what} ${said}; the attacker got ${outcome.got}`;
+    case "refused":
+      return `  ${what} ${said}; the application saw: ${outcome.error} (${outcome.code})`;
+    case "nothing":
+      return `  ${what} ${said}; the attacker got nothing (${outcome.because})`;
+  }
+}
+
+export type Tally = { prevented: number; succeeded: number; versions: Map<number, number> };
+
+export function tally(round: Judged[]): Tally {
+  const versions = new Map<number, number>();
+  for (const { detection } of round) {
+    if (detection?.version !== undefined)
+      versions.set(detection.version, (versions.get(detection.version) ?? 0) + 1);
+  }
+  return {
+    prevented: round.filter(({ detection }) => detection?.guarantee === "prevented").length,
+    succeeded: round.filter(({ outcome }) => outcome.kind === "succeeded").length,
+    versions,
+  };
+}
