@@ -29,7 +29,8 @@ export type BtfType =
   | { kind: "float"; id: number; name: string; size: number }
   | { kind: "pointer"; id: number; name: ""; type: number }
   | { kind: "array"; id: number; name: ""; element: number; length: number }
-  | { kind: "struct" | "union"; id: number; name: string; size: number; members: BtfMember[] }
+  | { kind: "struct"; id: number; name: string; size: number; members: BtfMember[] }
+  | { kind: "union"; id: number; name: string; size: number; members: BtfMember[] }
   | {
       kind: "enum";
       id: number;

@@ -1,0 +1,1294 @@
+/*
+ * Made by `npm run generate` from packages/bpf/src/event.h through its BTF. Do not edit.
+ *
+ * A view reads one struct in place, at `at`, and is moved with `moveTo`: in the hot path one view serves a
+ * whole batch. What it returns as bytes are views as well; `copy()` takes everything out.
+ */
+
+import type { Codec } from "./bpf/codec.ts";
+
+export const ABI = 1;
+export const TEXT_MAX = 16384;
+export const NO_RULE = 4294967295;
+
+/** enum picket_event_kind */
+export const EventKind = {
+  STATEMENT: 1,
+  CONNECTION: 2,
+} as const;
+export type EventKind = (typeof EventKind)[keyof typeof EventKind];
+
+/** enum picket_protocol */
+export const Protocol = {
+  UNKNOWN: 0,
+  MYSQL: 1,
+  POSTGRESQL: 2,
+  TLS: 3,
+  OTHER: 4,
+} as const;
+export type Protocol = (typeof Protocol)[keyof typeof Protocol];
+
+/** enum picket_message */
+export const Message = {
+  QUERY: 1,
+  PREPARE: 2,
+  FUNCTION_CALL: 3,
+} as const;
+export type Message = (typeof Message)[keyof typeof Message];
+
+/** enum picket_action */
+export const Action = {
+  OBSERVE: 0,
+  ALERT: 1,
+  BLOCK: 2,
+} as const;
+export type Action = (typeof Action)[keyof typeof Action];
+
+/** enum picket_verdict */
+export const Verdict = {
+  UNKNOWN: 0,
+  BENIGN: 1,
+  ATTACK: 2,
+  PROBE: 3,
+} as const;
+export type Verdict = (typeof Verdict)[keyof typeof Verdict];
+
+/** enum picket_guarantee */
+export const Guarantee = {
+  OBSERVED: 0,
+  PREVENTED: 1,
+  SEVERED: 2,
+  UNSEEN: 3,
+} as const;
+export type Guarantee = (typeof Guarantee)[keyof typeof Guarantee];
+
+/** enum picket_workload_mode */
+export const WorkloadMode = {
+  OFF: 0,
+  OBSERVE: 1,
+  ENFORCE: 2,
+} as const;
+export type WorkloadMode = (typeof WorkloadMode)[keyof typeof WorkloadMode];
+
+/** enum picket_loss */
+export const Loss = {
+  RING_FULL: 0,
+  STORAGE_FULL: 1,
+  SOCKHASH_FULL: 2,
+  SOCKHASH_BUSY: 3,
+  SOCKHASH_REFUSED: 4,
+  EMPTY_SLOT: 5,
+  PULL_FAILED: 6,
+  SUBSTITUTE_FAILED: 7,
+  FRAME_UNKNOWN: 8,
+  TEXT_CUT: 9,
+  BYTES_UNSEEN: 10,
+  REPORT_LIMITED: 11,
+  REFUSED_MPTCP: 12,
+  REFUSED_ULP: 13,
+  KINDS: 14,
+} as const;
+export type Loss = (typeof Loss)[keyof typeof Loss];
+
+/** enum picket_connection_reason */
+export const ConnectionReason = {
+  ESTABLISHED: 1,
+  CLOSED: 2,
+  RETRANSMIT: 3,
+  RECOGNISED: 4,
+  ADOPTED: 5,
+  REFUSED: 6,
+  KILLED: 7,
+} as const;
+export type ConnectionReason = (typeof ConnectionReason)[keyof typeof ConnectionReason];
+
+/** enum picket_notice */
+export const Notice = {
+  NONE: 0,
+  NOT_A_DATABASE: 1,
+  ENCRYPTED: 2,
+  COMPRESSED: 3,
+  REPLICATION: 4,
+  CANCEL: 5,
+  FRAMING_LOST: 6,
+} as const;
+export type Notice = (typeof Notice)[keyof typeof Notice];
+
+/** struct picket_event_header, 24 bytes */
+export interface EventHeader {
+  seq: bigint;
+  timeNs: bigint;
+  size: number;
+  cpu: number;
+  kind: EventKind;
+  abi: number;
+}
+
+export class EventHeaderView {
+  static readonly size = 24;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): EventHeaderView {
+    return new EventHeaderView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get seq(): bigint {
+    return this.view.getBigUint64(this.at, little);
+  }
+
+  get timeNs(): bigint {
+    return this.view.getBigUint64(this.at + 8, little);
+  }
+
+  get size(): number {
+    return this.view.getUint32(this.at + 16, little);
+  }
+
+  get cpu(): number {
+    return this.view.getUint16(this.at + 20, little);
+  }
+
+  get kind(): EventKind {
+    return this.view.getUint8(this.at + 22) as EventKind;
+  }
+
+  get abi(): number {
+    return this.view.getUint8(this.at + 23);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): EventHeader {
+    return {
+      seq: this.seq,
+      timeNs: this.timeNs,
+      size: this.size,
+      cpu: this.cpu,
+      kind: this.kind,
+      abi: this.abi,
+    };
+  }
+}
+
+export const EventHeader: Codec<EventHeader> = {
+  size: 24,
+  encode(value) {
+    const encoded = new Uint8Array(24);
+    const view = viewOf(encoded);
+    view.setBigUint64(0, setBig("picket_event_header.seq", value.seq, 0n, 18446744073709551615n), little);
+    view.setBigUint64(8, setBig("picket_event_header.timeNs", value.timeNs, 0n, 18446744073709551615n), little);
+    view.setUint32(16, setInteger("picket_event_header.size", value.size, 0, 4294967295), little);
+    view.setUint16(20, setInteger("picket_event_header.cpu", value.cpu, 0, 65535), little);
+    view.setUint8(22, setInteger("picket_event_header.kind", value.kind, 0, 255));
+    view.setUint8(23, setInteger("picket_event_header.abi", value.abi, 0, 255));
+    return encoded;
+  },
+  decode: bytes => EventHeaderView.of(bytes).copy(),
+};
+
+/** struct picket_process, 40 bytes */
+export interface Process {
+  cgroupId: bigint;
+  startNs: bigint;
+  tgid: number;
+  tid: number;
+  comm: string;
+}
+
+export class ProcessView {
+  static readonly size = 40;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): ProcessView {
+    return new ProcessView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get cgroupId(): bigint {
+    return this.view.getBigUint64(this.at, little);
+  }
+
+  get startNs(): bigint {
+    return this.view.getBigUint64(this.at + 8, little);
+  }
+
+  get tgid(): number {
+    return this.view.getUint32(this.at + 16, little);
+  }
+
+  get tid(): number {
+    return this.view.getUint32(this.at + 20, little);
+  }
+
+  get comm(): string {
+    return text(this.view, this.at + 24, 16);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): Process {
+    return {
+      cgroupId: this.cgroupId,
+      startNs: this.startNs,
+      tgid: this.tgid,
+      tid: this.tid,
+      comm: this.comm,
+    };
+  }
+}
+
+export const Process: Codec<Process> = {
+  size: 40,
+  encode(value) {
+    const encoded = new Uint8Array(40);
+    const view = viewOf(encoded);
+    view.setBigUint64(0, setBig("picket_process.cgroupId", value.cgroupId, 0n, 18446744073709551615n), little);
+    view.setBigUint64(8, setBig("picket_process.startNs", value.startNs, 0n, 18446744073709551615n), little);
+    view.setUint32(16, setInteger("picket_process.tgid", value.tgid, 0, 4294967295), little);
+    view.setUint32(20, setInteger("picket_process.tid", value.tid, 0, 4294967295), little);
+    setText(view, 24, 16, value.comm);
+    return encoded;
+  },
+  decode: bytes => ProcessView.of(bytes).copy(),
+};
+
+/** struct picket_endpoints, 40 bytes */
+export interface Endpoints {
+  localAddr: Uint8Array;
+  remoteAddr: Uint8Array;
+  localPort: number;
+  remotePort: number;
+  family: number;
+}
+
+export class EndpointsView {
+  static readonly size = 40;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): EndpointsView {
+    return new EndpointsView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get localAddr(): Uint8Array {
+    return bytes(this.view, this.at, 16);
+  }
+
+  get remoteAddr(): Uint8Array {
+    return bytes(this.view, this.at + 16, 16);
+  }
+
+  get localPort(): number {
+    return this.view.getUint16(this.at + 32, little);
+  }
+
+  get remotePort(): number {
+    return this.view.getUint16(this.at + 34, little);
+  }
+
+  get family(): number {
+    return this.view.getUint8(this.at + 36);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): Endpoints {
+    return {
+      localAddr: this.localAddr.slice(),
+      remoteAddr: this.remoteAddr.slice(),
+      localPort: this.localPort,
+      remotePort: this.remotePort,
+      family: this.family,
+    };
+  }
+}
+
+export const Endpoints: Codec<Endpoints> = {
+  size: 40,
+  encode(value) {
+    const encoded = new Uint8Array(40);
+    const view = viewOf(encoded);
+    setBytes(view, 0, 16, value.localAddr);
+    setBytes(view, 16, 16, value.remoteAddr);
+    view.setUint16(32, setInteger("picket_endpoints.localPort", value.localPort, 0, 65535), little);
+    view.setUint16(34, setInteger("picket_endpoints.remotePort", value.remotePort, 0, 65535), little);
+    view.setUint8(36, setInteger("picket_endpoints.family", value.family, 0, 255));
+    return encoded;
+  },
+  decode: bytes => EndpointsView.of(bytes).copy(),
+};
+
+/** struct picket_connection_event, 176 bytes */
+export interface ConnectionEvent {
+  header: EventHeader;
+  cookie: bigint;
+  process: Process;
+  endpoints: Endpoints;
+  connectNs: bigint;
+  lifetimeNs: bigint;
+  bytesSent: bigint;
+  bytesReceived: bigint;
+  srttUs: number;
+  retransmits: number;
+  oldState: number;
+  newState: number;
+  protocol: Protocol;
+  adopted: boolean;
+  enrolled: boolean;
+  workloadMode: WorkloadMode;
+  workload: number;
+  statements: bigint;
+  reason: ConnectionReason;
+  notice: Notice;
+}
+
+export class ConnectionEventView {
+  static readonly size = 176;
+  view: DataView;
+  at: number;
+  readonly header: EventHeaderView;
+  readonly process: ProcessView;
+  readonly endpoints: EndpointsView;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+    this.header = new EventHeaderView(view, at);
+    this.process = new ProcessView(view, at + 32);
+    this.endpoints = new EndpointsView(view, at + 72);
+  }
+
+  static of(bytes: Uint8Array): ConnectionEventView {
+    return new ConnectionEventView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    this.header.moveTo(view, at);
+    this.process.moveTo(view, at + 32);
+    this.endpoints.moveTo(view, at + 72);
+    return this;
+  }
+
+  get cookie(): bigint {
+    return this.view.getBigUint64(this.at + 24, little);
+  }
+
+  get connectNs(): bigint {
+    return this.view.getBigUint64(this.at + 112, little);
+  }
+
+  get lifetimeNs(): bigint {
+    return this.view.getBigUint64(this.at + 120, little);
+  }
+
+  get bytesSent(): bigint {
+    return this.view.getBigUint64(this.at + 128, little);
+  }
+
+  get bytesReceived(): bigint {
+    return this.view.getBigUint64(this.at + 136, little);
+  }
+
+  get srttUs(): number {
+    return this.view.getUint32(this.at + 144, little);
+  }
+
+  get retransmits(): number {
+    return this.view.getUint32(this.at + 148, little);
+  }
+
+  get oldState(): number {
+    return this.view.getUint8(this.at + 152);
+  }
+
+  get newState(): number {
+    return this.view.getUint8(this.at + 153);
+  }
+
+  get protocol(): Protocol {
+    return this.view.getUint8(this.at + 154) as Protocol;
+  }
+
+  get adopted(): boolean {
+    return (this.view.getUint8(this.at + 155) & 1) !== 0;
+  }
+
+  get enrolled(): boolean {
+    return (this.view.getUint8(this.at + 155) & 2) !== 0;
+  }
+
+  get workloadMode(): WorkloadMode {
+    return ((this.view.getUint8(this.at + 155) >>> 2) & 0x3) as WorkloadMode;
+  }
+
+  get workload(): number {
+    return this.view.getUint32(this.at + 156, little);
+  }
+
+  get statements(): bigint {
+    return this.view.getBigUint64(this.at + 160, little);
+  }
+
+  get reason(): ConnectionReason {
+    return this.view.getUint8(this.at + 168) as ConnectionReason;
+  }
+
+  get notice(): Notice {
+    return this.view.getUint8(this.at + 169) as Notice;
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): ConnectionEvent {
+    return {
+      header: this.header.copy(),
+      cookie: this.cookie,
+      process: this.process.copy(),
+      endpoints: this.endpoints.copy(),
+      connectNs: this.connectNs,
+      lifetimeNs: this.lifetimeNs,
+      bytesSent: this.bytesSent,
+      bytesReceived: this.bytesReceived,
+      srttUs: this.srttUs,
+      retransmits: this.retransmits,
+      oldState: this.oldState,
+      newState: this.newState,
+      protocol: this.protocol,
+      adopted: this.adopted,
+      enrolled: this.enrolled,
+      workloadMode: this.workloadMode,
+      workload: this.workload,
+      statements: this.statements,
+      reason: this.reason,
+      notice: this.notice,
+    };
+  }
+}
+
+export const ConnectionEvent: Codec<ConnectionEvent> = {
+  size: 176,
+  encode(value) {
+    const encoded = new Uint8Array(176);
+    const view = viewOf(encoded);
+    encoded.set(EventHeader.encode(value.header), 0);
+    view.setBigUint64(24, setBig("picket_connection_event.cookie", value.cookie, 0n, 18446744073709551615n), little);
+    encoded.set(Process.encode(value.process), 32);
+    encoded.set(Endpoints.encode(value.endpoints), 72);
+    view.setBigUint64(112, setBig("picket_connection_event.connectNs", value.connectNs, 0n, 18446744073709551615n), little);
+    view.setBigUint64(120, setBig("picket_connection_event.lifetimeNs", value.lifetimeNs, 0n, 18446744073709551615n), little);
+    view.setBigUint64(128, setBig("picket_connection_event.bytesSent", value.bytesSent, 0n, 18446744073709551615n), little);
+    view.setBigUint64(136, setBig("picket_connection_event.bytesReceived", value.bytesReceived, 0n, 18446744073709551615n), little);
+    view.setUint32(144, setInteger("picket_connection_event.srttUs", value.srttUs, 0, 4294967295), little);
+    view.setUint32(148, setInteger("picket_connection_event.retransmits", value.retransmits, 0, 4294967295), little);
+    view.setUint8(152, setInteger("picket_connection_event.oldState", value.oldState, 0, 255));
+    view.setUint8(153, setInteger("picket_connection_event.newState", value.newState, 0, 255));
+    view.setUint8(154, setInteger("picket_connection_event.protocol", value.protocol, 0, 255));
+    view.setUint8(155, (view.getUint8(155) | ((value.adopted ? 1 : 0) << 0)) >>> 0);
+    view.setUint8(155, (view.getUint8(155) | ((value.enrolled ? 1 : 0) << 1)) >>> 0);
+    view.setUint8(155, (view.getUint8(155) | ((setInteger("picket_connection_event.workloadMode", value.workloadMode, 0, 3) & 0x3) << 2)) >>> 0);
+    view.setUint32(156, setInteger("picket_connection_event.workload", value.workload, 0, 4294967295), little);
+    view.setBigUint64(160, setBig("picket_connection_event.statements", value.statements, 0n, 18446744073709551615n), little);
+    view.setUint8(168, setInteger("picket_connection_event.reason", value.reason, 0, 255));
+    view.setUint8(169, setInteger("picket_connection_event.notice", value.notice, 0, 255));
+    return encoded;
+  },
+  decode: bytes => ConnectionEventView.of(bytes).copy(),
+};
+
+/** struct picket_statement_event, 176 bytes */
+export interface StatementEvent {
+  header: EventHeader;
+  cookie: bigint;
+  statement: bigint;
+  fingerprint: bigint;
+  incident: bigint;
+  process: Process;
+  endpoints: Endpoints;
+  workload: number;
+  version: number;
+  danger: number;
+  textOffset: number;
+  textBytes: number;
+  statementBytes: number;
+  fragment: number;
+  rule: number;
+  protocol: Protocol;
+  message: Message;
+  verdict: Verdict;
+  action: Action;
+  guarantee: Guarantee;
+  slot: number;
+  session: number;
+  first: boolean;
+  last: boolean;
+  substituted: boolean;
+  adopted: boolean;
+  text: Uint8Array;
+}
+
+export class StatementEventView {
+  static readonly size = 176;
+  view: DataView;
+  at: number;
+  readonly header: EventHeaderView;
+  readonly process: ProcessView;
+  readonly endpoints: EndpointsView;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+    this.header = new EventHeaderView(view, at);
+    this.process = new ProcessView(view, at + 56);
+    this.endpoints = new EndpointsView(view, at + 96);
+  }
+
+  static of(bytes: Uint8Array): StatementEventView {
+    return new StatementEventView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    this.header.moveTo(view, at);
+    this.process.moveTo(view, at + 56);
+    this.endpoints.moveTo(view, at + 96);
+    return this;
+  }
+
+  get cookie(): bigint {
+    return this.view.getBigUint64(this.at + 24, little);
+  }
+
+  get statement(): bigint {
+    return this.view.getBigUint64(this.at + 32, little);
+  }
+
+  get fingerprint(): bigint {
+    return this.view.getBigUint64(this.at + 40, little);
+  }
+
+  get incident(): bigint {
+    return this.view.getBigUint64(this.at + 48, little);
+  }
+
+  get workload(): number {
+    return this.view.getUint32(this.at + 136, little);
+  }
+
+  get version(): number {
+    return this.view.getUint32(this.at + 140, little);
+  }
+
+  get danger(): number {
+    return this.view.getUint32(this.at + 144, little);
+  }
+
+  get textOffset(): number {
+    return this.view.getUint32(this.at + 148, little);
+  }
+
+  get textBytes(): number {
+    return this.view.getUint32(this.at + 152, little);
+  }
+
+  get statementBytes(): number {
+    return this.view.getUint32(this.at + 156, little);
+  }
+
+  get fragment(): number {
+    return this.view.getUint32(this.at + 160, little);
+  }
+
+  get rule(): number {
+    return this.view.getUint32(this.at + 164, little);
+  }
+
+  get protocol(): Protocol {
+    return this.view.getUint8(this.at + 168) as Protocol;
+  }
+
+  get message(): Message {
+    return this.view.getUint8(this.at + 169) as Message;
+  }
+
+  get verdict(): Verdict {
+    return this.view.getUint8(this.at + 170) as Verdict;
+  }
+
+  get action(): Action {
+    return this.view.getUint8(this.at + 171) as Action;
+  }
+
+  get guarantee(): Guarantee {
+    return this.view.getUint8(this.at + 172) as Guarantee;
+  }
+
+  get slot(): number {
+    return this.view.getUint8(this.at + 173);
+  }
+
+  get session(): number {
+    return this.view.getUint8(this.at + 174);
+  }
+
+  get first(): boolean {
+    return (this.view.getUint8(this.at + 175) & 1) !== 0;
+  }
+
+  get last(): boolean {
+    return (this.view.getUint8(this.at + 175) & 2) !== 0;
+  }
+
+  get substituted(): boolean {
+    return (this.view.getUint8(this.at + 175) & 4) !== 0;
+  }
+
+  get adopted(): boolean {
+    return (this.view.getUint8(this.at + 175) & 8) !== 0;
+  }
+
+  get text(): Uint8Array {
+    return bytes(this.view, this.at + 176, this.textBytes);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): StatementEvent {
+    return {
+      header: this.header.copy(),
+      cookie: this.cookie,
+      statement: this.statement,
+      fingerprint: this.fingerprint,
+      incident: this.incident,
+      process: this.process.copy(),
+      endpoints: this.endpoints.copy(),
+      workload: this.workload,
+      version: this.version,
+      danger: this.danger,
+      textOffset: this.textOffset,
+      textBytes: this.textBytes,
+      statementBytes: this.statementBytes,
+      fragment: this.fragment,
+      rule: this.rule,
+      protocol: this.protocol,
+      message: this.message,
+      verdict: this.verdict,
+      action: this.action,
+      guarantee: this.guarantee,
+      slot: this.slot,
+      session: this.session,
+      first: this.first,
+      last: this.last,
+      substituted: this.substituted,
+      adopted: this.adopted,
+      text: this.text.slice(),
+    };
+  }
+}
+
+/** struct picket_verdict_entry, 24 bytes */
+export interface VerdictEntry {
+  count: bigint;
+  lastNs: bigint;
+  rule: number;
+  verdict: Verdict;
+  action: Action;
+  source: number;
+}
+
+export class VerdictEntryView {
+  static readonly size = 24;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): VerdictEntryView {
+    return new VerdictEntryView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get count(): bigint {
+    return this.view.getBigUint64(this.at, little);
+  }
+
+  get lastNs(): bigint {
+    return this.view.getBigUint64(this.at + 8, little);
+  }
+
+  get rule(): number {
+    return this.view.getUint32(this.at + 16, little);
+  }
+
+  get verdict(): Verdict {
+    return this.view.getUint8(this.at + 20) as Verdict;
+  }
+
+  get action(): Action {
+    return this.view.getUint8(this.at + 21) as Action;
+  }
+
+  get source(): number {
+    return this.view.getUint8(this.at + 22);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): VerdictEntry {
+    return {
+      count: this.count,
+      lastNs: this.lastNs,
+      rule: this.rule,
+      verdict: this.verdict,
+      action: this.action,
+      source: this.source,
+    };
+  }
+}
+
+export const VerdictEntry: Codec<VerdictEntry> = {
+  size: 24,
+  encode(value) {
+    const encoded = new Uint8Array(24);
+    const view = viewOf(encoded);
+    view.setBigUint64(0, setBig("picket_verdict_entry.count", value.count, 0n, 18446744073709551615n), little);
+    view.setBigUint64(8, setBig("picket_verdict_entry.lastNs", value.lastNs, 0n, 18446744073709551615n), little);
+    view.setUint32(16, setInteger("picket_verdict_entry.rule", value.rule, 0, 4294967295), little);
+    view.setUint8(20, setInteger("picket_verdict_entry.verdict", value.verdict, 0, 255));
+    view.setUint8(21, setInteger("picket_verdict_entry.action", value.action, 0, 255));
+    view.setUint8(22, setInteger("picket_verdict_entry.source", value.source, 0, 255));
+    return encoded;
+  },
+  decode: bytes => VerdictEntryView.of(bytes).copy(),
+};
+
+/** struct picket_slot_settings, 40 bytes */
+export interface SlotSettings {
+  hashKey: bigint;
+  hashStart: bigint;
+  reportIntervalNs: bigint;
+  version: number;
+  slot: number;
+  textBytesMax: number;
+  neverKnownBurst: number;
+}
+
+export class SlotSettingsView {
+  static readonly size = 40;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): SlotSettingsView {
+    return new SlotSettingsView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get hashKey(): bigint {
+    return this.view.getBigUint64(this.at, little);
+  }
+
+  get hashStart(): bigint {
+    return this.view.getBigUint64(this.at + 8, little);
+  }
+
+  get reportIntervalNs(): bigint {
+    return this.view.getBigUint64(this.at + 16, little);
+  }
+
+  get version(): number {
+    return this.view.getUint32(this.at + 24, little);
+  }
+
+  get slot(): number {
+    return this.view.getUint32(this.at + 28, little);
+  }
+
+  get textBytesMax(): number {
+    return this.view.getUint32(this.at + 32, little);
+  }
+
+  get neverKnownBurst(): number {
+    return this.view.getUint32(this.at + 36, little);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): SlotSettings {
+    return {
+      hashKey: this.hashKey,
+      hashStart: this.hashStart,
+      reportIntervalNs: this.reportIntervalNs,
+      version: this.version,
+      slot: this.slot,
+      textBytesMax: this.textBytesMax,
+      neverKnownBurst: this.neverKnownBurst,
+    };
+  }
+}
+
+export const SlotSettings: Codec<SlotSettings> = {
+  size: 40,
+  encode(value) {
+    const encoded = new Uint8Array(40);
+    const view = viewOf(encoded);
+    view.setBigUint64(0, setBig("picket_slot_settings.hashKey", value.hashKey, 0n, 18446744073709551615n), little);
+    view.setBigUint64(8, setBig("picket_slot_settings.hashStart", value.hashStart, 0n, 18446744073709551615n), little);
+    view.setBigUint64(16, setBig("picket_slot_settings.reportIntervalNs", value.reportIntervalNs, 0n, 18446744073709551615n), little);
+    view.setUint32(24, setInteger("picket_slot_settings.version", value.version, 0, 4294967295), little);
+    view.setUint32(28, setInteger("picket_slot_settings.slot", value.slot, 0, 4294967295), little);
+    view.setUint32(32, setInteger("picket_slot_settings.textBytesMax", value.textBytesMax, 0, 4294967295), little);
+    view.setUint32(36, setInteger("picket_slot_settings.neverKnownBurst", value.neverKnownBurst, 0, 4294967295), little);
+    return encoded;
+  },
+  decode: bytes => SlotSettingsView.of(bytes).copy(),
+};
+
+/** struct picket_rule_text, 32 bytes */
+export interface RuleText {
+  bytes: number;
+  text: string;
+}
+
+export class RuleTextView {
+  static readonly size = 32;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): RuleTextView {
+    return new RuleTextView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get bytes(): number {
+    return this.view.getUint8(this.at);
+  }
+
+  get text(): string {
+    return text(this.view, this.at + 1, 31);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): RuleText {
+    return {
+      bytes: this.bytes,
+      text: this.text,
+    };
+  }
+}
+
+export const RuleText: Codec<RuleText> = {
+  size: 32,
+  encode(value) {
+    const encoded = new Uint8Array(32);
+    const view = viewOf(encoded);
+    view.setUint8(0, setInteger("picket_rule_text.bytes", value.bytes, 0, 255));
+    setText(view, 1, 31, value.text);
+    return encoded;
+  },
+  decode: bytes => RuleTextView.of(bytes).copy(),
+};
+
+/** struct picket_owner, 48 bytes */
+export interface Owner {
+  process: Process;
+  workload: number;
+  mode: WorkloadMode;
+}
+
+export class OwnerView {
+  static readonly size = 48;
+  view: DataView;
+  at: number;
+  readonly process: ProcessView;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+    this.process = new ProcessView(view, at);
+  }
+
+  static of(bytes: Uint8Array): OwnerView {
+    return new OwnerView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    this.process.moveTo(view, at);
+    return this;
+  }
+
+  get workload(): number {
+    return this.view.getUint32(this.at + 40, little);
+  }
+
+  get mode(): WorkloadMode {
+    return this.view.getUint8(this.at + 44) as WorkloadMode;
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): Owner {
+    return {
+      process: this.process.copy(),
+      workload: this.workload,
+      mode: this.mode,
+    };
+  }
+}
+
+export const Owner: Codec<Owner> = {
+  size: 48,
+  encode(value) {
+    const encoded = new Uint8Array(48);
+    const view = viewOf(encoded);
+    encoded.set(Process.encode(value.process), 0);
+    view.setUint32(40, setInteger("picket_owner.workload", value.workload, 0, 4294967295), little);
+    view.setUint8(44, setInteger("picket_owner.mode", value.mode, 0, 255));
+    return encoded;
+  },
+  decode: bytes => OwnerView.of(bytes).copy(),
+};
+
+/** struct picket_dispatch, 32 bytes */
+export interface Dispatch {
+  salt: bigint;
+  scopeSinceNs: bigint;
+  stable: number;
+  candidate: number;
+  share: number;
+  newProcessesOnly: number;
+}
+
+export class DispatchView {
+  static readonly size = 32;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): DispatchView {
+    return new DispatchView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get salt(): bigint {
+    return this.view.getBigUint64(this.at, little);
+  }
+
+  get scopeSinceNs(): bigint {
+    return this.view.getBigUint64(this.at + 8, little);
+  }
+
+  get stable(): number {
+    return this.view.getUint32(this.at + 16, little);
+  }
+
+  get candidate(): number {
+    return this.view.getUint32(this.at + 20, little);
+  }
+
+  get share(): number {
+    return this.view.getUint32(this.at + 24, little);
+  }
+
+  get newProcessesOnly(): number {
+    return this.view.getUint8(this.at + 28);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): Dispatch {
+    return {
+      salt: this.salt,
+      scopeSinceNs: this.scopeSinceNs,
+      stable: this.stable,
+      candidate: this.candidate,
+      share: this.share,
+      newProcessesOnly: this.newProcessesOnly,
+    };
+  }
+}
+
+export const Dispatch: Codec<Dispatch> = {
+  size: 32,
+  encode(value) {
+    const encoded = new Uint8Array(32);
+    const view = viewOf(encoded);
+    view.setBigUint64(0, setBig("picket_dispatch.salt", value.salt, 0n, 18446744073709551615n), little);
+    view.setBigUint64(8, setBig("picket_dispatch.scopeSinceNs", value.scopeSinceNs, 0n, 18446744073709551615n), little);
+    view.setUint32(16, setInteger("picket_dispatch.stable", value.stable, 0, 4294967295), little);
+    view.setUint32(20, setInteger("picket_dispatch.candidate", value.candidate, 0, 4294967295), little);
+    view.setUint32(24, setInteger("picket_dispatch.share", value.share, 0, 4294967295), little);
+    view.setUint8(28, setInteger("picket_dispatch.newProcessesOnly", value.newProcessesOnly, 0, 255));
+    return encoded;
+  },
+  decode: bytes => DispatchView.of(bytes).copy(),
+};
+
+/** struct picket_workload, 8 bytes */
+export interface Workload {
+  id: number;
+  mode: WorkloadMode;
+}
+
+export class WorkloadView {
+  static readonly size = 8;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): WorkloadView {
+    return new WorkloadView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get id(): number {
+    return this.view.getUint32(this.at, little);
+  }
+
+  get mode(): WorkloadMode {
+    return this.view.getUint8(this.at + 4) as WorkloadMode;
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): Workload {
+    return {
+      id: this.id,
+      mode: this.mode,
+    };
+  }
+}
+
+export const Workload: Codec<Workload> = {
+  size: 8,
+  encode(value) {
+    const encoded = new Uint8Array(8);
+    const view = viewOf(encoded);
+    view.setUint32(0, setInteger("picket_workload.id", value.id, 0, 4294967295), little);
+    view.setUint8(4, setInteger("picket_workload.mode", value.mode, 0, 255));
+    return encoded;
+  },
+  decode: bytes => WorkloadView.of(bytes).copy(),
+};
+
+/** struct picket_slot_counters, 64 bytes */
+export interface SlotCounters {
+  statements: bigint;
+  known: bigint;
+  unknown: bigint;
+  neverKnown: bigint;
+  blocked: bigint;
+  severed: bigint;
+  wouldBlock: bigint;
+  bytes: bigint;
+}
+
+export class SlotCountersView {
+  static readonly size = 64;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): SlotCountersView {
+    return new SlotCountersView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get statements(): bigint {
+    return this.view.getBigUint64(this.at, little);
+  }
+
+  get known(): bigint {
+    return this.view.getBigUint64(this.at + 8, little);
+  }
+
+  get unknown(): bigint {
+    return this.view.getBigUint64(this.at + 16, little);
+  }
+
+  get neverKnown(): bigint {
+    return this.view.getBigUint64(this.at + 24, little);
+  }
+
+  get blocked(): bigint {
+    return this.view.getBigUint64(this.at + 32, little);
+  }
+
+  get severed(): bigint {
+    return this.view.getBigUint64(this.at + 40, little);
+  }
+
+  get wouldBlock(): bigint {
+    return this.view.getBigUint64(this.at + 48, little);
+  }
+
+  get bytes(): bigint {
+    return this.view.getBigUint64(this.at + 56, little);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): SlotCounters {
+    return {
+      statements: this.statements,
+      known: this.known,
+      unknown: this.unknown,
+      neverKnown: this.neverKnown,
+      blocked: this.blocked,
+      severed: this.severed,
+      wouldBlock: this.wouldBlock,
+      bytes: this.bytes,
+    };
+  }
+}
+
+export const SlotCounters: Codec<SlotCounters> = {
+  size: 64,
+  encode(value) {
+    const encoded = new Uint8Array(64);
+    const view = viewOf(encoded);
+    view.setBigUint64(0, setBig("picket_slot_counters.statements", value.statements, 0n, 18446744073709551615n), little);
+    view.setBigUint64(8, setBig("picket_slot_counters.known", value.known, 0n, 18446744073709551615n), little);
+    view.setBigUint64(16, setBig("picket_slot_counters.unknown", value.unknown, 0n, 18446744073709551615n), little);
+    view.setBigUint64(24, setBig("picket_slot_counters.neverKnown", value.neverKnown, 0n, 18446744073709551615n), little);
+    view.setBigUint64(32, setBig("picket_slot_counters.blocked", value.blocked, 0n, 18446744073709551615n), little);
+    view.setBigUint64(40, setBig("picket_slot_counters.severed", value.severed, 0n, 18446744073709551615n), little);
+    view.setBigUint64(48, setBig("picket_slot_counters.wouldBlock", value.wouldBlock, 0n, 18446744073709551615n), little);
+    view.setBigUint64(56, setBig("picket_slot_counters.bytes", value.bytes, 0n, 18446744073709551615n), little);
+    return encoded;
+  },
+  decode: bytes => SlotCountersView.of(bytes).copy(),
+};
+
+const little = true;
+const decoder = new TextDecoder();
+
+function text(view: DataView, at: number, max: number): string {
+  let result = "";
+  for (let index = 0; index < max; index++) {
+    const byte = view.getUint8(at + index);
+    if (byte === 0) return result;
+    if (byte > 0x7f) return wideText(view, at, max);
+    result += String.fromCharCode(byte);
+  }
+  return result;
+}
+
+function wideText(view: DataView, at: number, max: number): string {
+  const all = bytes(view, at, max);
+  const end = all.indexOf(0);
+  return decoder.decode(end < 0 ? all : all.subarray(0, end));
+}
+
+function setText(view: DataView, at: number, max: number, value: string): void {
+  const encoded = new TextEncoder().encode(value);
+  // The last byte stays zero, as every reader in C expects.
+  if (encoded.length >= max) throw new RangeError(`"${value}" is longer than ${max - 1} bytes`);
+  bytes(view, at, max).set(encoded);
+}
+
+function bytes(view: DataView, at: number, length: number): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset + at, length);
+}
+
+function setBytes(view: DataView, at: number, length: number, value: Uint8Array): void {
+  if (value.length !== length) throw new RangeError(`${length} bytes wanted, ${value.length} given`);
+  bytes(view, at, length).set(value);
+}
+
+function setInteger(name: string, value: number, min: number, max: number): number {
+  // DataView would wrap silently: a share of 70,000 in 16 bits must not become 4,464.
+  if (!Number.isInteger(value) || value < min || value > max)
+    throw new RangeError(`${name}: ${value} is not an integer from ${min} to ${max}`);
+  return value;
+}
+
+function setBig(name: string, value: bigint, min: bigint, max: bigint): bigint {
+  if (value < min || value > max) throw new RangeError(`${name}: ${value} does not fit`);
+  return value;
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
