@@ -18,6 +18,7 @@ export function verbsOf(state: RolloutState): RolloutVerb[] {
     case "aborted":
       return ["rollback"];
     case "rolling-back":
+      return ["abort"];
     case "rolled-back":
       return [];
   }

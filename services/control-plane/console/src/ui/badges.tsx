@@ -49,7 +49,7 @@ const priorityTone: Record<Priority, string> = {
   P0: "bg-danger text-sheet",
   P1: "bg-danger-wash text-danger",
   P2: "bg-warning-wash text-warning",
-  P3: "bg-sunken text-soft",
+  P3: "bg-line text-soft",
 };
 
 export function PriorityBadge({ priority }: { priority: Priority }) {
@@ -65,7 +65,7 @@ export function PriorityBadge({ priority }: { priority: Priority }) {
 
 export type Tone = "plain" | "good" | "warning" | "danger" | "busy";
 const tones: Record<Tone, string> = {
-  plain: "bg-sunken text-soft",
+  plain: "bg-line text-soft",
   good: "bg-prevented-wash text-prevented",
   warning: "bg-warning-wash text-warning",
   danger: "bg-danger-wash text-danger",

@@ -27,7 +27,7 @@ const messageName = { query: "query", prepare: "prepare", "function-call": "func
 export function DetectionDetails({ row }: { row: DetectionRow }) {
   const { detection } = row;
   return (
-    <div className="flex flex-col gap-3 border-t border-line px-2 py-3 md:ps-[5.5rem]">
+    <div className="flex flex-col gap-3 border-t border-line px-2 py-3 @xl:ps-[5.5rem]">
       {detection.kind === "statement" && (
         <>
           <p className="font-semibold">{outcome(detection)}</p>

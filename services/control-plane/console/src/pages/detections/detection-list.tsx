@@ -52,7 +52,7 @@ export function DetectionList() {
       ) : shown.length === 0 ? (
         <NoDetections filtered={feed.rows.length > 0} />
       ) : (
-        <ol aria-label="Detections, newest first" className="border-t-2 border-ink">
+        <ol aria-label="Detections, newest first" className="@container border-t-2 border-ink">
           {shown.map(row => (
             <DetectionRow key={row.sequence} row={row} arrived={row.sequence > feed.firstSequence} />
           ))}

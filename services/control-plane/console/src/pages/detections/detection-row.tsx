@@ -24,12 +24,12 @@ export function DetectionRow({ row, arrived }: { row: Row; arrived: boolean }) {
         aria-expanded={open}
         aria-controls={id}
         onClick={() => setOpen(!open)}
-        className="grid w-full grid-cols-[minmax(0,1fr)_auto] items-baseline gap-x-4 gap-y-0.5 px-2 py-1.5 text-start hover:bg-sunken md:grid-cols-[4.5rem_7rem_minmax(0,1fr)_minmax(0,14rem)]"
+        className="grid w-full grid-cols-[minmax(0,1fr)_auto] items-baseline gap-x-4 gap-y-0.5 px-2 py-1.5 text-start hover:bg-sunken @xl:grid-cols-[4.5rem_7rem_minmax(0,1fr)] @5xl:grid-cols-[4.5rem_7rem_minmax(0,1fr)_minmax(0,15rem)]"
       >
-        <span className="text-sm text-faint max-md:order-2 max-md:text-xs">
+        <span className="order-2 text-xs text-faint @xl:order-none @xl:text-sm">
           <Clock at={detection.at} />
         </span>
-        <span className="max-md:order-1">
+        <span className="order-1 @xl:order-none">
           {detection.kind === "statement" ? (
             <GuaranteeBadge guarantee={claimed(detection)} meaning={statementMeaning[claimed(detection)]} />
           ) : (
@@ -39,7 +39,7 @@ export function DetectionRow({ row, arrived }: { row: Row; arrived: boolean }) {
             </span>
           )}
         </span>
-        <span className="min-w-0 max-md:order-3 max-md:col-span-2">
+        <span className="order-3 col-span-2 min-w-0 @xl:order-none @xl:col-span-1">
           {detection.kind === "statement" ? (
             <Statement detection={detection} open={open} />
           ) : (
@@ -48,7 +48,7 @@ export function DetectionRow({ row, arrived }: { row: Row; arrived: boolean }) {
             </span>
           )}
         </span>
-        <span className="min-w-0 truncate text-sm max-md:order-4 max-md:col-span-2 max-md:text-xs">
+        <span className="order-4 col-span-2 min-w-0 truncate text-xs @xl:order-none @xl:col-span-1 @xl:col-start-3 @5xl:col-start-auto @5xl:text-sm">
           <span className="text-soft">{row.hostname}</span>{" "}
           {"process" in detection && detection.process && (
             <span className="text-faint">

@@ -4,9 +4,10 @@ import { Link } from "@tanstack/react-router";
 import { nodes } from "../../api/queries.ts";
 import { Fence } from "../../ui/fence.tsx";
 import { PageHead } from "../../ui/layout.tsx";
-import { Asked, Command, Empty } from "../../ui/states.tsx";
+import { Asked, Empty } from "../../ui/states.tsx";
 import { Ago } from "../../ui/time.tsx";
 import { count, guarantees, plural } from "../../ui/words.ts";
+import { Enrol } from "./enrol.tsx";
 import { fleetOf } from "./fleet.ts";
 import { LabelList, Versions } from "./versions.tsx";
 
@@ -36,12 +37,7 @@ export function NodeList() {
 function NoNodes() {
   return (
     <Empty title="No node is enrolled yet.">
-      <p>
-        Make a join token here, then enrol a host with it. An enrolled node observes; it never blocks until
-        told to.
-      </p>
-      <Command>picket tokens create</Command>
-      <Command>picket agent join --url https://this-control-plane --token …</Command>
+      <Enrol />
     </Empty>
   );
 }

@@ -20,21 +20,19 @@ export function NodePage() {
       <p className="pb-1 text-sm">
         <Link to="/nodes">Nodes</Link>
       </p>
-      <PageHead
-        title={query.data?.hostname ?? "Node"}
-        aside={
-          query.data && (
+      <PageHead title={query.data?.hostname ?? "Node"}>
+        {query.data && (
+          <div className="flex flex-wrap items-baseline gap-x-3">
             <Tag tone={query.data.online ? "good" : "warning"}>
               {query.data.online ? "reports" : "silent"}
             </Tag>
-          )
-        }
-      >
-        {query.data && <LabelList labels={query.data.labels} />}
+            <LabelList labels={query.data.labels} />
+          </div>
+        )}
       </PageHead>
       <Asked query={query} what="the node">
         {data => (
-          <div className="grid gap-x-10 gap-y-8 lg:grid-cols-[minmax(0,2fr)_minmax(0,1fr)]">
+          <div className="grid grid-cols-1 gap-x-10 gap-y-8 lg:grid-cols-[minmax(0,2fr)_minmax(0,1fr)]">
             <div className="flex min-w-0 flex-col gap-8">
               <Refusals node={data} />
               <Connections node={data} />
@@ -107,7 +105,7 @@ function Connections({ node }: { node: NodeDetails }) {
         <>
           {shown < node.connectionsTotal
             ? `${count(shown)} of ${count(node.connectionsTotal)} are listed.`
-            : plural(node.connectionsTotal, "connection")}
+            : `${plural(node.connectionsTotal, "connection")}.`}
           {node.lastSeenAt !== null && (
             <>
               {" "}

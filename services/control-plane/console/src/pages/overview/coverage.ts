@@ -24,9 +24,10 @@ export function coverageRest(fleet: Fleet): string {
     ...(severed > 0 ? [`${count(severed)} can only be cut once a statement is under way`] : []),
     ...(observed > 0 ? [`${count(observed)} ${observed === 1 ? "is" : "are"} watched only`] : []),
     ...(unseen > 0 ? [`${count(unseen)} cannot be seen`] : []),
-    ...(fleet.untold > 0 ? [`of ${count(fleet.untold)} nothing is told`] : []),
+    ...(fleet.untold > 0 ? [`nothing is told of ${count(fleet.untold)}`] : []),
   ];
-  return parts.length === 0 ? "" : `${joined(parts)}.`;
+  const said = joined(parts);
+  return said === "" ? "" : `${said[0]?.toUpperCase()}${said.slice(1)}.`;
 }
 
 /** Whose word it is. */

@@ -7,17 +7,19 @@ import { alerts, nodes, rollouts } from "../../api/queries.ts";
 import { GuaranteeBadge } from "../../ui/badges.tsx";
 import { Fence } from "../../ui/fence.tsx";
 import { Section } from "../../ui/layout.tsx";
-import { Asked, Command, Loading } from "../../ui/states.tsx";
+import { Asked, Loading } from "../../ui/states.tsx";
 import { connectionMeaning, count, guarantees, percent, plural } from "../../ui/words.ts";
 import { AlertRow } from "../alerts/alert-list.tsx";
 import { byUrgency } from "../alerts/order.ts";
 import { DetectionRow } from "../detections/detection-row.tsx";
+import { Enrol } from "../nodes/enrol.tsx";
 import { type Fleet, fleetOf } from "../nodes/fleet.ts";
 import { RolloutRow } from "../rollouts/rollout-list.tsx";
 import { coverageHeadline, coverageRest, coverageSource } from "./coverage.ts";
 
 const ALERTS_SHOWN = 5;
 const DETECTIONS_SHOWN = 10;
+const PALES_MAX = 150;
 
 export function Overview() {
   const fleet = useQuery(nodes);
@@ -30,7 +32,7 @@ export function Overview() {
         <div className="flex flex-col gap-9">
           <Coverage nodes={items} complete={complete} />
           <Running />
-          <div className="grid gap-x-10 gap-y-9 lg:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
+          <div className="grid grid-cols-1 gap-x-10 gap-y-9 lg:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
             <Latest />
             <OpenAlerts />
           </div>
@@ -45,21 +47,14 @@ function Coverage({ nodes: items, complete }: { nodes: readonly Node[]; complete
   return (
     <div>
       <h1 className="max-w-[34ch] text-2xl font-semibold tracking-tight">{coverageHeadline(fleet)}</h1>
-      <p className="mt-1.5 max-w-[80ch] text-lg text-soft">
-        {coverageRest(fleet)}{" "}
-        <span className="text-base text-faint">
-          {coverageSource(fleet)}
-          {!complete && " There are more nodes than this page adds up."}
-        </span>
+      <p className="mt-1.5 max-w-[80ch] text-lg text-soft">{coverageRest(fleet)}</p>
+      <p className="max-w-[80ch] text-sm text-faint">
+        {coverageSource(fleet)}
+        {!complete && " There are more nodes than this page adds up."}
       </p>
       {fleet.nodes === 0 ? (
         <div className="mt-4 flex max-w-[64ch] flex-col gap-3 text-soft">
-          <p>
-            Enrol a host: make a join token here, then use it there. A node observes until it is told to
-            enforce.
-          </p>
-          <Command>picket tokens create</Command>
-          <Command>picket agent join --url https://this-control-plane --token …</Command>
+          <Enrol />
         </div>
       ) : (
         fleet.connections > 0 && <Guarantees fleet={fleet} />
@@ -74,9 +69,14 @@ function Guarantees({ fleet }: { fleet: Fleet }) {
       <Fence
         counts={fleet.guarantees}
         total={fleet.connections}
-        palesMax={120}
+        palesMax={PALES_MAX}
         className="mt-5 h-16 text-[14px] sm:h-20"
       />
+      <p className="pt-1 text-xs text-faint">
+        {fleet.connections <= PALES_MAX
+          ? "Each pale is a connection."
+          : `Each pale is about ${count(Math.round(fleet.connections / PALES_MAX))} connections.`}
+      </p>
       <dl className="mt-3 grid grid-cols-2 gap-x-8 gap-y-4 lg:grid-cols-4">
         {guarantees.map(guarantee => (
           <div key={guarantee} data-figure={guarantee}>
@@ -86,7 +86,7 @@ function Guarantees({ fleet }: { fleet: Fleet }) {
             <dd>
               <span className="text-xl font-semibold">{count(fleet.guarantees[guarantee])}</span>{" "}
               <span className="text-sm text-faint">
-                {percent(fleet.guarantees[guarantee], fleet.connections)}
+                {percent(fleet.guarantees[guarantee], fleet.connections)} of {count(fleet.connections)}
               </span>
               <span className="block text-sm text-soft max-sm:sr-only">{connectionMeaning[guarantee]}</span>
             </dd>
@@ -107,14 +107,14 @@ function Running() {
       {open.length > 0 ? (
         <ul className="-mt-1">
           {open.map(each => (
-            <RolloutRow key={each.id} rollout={each} />
+            <RolloutRow key={each.id} rollout={each} later={false} />
           ))}
         </ul>
       ) : last ? (
         <>
           <p className="text-soft">None is under way. The last one:</p>
           <ul>
-            <RolloutRow rollout={last} />
+            <RolloutRow rollout={last} later={false} />
           </ul>
         </>
       ) : (
@@ -160,7 +160,7 @@ function Latest() {
       ) : feed.rows.length === 0 ? (
         <p className="text-soft">Nothing was detected.</p>
       ) : (
-        <ol>
+        <ol className="@container">
           {feed.rows.slice(0, DETECTIONS_SHOWN).map(row => (
             <DetectionRow key={row.sequence} row={row} arrived={row.sequence > feed.firstSequence} />
           ))}

@@ -20,8 +20,10 @@ function consequence(verb: RolloutVerb, rollout: Rollout): ReactNode {
     case "pause":
       return `It stays at its step: no further node is told. The ${reached} reached so far keep v${rollout.version}.`;
     case "resume":
-      return "It goes on at its step, and advances when its gate says so.";
+      return "It goes on at its step. The soak begins anew, since what happened meanwhile was not watched.";
     case "abort":
+      if (rollout.state === "rolling-back")
+        return "The roll back is given up: nodes that have not returned yet may keep what they have.";
       return `No further node is told. The ${reached} reached so far keep v${rollout.version}; this cannot be resumed.`;
     case "rollback":
       return rollout.previous === null
@@ -30,12 +32,12 @@ function consequence(verb: RolloutVerb, rollout: Rollout): ReactNode {
   }
 }
 
-export function Controls({ rollout }: { rollout: Rollout }) {
+export function Controls({ rollout, later }: { rollout: Rollout; later: boolean }) {
   const person = useMe();
   const change = useRolloutVerb(rollout.id);
   const [asking, setAsking] = useState<RolloutVerb | null>(null);
   const noteId = useId();
-  const possible = verbsOf(rollout.state);
+  const possible = later ? [] : verbsOf(rollout.state);
   const allowed = mayOperate(person.role);
   const shown = verbs.filter(verb =>
     verb === "resume" ? possible.includes(verb) : verb !== "pause" || !possible.includes("resume"),
@@ -56,6 +58,9 @@ export function Controls({ rollout }: { rollout: Rollout }) {
           </Button>
         ))}
       </fieldset>
+      {allowed && later && (
+        <p className="pt-1 text-xs text-faint">A later rollout of {rollout.ruleSet} came after this one.</p>
+      )}
       {!allowed && (
         <p id={noteId} className="pt-1 text-xs text-faint">
           Your role is {person.role}; an operator may change rollouts.

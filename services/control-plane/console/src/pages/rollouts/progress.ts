@@ -1,5 +1,6 @@
 /** A rollout's steps as a ladder, and its gate's decisions without repetition. Pure. */
 import type { GateDecision, Rollout, RolloutNode, RolloutStep } from "@picket/shared/api";
+import { count, plural } from "../../ui/words.ts";
 
 export interface Rung {
   step: RolloutStep;
@@ -61,6 +62,31 @@ export function foldDecisions(decisions: readonly GateDecision[]): FoldedDecisio
     } else folded.push({ ...decision, times: 1, firstAt: decision.at });
   }
   return folded;
+}
+
+/**
+ * Whether a later rollout has given this one's nodes something else: what they report then says nothing of this
+ * one, and only the newest can be rolled back.
+ */
+export function superseded(rollout: Rollout, all: readonly Rollout[]): boolean {
+  return all.some(
+    each => each.ruleSet === rollout.ruleSet && Date.parse(each.createdAt) > Date.parse(rollout.createdAt),
+  );
+}
+
+/** The nodes' side in a sentence. In a roll back a node "installs" what it had before. */
+export function nodesStanding({ state, nodes, version, previous }: Rollout): string {
+  const of = `${count(nodes.installed)} of ${plural(nodes.reached, "reached node")}`;
+  switch (state) {
+    case "running":
+    case "paused":
+    case "complete":
+    case "aborted":
+      return `${of} installed v${version}; ${count(nodes.planned)} planned`;
+    case "rolling-back":
+    case "rolled-back":
+      return previous === null ? `${of} let v${version} go` : `${of} returned to v${previous}`;
+  }
 }
 
 /** How things stand, in a sentence. */

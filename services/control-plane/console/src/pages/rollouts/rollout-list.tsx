@@ -4,10 +4,11 @@ import { Link } from "@tanstack/react-router";
 import { rollouts } from "../../api/queries.ts";
 import { PageHead } from "../../ui/layout.tsx";
 import { Asked, Command, Empty } from "../../ui/states.tsx";
+import { Foreign } from "../../ui/text.tsx";
 import { Ago } from "../../ui/time.tsx";
-import { count, plural } from "../../ui/words.ts";
-import { Ladder } from "./ladder.tsx";
-import { standing } from "./progress.ts";
+import { plural } from "../../ui/words.ts";
+import { SmallLadder } from "./ladder.tsx";
+import { nodesStanding, standing, superseded } from "./progress.ts";
 import { StateTag } from "./state-tag.tsx";
 
 export function RolloutList() {
@@ -28,13 +29,13 @@ export function RolloutList() {
                 Rules reach nodes in steps, signed outside the control plane. Push a signed version, then
                 start one:
               </p>
-              <Command>picket rules push my-rules.bundle.json</Command>
-              <Command>picket rollout start my-rules 1 --steps 20:10m,100:10m</Command>
+              <Command>picket rules push shop-1.bundle.json</Command>
+              <Command>picket rollout start shop@1 --steps 20%:10m,100%:10m --watch</Command>
             </Empty>
           ) : (
             <ul className="border-t-2 border-ink">
               {items.map(each => (
-                <RolloutRow key={each.id} rollout={each} />
+                <RolloutRow key={each.id} rollout={each} later={superseded(each, items)} />
               ))}
             </ul>
           )
@@ -44,7 +45,7 @@ export function RolloutList() {
   );
 }
 
-export function RolloutRow({ rollout }: { rollout: Rollout }) {
+export function RolloutRow({ rollout, later }: { rollout: Rollout; later: boolean }) {
   const { nodes } = rollout;
   return (
     <li className="grid gap-x-8 gap-y-3 border-b border-line py-3 md:grid-cols-[minmax(0,3fr)_minmax(0,2fr)_minmax(0,2fr)]">
@@ -60,18 +61,21 @@ export function RolloutRow({ rollout }: { rollout: Rollout }) {
           by {rollout.createdBy}, <Ago at={rollout.createdAt} />
         </p>
       </div>
-      <Ladder rollout={rollout} small />
-      <div className="text-sm">
-        <p>
-          <span className="font-semibold">{count(nodes.installed)}</span> of {plural(nodes.planned, "node")}{" "}
-          installed it
-          {nodes.refused > 0 && (
-            <span className="font-semibold text-danger">, {count(nodes.refused)} refused it</span>
-          )}
-        </p>
+      <SmallLadder rollout={rollout} />
+      <div className="min-w-0 text-sm">
+        {later ? (
+          <p className="text-faint">A later rollout took its nodes.</p>
+        ) : (
+          <>
+            <p>{nodesStanding(rollout)}</p>
+            {nodes.refused > 0 && (
+              <p className="font-semibold text-danger">{plural(nodes.refused, "node")} refused it</p>
+            )}
+          </>
+        )}
         {rollout.lastDecision && (
-          <p className="text-soft">
-            {rollout.lastDecision.kind}: {rollout.lastDecision.because}
+          <p className="line-clamp-3 text-soft [overflow-wrap:anywhere]">
+            {rollout.lastDecision.kind.replace("-", " ")}: <Foreign>{rollout.lastDecision.because}</Foreign>
           </p>
         )}
       </div>

@@ -1,7 +1,7 @@
 import type { GateDecision, RolloutDetails, RolloutNode } from "@picket/shared/api";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
-import { rollout } from "../../api/queries.ts";
+import { rollout, rollouts } from "../../api/queries.ts";
 import { Tag, type Tone } from "../../ui/badges.tsx";
 import { Fact, Facts, PageHead, Scroll, Section } from "../../ui/layout.tsx";
 import { Asked } from "../../ui/states.tsx";
@@ -11,13 +11,15 @@ import { count } from "../../ui/words.ts";
 import { LabelList } from "../nodes/versions.tsx";
 import { Controls } from "./controls.tsx";
 import { Ladder } from "./ladder.tsx";
-import { foldDecisions, standing } from "./progress.ts";
+import { foldDecisions, standing, superseded } from "./progress.ts";
 import { StateTag } from "./state-tag.tsx";
 
 export function RolloutPage() {
   const { id } = useParams({ from: "/rollouts/$id" });
   const query = useQuery(rollout(id));
   const data = query.data;
+  const all = useQuery(rollouts).data?.items ?? [];
+  const later = data !== undefined && superseded(data, all);
   return (
     <>
       <p className="pb-1 text-sm">
@@ -25,7 +27,7 @@ export function RolloutPage() {
       </p>
       <PageHead
         title={data ? `${data.ruleSet} v${data.version}` : "Rollout"}
-        aside={data && <Controls rollout={data} />}
+        aside={data && <Controls rollout={data} later={later} />}
       >
         {data && (
           <p>
@@ -36,10 +38,10 @@ export function RolloutPage() {
       <Asked query={query} what="the rollout">
         {details => (
           <div className="flex flex-col gap-8">
-            <Steps rollout={details} />
-            <div className="grid gap-x-10 gap-y-8 lg:grid-cols-2">
+            <Steps rollout={details} later={later} />
+            <div className="grid grid-cols-1 gap-x-10 gap-y-8 lg:grid-cols-2">
               <Gate decisions={details.decisions} />
-              <Plan nodes={details.nodesPlanned} />
+              <Plan nodes={details.nodesPlanned} later={later} />
             </div>
           </div>
         )}
@@ -48,16 +50,23 @@ export function RolloutPage() {
   );
 }
 
-function Steps({ rollout: data }: { rollout: RolloutDetails }) {
+function Steps({ rollout: data, later }: { rollout: RolloutDetails; later: boolean }) {
   const { nodes } = data;
+  const back = data.state === "rolling-back" || data.state === "rolled-back";
   return (
-    <Section title="Steps">
-      <div className="grid gap-x-10 gap-y-6 lg:grid-cols-[minmax(0,2fr)_minmax(0,1fr)]">
+    <Section
+      title="Steps"
+      note={
+        later &&
+        `A later rollout of ${data.ruleSet} gave these nodes something else; the figures are of that.`
+      }
+    >
+      <div className="grid grid-cols-1 gap-x-10 gap-y-6 lg:grid-cols-[minmax(0,2fr)_minmax(0,1fr)]">
         <Ladder rollout={data} nodes={data.nodesPlanned} />
         <Facts>
           <Fact name="Planned">{count(nodes.planned)} nodes</Fact>
           <Fact name="Reached">{count(nodes.reached)}</Fact>
-          <Fact name="Installed">{count(nodes.installed)}</Fact>
+          <Fact name={back ? "Returned" : "Installed"}>{count(nodes.installed)}</Fact>
           <Fact name="Refused">
             <span className={nodes.refused > 0 ? "font-semibold text-danger" : ""}>
               {count(nodes.refused)}
@@ -103,7 +112,10 @@ function Gate({ decisions }: { decisions: readonly GateDecision[] }) {
               </span>
               <span>
                 <Tag tone={decisionTone[each.kind]}>{each.kind.replace("-", " ")}</Tag>{" "}
-                <span className="text-faint">step {each.step + 1}</span> <Foreign>{each.because}</Foreign>
+                <span className="text-faint">step {each.step + 1}</span>
+                <span className="block max-h-40 overflow-auto whitespace-pre-wrap [overflow-wrap:anywhere]">
+                  <Foreign>{each.because}</Foreign>
+                </span>
                 {each.times > 1 && (
                   <span className="block text-xs text-faint">
                     {count(each.times)} times since <Clock at={each.firstAt} />
@@ -126,10 +138,17 @@ const nodeTone: Record<RolloutNode["state"], Tone> = {
   refused: "danger",
 };
 
-function Plan({ nodes }: { nodes: readonly RolloutNode[] }) {
+function Plan({ nodes, later }: { nodes: readonly RolloutNode[]; later: boolean }) {
   const ordered = nodes.toSorted((a, b) => a.step - b.step || a.bucket - b.bucket);
   return (
-    <Section title="Nodes, in the order they are reached" note="Fixed before the rollout began.">
+    <Section
+      title="Nodes, in the order they are reached"
+      note={
+        later
+          ? "Fixed before the rollout began. Their states are of the later rollout."
+          : "Fixed before the rollout began."
+      }
+    >
       {ordered.length === 0 ? (
         <p className="text-soft">No node carries the labels that this rollout selects.</p>
       ) : (
@@ -154,7 +173,7 @@ function Plan({ nodes }: { nodes: readonly RolloutNode[] }) {
                   <td>
                     <Tag tone={nodeTone[each.state]}>{each.state}</Tag>
                     {each.detail && (
-                      <span className="block whitespace-pre-wrap text-xs text-soft [overflow-wrap:anywhere]">
+                      <span className="block max-h-40 overflow-auto whitespace-pre-wrap text-xs text-soft [overflow-wrap:anywhere]">
                         <Foreign>{each.detail}</Foreign>
                       </span>
                     )}

@@ -52,7 +52,7 @@ export function SignIn() {
             aria-invalid={signIn.isError}
             aria-describedby={`${id}-help`}
             placeholder="pkt_…"
-            className="min-h-10 rounded-md border border-edge bg-sheet px-3 font-mono placeholder:text-faint aria-invalid:border-danger"
+            className="min-h-10 rounded-md border border-edge bg-sheet px-3 font-mono leading-8 placeholder:text-faint aria-invalid:border-danger"
           />
           {signIn.isError && (
             <p role="alert" className="text-sm font-medium text-danger">
@@ -65,7 +65,7 @@ export function SignIn() {
           <p id={`${id}-help`} className="mt-3 text-sm text-soft">
             <code>npm start</code> prints one. For another person or machine:
             <code className="mt-1 block overflow-x-auto whitespace-nowrap text-ink">
-              picket tokens create --role viewer
+              picket tokens create --api --role viewer --name anna
             </code>
           </p>
         </form>
