@@ -5,12 +5,12 @@
  */
 import { DetectionRow, page } from "@picket/shared/api";
 import { useSyncExternalStore } from "react";
-import { backfilled, emptyFeed, type Feed, receive, retryDelayMs } from "./feed.ts";
+import { backfilled, emptyFeed, type Feed, reachedBack, receive, retryDelayMs } from "./feed.ts";
 import { get, isSignedOut } from "./http.ts";
 import { me, queryClient } from "./queries.ts";
 
 const Page = page(DetectionRow);
-const BACKFILL_MAX = 200;
+const PAGE_ROWS = 200;
 
 class DetectionFeed {
   #feed: Feed = emptyFeed;
@@ -29,6 +29,14 @@ class DetectionFeed {
     };
   };
   readonly current = (): Feed => this.#feed;
+
+  /** Asks for a page of older ones; throws what the call threw. */
+  readonly reachBack = async (): Promise<void> => {
+    const oldest = this.#feed.rows.at(-1)?.sequence;
+    if (oldest === undefined) return;
+    const page = await get(`/v1/detections?limit=${PAGE_ROWS}&cursor=${oldest}`, Page);
+    this.#set(reachedBack(this.#feed, page));
+  };
 
   /** Try now rather than at the next attempt. */
   readonly retry = (): void => {
@@ -49,6 +57,8 @@ class DetectionFeed {
     const stream = new EventSource(`/v1/detections/stream${newest === undefined ? "" : `?since=${newest}`}`);
     this.#stream = stream;
     stream.onopen = () => {
+      // The control plane's first event is named open, too.
+      if (this.#feed.link.kind === "live") return;
       this.#attempt = 0;
       this.#set({ ...this.#feed, link: { kind: "live" } });
       void this.#backfill();
@@ -84,8 +94,8 @@ class DetectionFeed {
 
   async #backfill(): Promise<void> {
     try {
-      const { items } = await get(`/v1/detections?limit=${BACKFILL_MAX}`, Page);
-      this.#set(backfilled(this.#feed, items));
+      const page = await get(`/v1/detections?limit=${PAGE_ROWS}`, Page);
+      this.#set(backfilled(this.#feed, page));
     } catch (error) {
       if (isSignedOut(error)) queryClient.setQueryData(me.queryKey, null);
       else this.#lost();

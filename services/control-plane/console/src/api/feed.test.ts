@@ -1,14 +1,27 @@
 import type { DetectionRow } from "@picket/shared/api";
 import { expect, test } from "vitest";
-import { backfilled, emptyFeed, type Feed, ROWS_MAX, receive, retryDelayMs } from "./feed.ts";
+import {
+  backfilled,
+  emptyFeed,
+  type Feed,
+  type Page,
+  ROWS_MAX,
+  reachedBack,
+  receive,
+  retryDelayMs,
+} from "./feed.ts";
 
 const row = (sequence: number) => ({ sequence }) as DetectionRow;
 const rows = (...sequences: number[]) => sequences.map(row);
+const page = (nextCursor: string | null, ...sequences: number[]): Page => ({
+  items: rows(...sequences),
+  nextCursor,
+});
 const shown = (feed: Feed) => feed.rows.map(each => each.sequence);
 
 test("what comes by stream and by backfill, in any order, is shown once and newest first", () => {
   const streamed = receive(emptyFeed, rows(7, 8));
-  const filled = backfilled(streamed, rows(5, 6, 7));
+  const filled = backfilled(streamed, page(null, 5, 6, 7));
   expect(shown(receive(filled, rows(8, 9)))).toEqual([9, 8, 7, 6, 5]);
 });
 
@@ -17,17 +30,25 @@ test("a row repeated within one burst is shown once", () => {
 });
 
 test("only what is above the first backfill has arrived while watching", () => {
-  const filled = backfilled(emptyFeed, rows(5, 6));
+  const filled = backfilled(emptyFeed, page(null, 5, 6));
   expect(filled.firstSequence).toBe(6);
-  expect(backfilled(filled, rows(6, 7)).firstSequence).toBe(6);
+  expect(backfilled(filled, page(null, 6, 7)).firstSequence).toBe(6);
 });
 
-test("the list is bounded, says how many it let go, and does not take the old ones back", () => {
+test("the list is bounded and says that there are older ones", () => {
   const many = Array.from({ length: ROWS_MAX + 10 }, (_, i) => row(i + 1));
   const feed = receive(emptyFeed, many);
   expect(feed.rows).toHaveLength(ROWS_MAX);
-  expect(feed.dropped).toBe(10);
-  expect(receive(feed, rows(3))).toBe(feed);
+  expect(feed.rows.at(-1)?.sequence).toBe(11);
+  expect(feed.more).toBe(true);
+});
+
+test("older ones that are asked for are kept, until there are none", () => {
+  const feed = backfilled({ ...emptyFeed, rowsMax: 2 }, page("8", 8, 9));
+  expect(feed.more).toBe(true);
+  const back = reachedBack(feed, page(null, 6, 7));
+  expect(shown(back)).toEqual([9, 8, 7, 6]);
+  expect(back.more).toBe(false);
 });
 
 test("attempts grow apart up to a bound and are spread", () => {

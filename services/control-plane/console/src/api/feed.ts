@@ -17,8 +17,10 @@ export interface Feed {
   rows: readonly DetectionRow[];
   /** Whether the first backfill has answered: before that an empty list means nothing. */
   filled: boolean;
-  /** Rows beyond ROWS_MAX that were let go here; the control plane still has them. */
-  dropped: number;
+  /** The control plane has older ones than the last row here. */
+  more: boolean;
+  /** Grows when older ones are asked for. */
+  rowsMax: number;
   /** Highest sequence there was at the first backfill: what is above it arrived while watching. */
   firstSequence: number;
 }
@@ -27,33 +29,39 @@ export const emptyFeed: Feed = {
   link: { kind: "connecting" },
   rows: [],
   filled: false,
-  dropped: 0,
+  more: false,
+  rowsMax: ROWS_MAX,
   firstSequence: Number.MAX_SAFE_INTEGER,
 };
 
 export function receive(feed: Feed, arrived: readonly DetectionRow[]): Feed {
-  const lowest = feed.dropped > 0 ? (feed.rows.at(-1)?.sequence ?? 0) : 0;
   const known = new Set(feed.rows.map(row => row.sequence));
-  const fresh = arrived.filter(
-    row => row.sequence > lowest && !known.has(row.sequence) && known.add(row.sequence),
-  );
+  const fresh = arrived.filter(row => !known.has(row.sequence) && known.add(row.sequence));
   if (fresh.length === 0) return feed;
   const rows = [...feed.rows, ...fresh].sort((a, b) => b.sequence - a.sequence);
-  return {
-    ...feed,
-    rows: rows.slice(0, ROWS_MAX),
-    dropped: feed.dropped + Math.max(0, rows.length - ROWS_MAX),
-  };
+  return { ...feed, rows: rows.slice(0, feed.rowsMax), more: feed.more || rows.length > feed.rowsMax };
 }
 
-export function backfilled(feed: Feed, answered: readonly DetectionRow[]): Feed {
-  const next = receive(feed, answered);
+export interface Page {
+  items: readonly DetectionRow[];
+  nextCursor: string | null;
+}
+
+/** The newest page, asked when the stream is open. */
+export function backfilled(feed: Feed, { items, nextCursor }: Page): Feed {
+  const next = receive(feed, items);
   if (feed.filled) return next;
-  const highest = answered.reduce((max, row) => Math.max(max, row.sequence), 0);
-  return { ...next, filled: true, firstSequence: highest };
+  const highest = items.reduce((max, row) => Math.max(max, row.sequence), 0);
+  return { ...next, filled: true, more: next.more || nextCursor !== null, firstSequence: highest };
 }
 
-/** Seconds between attempts grow to a bound: a control plane that comes back is not met by every page at once. */
+/** A page of what is older than the last row. */
+export function reachedBack(feed: Feed, { items, nextCursor }: Page): Feed {
+  const next = receive({ ...feed, rowsMax: feed.rowsMax + items.length }, items);
+  return { ...next, more: nextCursor !== null };
+}
+
+/** Time between attempts grows to a bound: a control plane that comes back is not met by every page at once. */
 export function retryDelayMs(attempt: number, random: number): number {
   const ceiling = Math.min(15_000, 1_000 * 2 ** Math.min(attempt, 4));
   return Math.round(ceiling * (0.5 + random / 2));

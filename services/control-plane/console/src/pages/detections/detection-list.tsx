@@ -1,8 +1,8 @@
 import type { DetectionRow as Row } from "@picket/shared/api";
-import { useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useId, useState } from "react";
-import { useDetections } from "../../api/detections.ts";
+import { detectionFeed, useDetections } from "../../api/detections.ts";
 import { nodes } from "../../api/queries.ts";
 import { Button } from "../../ui/button.tsx";
 import { PageHead } from "../../ui/layout.tsx";
@@ -44,7 +44,7 @@ export function DetectionList() {
           </Button>
         }
       >
-        <Coverage rows={feed.rows} dropped={feed.dropped} />
+        <Coverage rows={feed.rows} more={feed.more} />
       </PageHead>
       <Filter view={view} q={q} />
       {!feed.filled ? (
@@ -58,16 +58,17 @@ export function DetectionList() {
           ))}
         </ol>
       )}
+      {feed.filled && feed.more && <Older />}
       <Legend />
     </>
   );
 }
 
 /** What the list rests on: which nodes speak, and what was lost on the way. */
-function Coverage({ rows, dropped }: { rows: readonly Row[]; dropped: number }) {
+function Coverage({ rows, more }: { rows: readonly Row[]; more: boolean }) {
   const fleet = fleetOf(useQuery(nodes).data?.items ?? []);
   if (fleet.nodes === 0) return null;
-  const limit = dropped > 0 ? ` The newest ${count(rows.length)} are shown.` : "";
+  const limit = more ? ` The newest ${count(rows.length)} are shown; there are older ones.` : "";
   return (
     <p>
       From {count(fleet.online)} of {plural(fleet.nodes, "node")}.{" "}
@@ -76,6 +77,22 @@ function Coverage({ rows, dropped }: { rows: readonly Row[]; dropped: number }) 
         : `${plural(fleet.lost, "event")} lost on ${plural(fleet.lostOn.length, "node")}: something may be missing here.`}
       {limit}
     </p>
+  );
+}
+
+function Older() {
+  const older = useMutation({ mutationFn: detectionFeed.reachBack });
+  return (
+    <div className="flex flex-wrap items-center gap-3 pt-3">
+      <Button disabled={older.isPending} onClick={() => older.mutate()}>
+        Show older ones
+      </Button>
+      {older.isError && (
+        <p role="alert" className="text-sm font-medium text-danger">
+          {older.error.message}
+        </p>
+      )}
+    </div>
   );
 }
 
