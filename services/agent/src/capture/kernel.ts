@@ -1,0 +1,373 @@
+/**
+ * The agent's place in the kernel: the dispatcher, the maps that every slot shares, and their pins.
+ *
+ * Everything is pinned below /sys/fs/bpf/picket-<instance>, so that nothing in the kernel changes when the agent is
+ * killed: what was blocked stays blocked, unread responses stay readable (WIRE §1: freeing a socket map with a
+ * stream_verdict program loses them), and the next start takes over. Stopping takes it all away: the slots are
+ * emptied first, so that statements pass at once.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { BpfLink, BpfMap, BpfObject, RingBuffer, u32, u64 } from "@picket/native/bpf";
+import { Dispatch, Loss, WorkloadMode as Mode, Workload } from "@picket/native/events";
+import type { WorkloadMode } from "@picket/shared/vocabulary";
+import type { WorkloadMaps } from "../workloads/workloads.ts";
+import { EventDecoder } from "./decode.ts";
+import type { KernelEvent } from "./kernel-event.ts";
+import { SequenceTracker } from "./sequence.ts";
+import { Slot, type SlotRequest } from "./slot.ts";
+
+/** Shared with every slot, by name in maps.h. */
+const SHARED = [
+  "sockets",
+  "connections",
+  "events",
+  "slots",
+  "dispatch",
+  "workloads",
+  "workload_pids",
+  "losses",
+  "event_seq",
+] as const;
+type SharedMaps = Record<(typeof SHARED)[number], BpfMap<Buffer, Buffer>>;
+
+/** Pinned links; the programs on the socket map stay with the map. */
+const LINKED = ["state_changed", "retransmitted", "enrol"] as const;
+
+/** Each page of the ring is mapped twice and counts as resident memory: 2 MiB hold about 8,000 events. */
+const RING_BYTES = 2 << 20;
+const BATCH_BYTES = 256 << 10;
+export const SLOTS_MAX = 16;
+
+const MODES: Record<WorkloadMode, number> = { off: Mode.OFF, observe: Mode.OBSERVE, enforce: Mode.ENFORCE };
+
+export type DispatchSettings = {
+  stable: number;
+  candidate: number;
+  /** Of 10,000. */
+  share: number;
+  newProcessesOnly: boolean;
+};
+
+export type KernelOptions = {
+  dispatcher: Buffer;
+  pins: string;
+  cgroupPath: string;
+  /** The pins were made by an agent of this ABI and may be taken over. */
+  takeOver: boolean;
+  /** The same dispatcher runs already: its links stay as they are. */
+  sameDispatcher: boolean;
+  /** WIRE §1: restores FIONREAD on kernels that need it, and makes freeing the map dangerous. */
+  streamVerdict: boolean;
+};
+
+export class Kernel {
+  readonly #object: BpfObject;
+  readonly #maps: SharedMaps;
+  readonly #options: KernelOptions;
+  readonly #sequence: SequenceTracker;
+  readonly #links = new Map<string, BpfLink>();
+  readonly #sockmapLinks: BpfLink[] = [];
+  readonly #slots: BpfMap<Buffer, Buffer>;
+  readonly #dispatch: BpfMap<number, Dispatch>;
+  readonly #losses: BpfMap<number, bigint[]>;
+  readonly #lossesBefore: Record<string, number>;
+  readonly tookOver: boolean;
+  #ring: RingBuffer | undefined;
+
+  private constructor(object: BpfObject, maps: SharedMaps, options: KernelOptions, tookOver: boolean) {
+    this.#object = object;
+    this.#maps = maps;
+    this.#options = options;
+    this.tookOver = tookOver;
+    this.#slots = maps.slots;
+    this.#dispatch = maps.dispatch.as({ key: u32, value: Dispatch });
+    this.#losses = maps.losses.perCpu({ key: u32, value: u64 });
+    this.#sequence = new SequenceTracker(!tookOver);
+    this.#lossesBefore = tookOver ? this.#readLosses() : {};
+  }
+
+  /** Loads and pins; nothing is attached yet. */
+  static async open(options: KernelOptions): Promise<Kernel> {
+    const pinned = options.takeOver ? openPinnedMaps(options.pins) : null;
+    if (!pinned) retirePins(options.pins);
+    sweepRetired(options.pins);
+    const object = BpfObject.open(options.dispatcher, {
+      name: "dispatcher",
+      ...(pinned ? { mapReuse: pinned } : { maxEntries: { events: RING_BYTES } }),
+    });
+    try {
+      await object.loadAsync();
+      const maps = Object.fromEntries(
+        SHARED.map(name => [name, pinned?.[name] ?? object.map(name)]),
+      ) as SharedMaps;
+      if (!pinned) {
+        mkdirSync(join(options.pins, "maps"), { recursive: true, mode: 0o700 });
+        for (const name of SHARED) maps[name].pin(join(options.pins, "maps", name));
+      }
+      return new Kernel(object, maps, options, pinned !== null);
+    } catch (error) {
+      object.close();
+      throw error;
+    }
+  }
+
+  /** The programs begin to see connections. A slot should be switched to before. */
+  attach(): void {
+    const { pins, cgroupPath, streamVerdict, sameDispatcher } = this.#options;
+    mkdirSync(join(pins, "links"), { recursive: true, mode: 0o700 });
+    this.#sockmapLinks.push(this.#object.program("dispatcher").attachSkMsg(this.#maps.sockets));
+    if (streamVerdict)
+      this.#sockmapLinks.push(this.#object.program("keep_fionread").attachSkSkb(this.#maps.sockets));
+    for (const name of LINKED) {
+      const path = join(pins, "links", name);
+      if (sameDispatcher && this.tookOver && existsSync(path)) {
+        this.#links.set(name, BpfLink.openPinned(path));
+        continue;
+      }
+      // First away with the old one: two would each enrol a new socket, and the second be refused. What connects in
+      // between is found by adopt().
+      removeLink(path);
+      const program = this.#object.program(name);
+      const link = name === "enrol" ? program.attachCgroup(cgroupPath) : program.attach();
+      link.pin(path);
+      this.#links.set(name, link);
+    }
+  }
+
+  read(
+    handle: (event: KernelEvent) => void,
+    batchEnded: () => void,
+    failed: (error: unknown) => void,
+  ): EventDecoder {
+    const decoder = new EventDecoder(this.#sequence);
+    this.#ring = RingBuffer.open(this.#maps.events, {
+      batchBytes: BATCH_BYTES,
+      buffers: 3,
+      onBatch: batch => {
+        for (const event of decoder.decode(batch)) handle(event);
+        batchEnded();
+      },
+      onError: failed,
+    });
+    return decoder;
+  }
+
+  get object(): BpfObject {
+    return this.#object;
+  }
+
+  get maps(): Readonly<SharedMaps> {
+    return this.#maps;
+  }
+
+  /** A refused program throws a BpfError with the verifier's log. */
+  loadSlot(request: Omit<SlotRequest, "shared" | "pins">): Promise<Slot> {
+    return Slot.load({ ...request, shared: this.#maps, pins: this.#options.pins });
+  }
+
+  /** Puts the slot's program where the dispatcher finds it; nobody is sent there before switchTo(). */
+  place(slot: Slot): void {
+    this.#slots.setProgram(slot.index, slot.program);
+  }
+
+  /** One map update: from the next message on. */
+  switchTo(settings: DispatchSettings): void {
+    const before = this.#dispatch.get(0);
+    const fresh = before === undefined || before.salt === 0n;
+    this.#dispatch.set(0, {
+      // The salt stays for as long as this candidate does, or the share would take other processes at each change.
+      salt: fresh || before.candidate !== settings.candidate ? randomBigInt() : before.salt,
+      scopeSinceNs:
+        settings.newProcessesOnly && before?.newProcessesOnly && before.candidate === settings.candidate
+          ? before.scopeSinceNs
+          : bootNs(),
+      stable: settings.stable,
+      candidate: settings.candidate,
+      share: settings.share,
+      newProcessesOnly: settings.newProcessesOnly ? 1 : 0,
+    });
+  }
+
+  dispatched(): { stable: number; candidate: number } | null {
+    const now = this.#dispatch.get(0);
+    return now && now.salt !== 0n ? { stable: now.stable, candidate: now.candidate } : null;
+  }
+
+  clearSlot(index: number): void {
+    this.#slots.clear(index);
+    rmSync(join(this.#options.pins, "slots", String(index)), { recursive: true, force: true });
+  }
+
+  get workloads(): WorkloadMaps {
+    const cgroups = this.#maps.workloads.as({ key: u64, value: Workload });
+    const processes = this.#maps.workload_pids.as({ key: u32, value: Workload });
+    const entry = ({ id, mode }: { id: number; mode: WorkloadMode }) => ({ id, mode: MODES[mode] as Mode });
+    return {
+      setCgroup: (cgroup, workload) => cgroups.set(cgroup, entry(workload)),
+      deleteCgroup: cgroup => void cgroups.delete(cgroup),
+      setProcess: (tgid, workload) => processes.set(tgid, entry(workload)),
+      deleteProcess: tgid => void processes.delete(tgid),
+    };
+  }
+
+  /** What a predecessor left in the two maps is not this agent's to know: start from nothing. */
+  forgetWorkloads(): void {
+    for (const map of [this.#maps.workloads, this.#maps.workload_pids])
+      for (const key of [...map.keys()]) map.delete(key);
+  }
+
+  /** Enrolled sockets that are open now. */
+  enrolled(): number {
+    let count = 0;
+    for (const _ of this.#maps.sockets.keys()) count += 1;
+    return count;
+  }
+
+  events(): { emitted: number; received: number; lost: number } {
+    return this.#sequence.totals;
+  }
+
+  /** By name of enum picket_loss, since this agent started; only those above zero. */
+  losses(): Record<string, number> {
+    const now = this.#readLosses();
+    return Object.fromEntries(
+      Object.entries(now).flatMap(([name, count]) => {
+        const since = count - (this.#lossesBefore[name] ?? 0);
+        return since > 0 ? [[name, since]] : [];
+      }),
+    );
+  }
+
+  #readLosses(): Record<string, number> {
+    return Object.fromEntries(
+      Object.entries(Loss)
+        .filter(([name]) => name !== "KINDS")
+        .map(([name, index]) => {
+          const perCpu = this.#losses.get(index) ?? [];
+          return [name.toLowerCase(), Number(perCpu.reduce((sum, count) => sum + count, 0n))];
+        }),
+    );
+  }
+
+  /** Statements pass unjudged from now on. */
+  emptySlots(): void {
+    for (let index = 0; index < SLOTS_MAX; index++) this.#slots.clear(index);
+  }
+
+  /**
+   * Ends. `keep` leaves everything as it is for a successor. Otherwise all goes, except that on a kernel with the
+   * FIONREAD program the maps stay pinned while enrolled sockets are open: freeing them would lose what those have
+   * not read. Says how many those are.
+   */
+  async close({ keep }: { keep: boolean }): Promise<{ socketsLeft: number }> {
+    const { pins, streamVerdict } = this.#options;
+    if (!keep) {
+      this.emptySlots();
+      for (const link of this.#links.values()) link.unpin();
+      for (const link of this.#links.values()) link.close();
+      rmSync(join(pins, "links"), { recursive: true, force: true });
+      rmSync(join(pins, "slots"), { recursive: true, force: true });
+    }
+    await this.#ring?.close();
+    const socketsLeft = keep || !streamVerdict ? 0 : this.enrolled();
+    for (const link of this.#sockmapLinks) {
+      // Detached, a socket that is still in the map keeps its programs; the map only stops giving them to new ones.
+      if (keep) link.release();
+      else link.close();
+    }
+    if (!keep && socketsLeft === 0) removePins(pins);
+    for (const map of Object.values(this.#maps)) map.close();
+    this.#object.close();
+    return { socketsLeft };
+  }
+}
+
+export function digestOf(object: Buffer): string {
+  return createHash("sha256").update(object).digest("hex");
+}
+
+function openPinnedMaps(pins: string): SharedMaps | null {
+  const directory = join(pins, "maps");
+  if (!SHARED.every(name => existsSync(join(directory, name)))) return null;
+  return Object.fromEntries(
+    SHARED.map(name => [name, BpfMap.openPinned(join(directory, name))]),
+  ) as SharedMaps;
+}
+
+/** Pins of a predecessor that cannot be taken over: its programs go, its socket map waits for its sockets to close. */
+function retirePins(pins: string): void {
+  if (!existsSync(pins)) return;
+  for (const name of namesIn(join(pins, "links"))) removeLink(join(pins, "links", name));
+  const slots = join(pins, "maps", "slots");
+  if (existsSync(slots)) {
+    const map = BpfMap.openPinned(slots);
+    for (let index = 0; index < SLOTS_MAX; index++) map.clear(index);
+    map.close();
+  }
+  const sockets = join(pins, "maps", "sockets");
+  if (existsSync(sockets)) {
+    const retired = join(pins, "retired");
+    mkdirSync(retired, { recursive: true, mode: 0o700 });
+    renameSync(sockets, join(retired, `sockets-${Date.now()}`));
+  }
+  for (const part of ["maps", "slots", "links"]) rmSync(join(pins, part), { recursive: true, force: true });
+}
+
+/** Retired socket maps whose last socket has closed. */
+export function sweepRetired(pins: string): void {
+  const retired = join(pins, "retired");
+  for (const name of namesIn(retired)) {
+    const map = BpfMap.openPinned(join(retired, name));
+    const empty = map.keys().next().done === true;
+    map.close();
+    if (empty) rmSync(join(retired, name), { force: true });
+  }
+  try {
+    rmdirSync(retired);
+  } catch {
+    // Not there, or not empty yet.
+  }
+}
+
+function removeLink(path: string): void {
+  if (!existsSync(path)) return;
+  const link = BpfLink.openPinned(path);
+  rmSync(path, { force: true });
+  link.close();
+}
+
+function removePins(pins: string): void {
+  sweepRetired(pins);
+  for (const part of ["links", "maps", "slots"]) rmSync(join(pins, part), { recursive: true, force: true });
+  try {
+    rmdirSync(pins);
+  } catch {
+    // A retired map still waits there.
+  }
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+function randomBigInt(): bigint {
+  const bytes = new BigUint64Array(1);
+  crypto.getRandomValues(bytes);
+  return bytes[0]! | 1n;
+}
+
+/** CLOCK_BOOTTIME, which start times of processes are counted in. */
+function bootNs(): bigint {
+  // process.hrtime is CLOCK_MONOTONIC: it stands still while the machine sleeps. /proc/uptime does not.
+  return BigInt(Math.floor(Number(readUptime()) * 1e9));
+}
+
+function readUptime(): string {
+  return readFileSync("/proc/uptime", "utf8").split(" ")[0]!;
+}

@@ -1,0 +1,221 @@
+/**
+ * One rule version in the kernel: its program with its settings burnt in, its verdicts, its counters, the names of
+ * its rules. Maps are its own, so that two versions never share a verdict.
+ */
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { type BpfMap, BpfObject, type BpfProgram, u32, u64 } from "@picket/native/bpf";
+import {
+  Action as KernelAction,
+  Verdict as KernelVerdict,
+  NO_RULE,
+  RuleText,
+  SlotCounters,
+  SlotSettings,
+  VerdictEntry,
+} from "@picket/native/events";
+import type { Action, Verdict } from "@picket/shared/vocabulary";
+
+/** source of struct picket_verdict_entry. */
+export type VerdictSource = "bundle" | "learned" | "judged" | "control-socket";
+const SOURCES: readonly VerdictSource[] = ["bundle", "learned", "judged", "control-socket"];
+
+const ACTIONS: Record<Action, KernelAction> = {
+  observe: KernelAction.OBSERVE,
+  alert: KernelAction.ALERT,
+  block: KernelAction.BLOCK,
+};
+const VERDICTS: Record<Verdict, KernelVerdict> = {
+  benign: KernelVerdict.BENIGN,
+  attack: KernelVerdict.ATTACK,
+  probe: KernelVerdict.PROBE,
+};
+
+export type ShapeVerdict = {
+  verdict: Verdict;
+  action: Action;
+  /** Index into the version's rules; null: none. */
+  rule: number | null;
+  source: VerdictSource;
+};
+
+export type SlotRequest = {
+  object: Buffer;
+  index: number;
+  /** Ordinal of the rule version on this node. */
+  ordinal: number;
+  hashKey: bigint;
+  hashStart: bigint;
+  /** Rule ids by index, for the error that a client reads. */
+  rules: readonly string[];
+  shared: Readonly<Record<string, BpfMap<Buffer, Buffer>> & { events: BpfMap<Buffer, Buffer> }>;
+  pins: string;
+};
+
+export type Counters = {
+  statements: number;
+  known: number;
+  unknown: number;
+  neverKnown: number;
+  blocked: number;
+  severed: number;
+  wouldBlock: number;
+};
+
+/** An unknown shape is told of once a second: its verdict is there long before. */
+const REPORT_INTERVAL_NS = 1_000_000_000n;
+const TEXT_BYTES_MAX = 65_536;
+/** Statements per connection and second that can never become known and are told of all the same. */
+const NEVER_KNOWN_BURST = 100;
+/** rule_texts of slot.bpf.c; the last index stands for every rule beyond. */
+export const RULE_TEXTS_MAX = 1_024;
+const RULE_TEXT_BYTES_MAX = 30;
+
+export class Slot {
+  readonly index: number;
+  readonly ordinal: number;
+  readonly #object: BpfObject;
+  readonly #verdicts: BpfMap<bigint, VerdictEntry>;
+  readonly #counters: BpfMap<number, SlotCounters[]>;
+  readonly #pins: string;
+  /** Verdicts that did not fit and were not written: those shapes are judged again at each use. */
+  refusedVerdicts = 0;
+
+  private constructor(object: BpfObject, request: SlotRequest) {
+    this.#object = object;
+    this.index = request.index;
+    this.ordinal = request.ordinal;
+    this.#pins = join(request.pins, "slots", String(request.index));
+    this.#verdicts = object.map("verdicts").as({ key: u64, value: VerdictEntry });
+    this.#counters = object.map("slot_counters").perCpu({ key: u32, value: SlotCounters });
+  }
+
+  static async load(request: SlotRequest): Promise<Slot> {
+    const object = BpfObject.open(request.object, {
+      name: `slot${request.index}`,
+      rodata: {
+        settings: SlotSettings.encode({
+          hashKey: request.hashKey,
+          hashStart: request.hashStart,
+          reportIntervalNs: REPORT_INTERVAL_NS,
+          version: request.ordinal,
+          slot: request.index,
+          textBytesMax: TEXT_BYTES_MAX,
+          neverKnownBurst: NEVER_KNOWN_BURST,
+        }),
+      },
+      mapReuse: mapsOf(request.object, request.shared),
+      maxEntries: { events: request.shared.events.info.maxEntries },
+    });
+    try {
+      await object.loadAsync();
+      const slot = new Slot(object, request);
+      slot.#writeRuleTexts(request.rules);
+      slot.#pin();
+      return slot;
+    } catch (error) {
+      object.close();
+      throw error;
+    }
+  }
+
+  get program(): BpfProgram {
+    return this.#object.program("slot");
+  }
+
+  setVerdict(fingerprint: bigint, verdict: ShapeVerdict): void {
+    if (fingerprint === 0n) return; // "Never known" would be one verdict for all such statements.
+    const entry = encodeVerdict(verdict);
+    try {
+      this.#verdicts.set(fingerprint, entry);
+    } catch (error) {
+      if ((error as { code?: string }).code !== "BPF_MAP_FULL") throw error;
+      this.#forgetIdle();
+      try {
+        this.#verdicts.set(fingerprint, entry);
+      } catch {
+        this.refusedVerdicts += 1;
+      }
+    }
+  }
+
+  setVerdicts(verdicts: readonly (readonly [bigint, ShapeVerdict])[]): void {
+    const known = verdicts.filter(([fingerprint]) => fingerprint !== 0n);
+    if (known.length === 0) return;
+    this.#verdicts.setMany(
+      known.map(([fingerprint, verdict]) => [fingerprint, encodeVerdict(verdict)] as const),
+    );
+  }
+
+  deleteVerdict(fingerprint: bigint): void {
+    this.#verdicts.delete(fingerprint);
+  }
+
+  *verdicts(): Generator<[bigint, VerdictEntry]> {
+    yield* this.#verdicts.entries();
+  }
+
+  counters(): Counters {
+    const sum = { statements: 0, known: 0, unknown: 0, neverKnown: 0, blocked: 0, severed: 0, wouldBlock: 0 };
+    for (const cpu of this.#counters.get(0) ?? [])
+      for (const name of Object.keys(sum) as (keyof typeof sum)[]) sum[name] += Number(cpu[name]);
+    return sum;
+  }
+
+  close(): void {
+    rmSync(this.#pins, { recursive: true, force: true });
+    this.#verdicts.close();
+    this.#counters.close();
+    this.#object.close();
+  }
+
+  /** A shape that the kernel has not met for longest is the first to be judged again; hostile ones stay. */
+  #forgetIdle(): void {
+    const benign = [...this.#verdicts.entries()]
+      .filter(([, entry]) => entry.verdict === KernelVerdict.BENIGN && SOURCES[entry.source] !== "bundle")
+      .sort(([, left], [, right]) => Number(left.lastNs - right.lastNs));
+    this.#verdicts.deleteMany(
+      benign.slice(0, Math.max(1, benign.length >> 2)).map(([fingerprint]) => fingerprint),
+    );
+  }
+
+  #writeRuleTexts(rules: readonly string[]): void {
+    const texts = this.#object.map("rule_texts").as({ key: u32, value: RuleText });
+    texts.setMany(
+      rules.slice(0, RULE_TEXTS_MAX).map((rule, index) => {
+        const text = index === RULE_TEXTS_MAX - 1 ? "rule-set" : rule.slice(0, RULE_TEXT_BYTES_MAX);
+        return [index, { bytes: Buffer.byteLength(text), text }] as const;
+      }),
+    );
+    texts.close();
+  }
+
+  /** For a successor, which takes the verdicts over. */
+  #pin(): void {
+    rmSync(this.#pins, { recursive: true, force: true });
+    mkdirSync(this.#pins, { recursive: true, mode: 0o700 });
+    this.#verdicts.pin(join(this.#pins, "verdicts"));
+  }
+}
+
+/** Which of the shared maps the object declares: a slot of an older bundle may know fewer. */
+function mapsOf(object: Buffer, shared: SlotRequest["shared"]): Record<string, BpfMap<Buffer, Buffer>> {
+  const probe = BpfObject.open(object, { name: "slot" });
+  try {
+    const declared = new Set(probe.maps.map(({ name }) => name));
+    return Object.fromEntries(Object.entries(shared).filter(([name]) => declared.has(name)));
+  } finally {
+    probe.close();
+  }
+}
+
+export function encodeVerdict({ verdict, action, rule, source }: ShapeVerdict): VerdictEntry {
+  return {
+    count: 0n,
+    lastNs: 0n,
+    rule: rule === null ? NO_RULE : Math.min(rule, RULE_TEXTS_MAX - 1),
+    verdict: VERDICTS[verdict],
+    action: ACTIONS[action],
+    source: SOURCES.indexOf(source),
+  };
+}

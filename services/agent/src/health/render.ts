@@ -1,0 +1,48 @@
+/** The report as Prometheus metrics: the same figures that go to the control plane, so that both always agree. */
+import type { Report } from "@picket/shared/contract";
+import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
+
+export function createRenderer(): (report: Report) => Promise<string> {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry, prefix: "picket_agent_" });
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name: `picket_${name}`, help, labelNames, registers: [registry] });
+
+  const events = gauge(
+    "events_total",
+    "Kernel events: emitted = received + lost; spooled and uploaded detections.",
+    ["stage"],
+  );
+  const losses = gauge("losses_total", "What the kernel could not see or tell, by cause.", ["cause"]);
+  const statements = gauge("statements_total", "Statements by rule version and what became of them.", [
+    "rule_set",
+    "version",
+    "outcome",
+  ]);
+  const connections = gauge("connections", "Open database connections by guarantee.", ["guarantee"]);
+  const shapes = gauge("shapes_learned", "Statement shapes that the kernel knows.");
+  const installed = gauge("rule_version_installed", "1 for each rule version that judges.", [
+    "rule_set",
+    "version",
+    "kind",
+  ]);
+
+  return async report => {
+    for (const stage of ["emitted", "received", "lost", "spooled", "uploaded"] as const)
+      events.set({ stage }, report.events[stage]);
+    for (const [cause, count] of Object.entries(report.losses)) losses.set({ cause }, count);
+    statements.reset();
+    for (const { ruleSet, version, ...counts } of report.counters)
+      for (const [outcome, count] of Object.entries(counts))
+        statements.set({ rule_set: ruleSet, version: String(version), outcome }, count);
+    connections.reset();
+    for (const [guarantee, count] of Object.entries(report.guarantees))
+      connections.set({ guarantee }, count ?? 0);
+    shapes.set(report.shapesLearned);
+    installed.reset();
+    for (const each of report.installed)
+      if (each.version !== null)
+        installed.set({ rule_set: each.ruleSet, version: String(each.version), kind: each.kind }, 1);
+    return registry.metrics();
+  };
+}
