@@ -21,7 +21,8 @@
         "src/bpf/addon/program.cc",
         "src/bpf/addon/map.cc",
         "src/bpf/addon/link.cc",
-        "src/bpf/addon/ring.cc"
+        "src/bpf/addon/ring.cc",
+        "src/bpf/addon/sockets.cc"
       ],
       "libraries": ["-lbpf", "-lelf", "-lz"]
     }

@@ -3,6 +3,8 @@
  * only. One class per kernel handle; every refusal is a BpfError.
  */
 
+export { addressBytes, addressText } from "./addresses.ts";
+export { cgroup2Mount, cgroupId } from "./cgroup.ts";
 export { bytes, type Codec, i32, u8, u32, u64, u64s } from "./codec.ts";
 export { BpfError, type BpfErrorCode } from "./errors.ts";
 export { BpfLink } from "./link.ts";
@@ -18,3 +20,12 @@ export type { LinkInfo, MapInfo, ProgramInfo, RingStats, TestRunOptions } from "
 export { BpfObject, type OpenOptions, type Variable, type VariableValue } from "./object.ts";
 export { BpfProgram, enableRunTimeStats, type IterOptions, type UprobeOptions } from "./program.ts";
 export { RingBatch, RingBuffer, type RingOptions } from "./ring.ts";
+export {
+  destroySocket,
+  type ListOptions,
+  listTcpSockets,
+  type SocketIdentity,
+  TCP_STATES,
+  type TcpSocket,
+  type TcpState,
+} from "./sockets.ts";

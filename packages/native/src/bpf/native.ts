@@ -168,6 +168,7 @@ export interface Native {
   openPinnedLink(path: string): NativeLink;
   possibleCpus(): number;
   enableRunTimeStats(): number;
+  sockDiag(request: Uint8Array, netns: string | undefined): Buffer;
 }
 
 // The same two steps up from src/bpf and from dist/bpf.
