@@ -1,0 +1,112 @@
+/**
+ * Carries detections into alerts and into the certificates' state, exactly once: how far it got is a row that is
+ * written in the same transaction. A nudge, the sweep or two workers at once may call it; the row is locked.
+ */
+import type { Detection } from "@picket/shared/detection";
+import { and, asc, eq, gt, inArray, isNotNull, isNull, sql } from "drizzle-orm";
+import { recordCertificates } from "../certificates/record.ts";
+import type { Ctx } from "../context.ts";
+import type { Tx } from "../db/client.ts";
+import { certificates, cursors, detections, nodes } from "../db/schema.ts";
+import { OWN_CAUSE } from "../nodes/alerts.ts";
+import { describe } from "./describe.ts";
+import { type Fold, foldSightings } from "./fold.ts";
+import { type Effects, raiseAlerts, resolveAlerts } from "./raise.ts";
+
+const CURSOR = "alerts";
+const ROWS_AT_ONCE = 5_000;
+
+/** Folds until nothing is left; how many detections that were. */
+export async function foldDetections({ ctx }: { ctx: Ctx }): Promise<number> {
+  for (let folded = 0; ; ) {
+    const { rows, effects } = await ctx.db.transaction(tx => foldOnce(ctx, tx));
+    for (const effect of effects) effect.nudge();
+    folded += rows;
+    if (rows < ROWS_AT_ONCE) return folded;
+  }
+}
+
+async function foldOnce(ctx: Ctx, tx: Tx): Promise<{ rows: number; effects: Effects[] }> {
+  await tx.insert(cursors).values({ name: CURSOR, sequence: 0 }).onConflictDoNothing();
+  const [cursor] = await tx.select().from(cursors).where(eq(cursors.name, CURSOR)).for("update");
+  const rows = await tx
+    .select({
+      sequence: detections.sequence,
+      node: detections.node,
+      kind: detections.kind,
+      at: detections.at,
+      priority: detections.priority,
+      causalKey: detections.causalKey,
+      count: sql<number>`coalesce((${detections.payload} ->> 'count')::int, 1)`,
+    })
+    .from(detections)
+    .where(gt(detections.sequence, cursor!.sequence))
+    .orderBy(asc(detections.sequence))
+    .limit(ROWS_AT_ONCE);
+  const last = rows.at(-1);
+  if (!last) return { rows: 0, effects: [] };
+
+  const certified = rows.filter(({ kind }) => kind === "certificate").map(({ sequence }) => sequence);
+  if (certified.length > 0) await recordCertificates(tx, certified);
+  const folds = foldSightings(rows.map(row => ({ ...row, causalKey: nodesOwnCause(row.causalKey) })));
+  const words = await wordsOf(tx, folds);
+  const effects: Effects[] = [];
+  for (const fold of folds) effects.push(await carryOut(ctx, tx, fold, words));
+  await tx.update(cursors).set({ sequence: last.sequence }).where(eq(cursors.name, CURSOR));
+  return { rows: rows.length, effects };
+}
+
+/** A node names its causes; it must not name one of the control plane's, and so resolve another node's alert. */
+const nodesOwnCause = (causalKey: string): string =>
+  causalKey.startsWith(OWN_CAUSE) ? `node:${causalKey}`.slice(0, 255) : causalKey;
+
+type Words = Map<number, { detection: Detection; hostname: string }>;
+
+/** Only those that speak for their cause: a flood is read by its columns. */
+async function wordsOf(tx: Tx, folds: readonly Fold[]): Promise<Words> {
+  const speakers = folds.flatMap(fold => (fold.kind === "raise" ? [fold.spokesman] : []));
+  if (speakers.length === 0) return new Map();
+  const rows = await tx
+    .select({ sequence: detections.sequence, detection: detections.payload, hostname: nodes.hostname })
+    .from(detections)
+    .innerJoin(nodes, eq(detections.node, nodes.id))
+    .where(inArray(detections.sequence, speakers));
+  return new Map(rows.map(row => [row.sequence, row]));
+}
+
+async function carryOut(ctx: Ctx, tx: Tx, fold: Fold, words: Words): Promise<Effects> {
+  switch (fold.kind) {
+    case "raise": {
+      const { detection, hostname } = words.get(fold.spokesman)!;
+      const said = describe(detection, hostname);
+      return raiseAlerts(
+        ctx,
+        tx,
+        fold.nodes.map(({ node, count }) => ({
+          causalKey: fold.causalKey,
+          priority: fold.priority,
+          ...said,
+          node,
+          count,
+          at: fold.at,
+        })),
+      );
+    }
+    case "gone": {
+      // Another node may still see the old certificate: the cause is gone when it is gone for all.
+      const [seen] = await tx
+        .select({ node: certificates.node })
+        .from(certificates)
+        .innerJoin(nodes, eq(certificates.node, nodes.id))
+        .where(
+          and(
+            eq(certificates.causalKey, fold.causalKey),
+            isNotNull(certificates.priority),
+            isNull(nodes.retiredAt),
+          ),
+        )
+        .limit(1);
+      return resolveAlerts(ctx, tx, seen ? [] : [fold.causalKey], { statesOnly: true });
+    }
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Folds detections, in the order of commit, into what alerts must hear: sightings of one cause that follow one
+ * another are one. Pure; fold-detections.ts reads and writes.
+ */
+import type { NodeId } from "@picket/shared/ids";
+import type { Priority } from "@picket/shared/vocabulary";
+import { worst } from "./priority.ts";
+
+export interface Sighting {
+  sequence: number;
+  node: NodeId;
+  at: Date;
+  /** Null: the cause is gone, as this node sees it. */
+  priority: Priority | null;
+  causalKey: string;
+  /** How often, in this one event. */
+  count: number;
+}
+
+export type Fold =
+  | {
+      kind: "raise";
+      causalKey: string;
+      priority: Priority;
+      nodes: { node: NodeId; count: number }[];
+      at: Date;
+      /** The most urgent sighting, the first of equals: its words become the alert's. */
+      spokesman: number;
+    }
+  | { kind: "gone"; causalKey: string };
+
+/** The steps of different causes are independent; those of one cause are in order. */
+export function foldSightings(sightings: readonly Sighting[]): Fold[] {
+  const folds: Fold[] = [];
+  const open = new Map<string, Extract<Fold, { kind: "raise" }>>();
+  for (const { causalKey, priority, node, at, count, sequence } of sightings) {
+    if (priority === null) {
+      open.delete(causalKey);
+      folds.push({ kind: "gone", causalKey });
+      continue;
+    }
+    const fold = open.get(causalKey);
+    if (!fold) {
+      const begun = {
+        kind: "raise" as const,
+        causalKey,
+        priority,
+        nodes: [{ node, count }],
+        at,
+        spokesman: sequence,
+      };
+      open.set(causalKey, begun);
+      folds.push(begun);
+      continue;
+    }
+    if (priority < fold.priority) fold.spokesman = sequence;
+    fold.priority = worst(priority, fold.priority);
+    if (at > fold.at) fold.at = at;
+    const known = fold.nodes.find(other => other.node === node);
+    if (known) known.count += count;
+    else fold.nodes.push({ node, count });
+  }
+  return folds;
+}

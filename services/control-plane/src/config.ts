@@ -1,0 +1,123 @@
+/** Settings by environment, checked at start: a wrong one says its name and what would be right. */
+import { Priority } from "@picket/shared/vocabulary";
+import { z } from "zod";
+
+const Cidr = z.string().regex(/^[0-9a-fA-F.:]+\/\d{1,3}$/, "a network such as 10.0.0.0/8 or ::1/128");
+const Cidrs = z
+  .string()
+  .default("")
+  .transform(text =>
+    text
+      .split(",")
+      .map(part => part.trim())
+      .filter(Boolean),
+  )
+  .pipe(z.array(Cidr));
+
+const Listen = z
+  .string()
+  .regex(/^(\[[0-9a-fA-F:]+\]|[^:]+):\d{1,5}$/, "host:port, such as 127.0.0.1:7400")
+  .transform(text => {
+    const colon = text.lastIndexOf(":");
+    return { host: text.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(text.slice(colon + 1)) };
+  });
+
+const Environment = z.object({
+  DATABASE_URL: z.string().min(1, "where PostgreSQL is: postgres://user@host/database"),
+  REDIS_URL: z.string().min(1, "where Redis is: redis://host or the path of a unix socket"),
+  PICKET_LISTEN: Listen.prefault("127.0.0.1:7400"),
+  PICKET_BOOTSTRAP_TOKEN: z
+    .string()
+    .regex(/^pkt_[A-Za-z0-9_-]{20,}$/, "pkt_ and at least 20 letters and digits")
+    .optional(),
+  PICKET_ALLOW_PRIVATE_WEBHOOKS: Cidrs,
+  PICKET_PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
+  PICKET_SECRET_KEY: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, "32 bytes in lower-case hex: openssl rand -hex 32")
+    .optional(),
+  PICKET_GITHUB_API: z.url({ protocol: /^https?$/ }).default("https://api.github.com"),
+  PICKET_GITHUB_REPO: z
+    .string()
+    .regex(/^[\w.-]+\/[\w.-]+$/, "owner/name")
+    .optional(),
+  PICKET_GITHUB_TOKEN: z.string().min(1).optional(),
+  PICKET_TICKET_PRIORITY_MIN: Priority.default("P2"),
+  PICKET_ALERT_QUIET_MINUTES: z.coerce.number().min(0.01).max(10_080).default(15),
+  PICKET_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
+});
+
+export interface Config {
+  databaseUrl: string;
+  redisUrl: string;
+  listen: { host: string; port: number };
+  bootstrapToken: string | undefined;
+  /** Where people reach the console; https makes the session cookie Secure. */
+  publicUrl: string | undefined;
+  secretKey: Buffer | undefined;
+  allowPrivateWebhooks: string[];
+  github: { api: string; repo: string; token: string | undefined } | undefined;
+  ticketPriorityMin: Priority;
+  alertQuietMs: number;
+  logLevel: string;
+  /** Not heard of for longer: offline, and after a sweep lost. */
+  nodeSilentMs: number;
+  /** A leased assignment that is not acknowledged by then is delivered again. */
+  leaseMs: number;
+  sweepMs: number;
+  /** PostgreSQL or Redis not answering for so long: 503. */
+  dependencyTimeoutMs: number;
+  /** Delays between the attempts of a delivery; one more failure is the dead letter. */
+  deliveryScheduleMs: number[];
+  deliveryTimeoutMs: number;
+  sessionMs: number;
+}
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+export class ConfigError extends Error {}
+
+export function readConfig(environment: Record<string, string | undefined>): Config {
+  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
+  const parsed = Environment.safeParse(set);
+  if (!parsed.success)
+    throw new ConfigError(
+      parsed.error.issues.map(issue => `${String(issue.path[0])}: ${issue.message}`).join("\n"),
+    );
+  const env = parsed.data;
+  return {
+    databaseUrl: env.DATABASE_URL,
+    redisUrl: env.REDIS_URL,
+    listen: env.PICKET_LISTEN,
+    bootstrapToken: env.PICKET_BOOTSTRAP_TOKEN,
+    publicUrl: env.PICKET_PUBLIC_URL,
+    secretKey: env.PICKET_SECRET_KEY === undefined ? undefined : Buffer.from(env.PICKET_SECRET_KEY, "hex"),
+    allowPrivateWebhooks: env.PICKET_ALLOW_PRIVATE_WEBHOOKS,
+    github:
+      env.PICKET_GITHUB_REPO === undefined
+        ? undefined
+        : { api: env.PICKET_GITHUB_API, repo: env.PICKET_GITHUB_REPO, token: env.PICKET_GITHUB_TOKEN },
+    ticketPriorityMin: env.PICKET_TICKET_PRIORITY_MIN,
+    alertQuietMs: env.PICKET_ALERT_QUIET_MINUTES * MINUTE,
+    logLevel: env.PICKET_LOG_LEVEL,
+    nodeSilentMs: 90_000,
+    leaseMs: 30_000,
+    sweepMs: 5_000,
+    dependencyTimeoutMs: 5_000,
+    // Standard Webhooks, "Deliverability and reliability": over about three days.
+    deliveryScheduleMs: [
+      5_000,
+      5 * MINUTE,
+      30 * MINUTE,
+      2 * HOUR,
+      5 * HOUR,
+      10 * HOUR,
+      14 * HOUR,
+      20 * HOUR,
+      24 * HOUR,
+    ],
+    deliveryTimeoutMs: 15_000,
+    sessionMs: 12 * HOUR,
+  };
+}

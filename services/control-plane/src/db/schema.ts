@@ -1,0 +1,412 @@
+/**
+ * The tables. Rows are the truth: what Redis holds can be emptied at any time and is made again from here.
+ * Times are timestamptz; JSONB columns hold values of the shared contract, typed by `$type`.
+ */
+import type { RolloutState, RolloutStep } from "@picket/shared/api";
+import type { Envelope } from "@picket/shared/bundle";
+import type { ConnectionState, Installed, LocalOverride, VersionCounters } from "@picket/shared/contract";
+import type { Certificate, Detection } from "@picket/shared/detection";
+import type {
+  BundleDigest,
+  NodeId,
+  ObjectDigest,
+  RolloutId,
+  RuleSetName,
+  RuleVersion,
+} from "@picket/shared/ids";
+import type { Dialect, Guarantee, Labels, Priority, Verdict } from "@picket/shared/vocabulary";
+import { sql } from "drizzle-orm";
+import {
+  bigint,
+  bigserial,
+  boolean,
+  customType,
+  doublePrecision,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid,
+} from "drizzle-orm/pg-core";
+
+const at = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
+const bytea = customType<{ data: Buffer }>({ dataType: () => "bytea" });
+
+// ---- identity
+
+export const apiTokens = pgTable("api_tokens", {
+  id: uuid().primaryKey(),
+  /** SHA-256 of the token: the token itself is shown once and never stored. */
+  hash: text().notNull().unique(),
+  label: text().notNull(),
+  role: text().$type<"viewer" | "operator" | "author" | "admin">().notNull(),
+  createdAt: at("created_at").notNull(),
+  createdBy: text("created_by").notNull(),
+  revokedAt: at("revoked_at"),
+});
+
+export const sessions = pgTable("sessions", {
+  hash: text().primaryKey(),
+  token: uuid()
+    .notNull()
+    .references(() => apiTokens.id, { onDelete: "cascade" }),
+  createdAt: at("created_at").notNull(),
+  expiresAt: at("expires_at").notNull(),
+});
+
+export const auditLog = pgTable("audit_log", {
+  /** Drawn under the chain's lock, so without gaps. */
+  sequence: bigint({ mode: "number" }).primaryKey(),
+  at: at("at").notNull(),
+  actor: text().notNull(),
+  verb: text().notNull(),
+  subject: text().notNull(),
+  detail: jsonb().$type<Record<string, unknown>>().notNull(),
+  previousHash: text("previous_hash").notNull(),
+  hash: text().notNull(),
+});
+
+// ---- nodes
+
+export const joinTokens = pgTable("join_tokens", {
+  id: uuid().primaryKey(),
+  hash: text().notNull().unique(),
+  labels: jsonb().$type<Labels>().notNull(),
+  usesMax: integer("uses_max").notNull(),
+  uses: integer().notNull().default(0),
+  createdAt: at("created_at").notNull(),
+  createdBy: text("created_by").notNull(),
+  expiresAt: at("expires_at").notNull(),
+  revokedAt: at("revoked_at"),
+});
+
+export const nodes = pgTable(
+  "nodes",
+  {
+    id: uuid().$type<NodeId>().primaryKey(),
+    /** Counts up with enrolment: the cursor of lists. */
+    sequence: bigserial({ mode: "number" }).notNull().unique(),
+    hostname: text().notNull(),
+    labels: jsonb().$type<Labels>().notNull(),
+    /** Of the join token: the node cannot report these away. */
+    labelsFixed: jsonb("labels_fixed").$type<Labels>().notNull(),
+    /** base64url of the raw Ed25519 public key. */
+    publicKey: text("public_key").notNull().unique(),
+    kernel: text().notNull(),
+    agentVersion: text("agent_version").notNull(),
+    joinToken: uuid("join_token").notNull(),
+    enrolledAt: at("enrolled_at").notNull(),
+    /** Its key is refused from then on; rollouts no longer wait for it. */
+    retiredAt: at("retired_at"),
+    lastSeenAt: at("last_seen_at"),
+    /** When the report below was taken in; null before the first. */
+    reportedAt: at("reported_at"),
+    installed: jsonb().$type<Installed[]>().notNull().default([]),
+    counters: jsonb().$type<VersionCounters[]>().notNull().default([]),
+    losses: jsonb().$type<Record<string, number>>().notNull().default({}),
+    guarantees: jsonb().$type<Partial<Record<Guarantee, number>>>().notNull().default({}),
+    connections: jsonb().$type<ConnectionState[]>().notNull().default([]),
+    connectionsTotal: integer("connections_total").notNull().default(0),
+    overrides: jsonb().$type<LocalOverride[]>().notNull().default([]),
+    missing: jsonb().$type<string[]>().notNull().default([]),
+    shapesLearned: integer("shapes_learned").notNull().default(0),
+    residentBytes: bigint("resident_bytes", { mode: "number" }),
+    uptimeSeconds: doublePrecision("uptime_seconds"),
+    /** As the agent last said, since it started. */
+    lostByAgent: bigint("lost_by_agent", { mode: "number" }).notNull().default(0),
+    /** Summed over restarts of the agent: only grows. */
+    eventsLost: bigint("events_lost", { mode: "number" }).notNull().default(0),
+  },
+  table => [
+    index("nodes_labels").using("gin", sql`${table.labels} jsonb_path_ops`),
+    index("nodes_last_seen").on(table.lastSeenAt),
+  ],
+);
+
+// ---- bundles and rules
+
+export const releaseKeys = pgTable("release_keys", {
+  keyid: text().primaryKey(),
+  publicKey: text("public_key").notNull(),
+  createdAt: at("created_at").notNull(),
+  createdBy: text("created_by").notNull(),
+});
+
+export const objects = pgTable("objects", {
+  digest: text().$type<ObjectDigest>().primaryKey(),
+  bytes: bytea().notNull(),
+  createdAt: at("created_at").notNull(),
+  createdBy: text("created_by").notNull(),
+});
+
+export const ruleVersions = pgTable(
+  "rule_versions",
+  {
+    ruleSet: text("rule_set").$type<RuleSetName>().notNull(),
+    version: integer().$type<RuleVersion>().notNull(),
+    bundle: text().$type<BundleDigest>().notNull().unique(),
+    envelope: jsonb().$type<Envelope>().notNull(),
+    ruleText: text("rule_text").notNull(),
+    signedBy: jsonb("signed_by").$type<string[]>().notNull(),
+    floor: integer().notNull(),
+    object: text().$type<ObjectDigest>().notNull(),
+    lostEventsMax: integer("lost_events_max").notNull(),
+    expiresAt: at("expires_at").notNull(),
+    pushedAt: at("pushed_at").notNull(),
+    pushedBy: text("pushed_by").notNull(),
+  },
+  table => [primaryKey({ columns: [table.ruleSet, table.version] })],
+);
+
+// ---- rollouts
+
+export const rollouts = pgTable(
+  "rollouts",
+  {
+    id: uuid().$type<RolloutId>().primaryKey(),
+    ruleSet: text("rule_set").$type<RuleSetName>().notNull(),
+    version: integer().$type<RuleVersion>().notNull(),
+    bundle: text().$type<BundleDigest>().notNull(),
+    previous: integer().$type<RuleVersion>(),
+    selector: jsonb().$type<Labels>().notNull(),
+    steps: jsonb().$type<RolloutStep[]>().notNull(),
+    salt: text().notNull(),
+    /** The lowest bucket among the planned nodes: no step takes fewer than this one. */
+    lowestBucket: integer("lowest_bucket").notNull(),
+    lostEventsMax: integer("lost_events_max").notNull(),
+    state: text().$type<RolloutState>().notNull(),
+    step: integer().notNull(),
+    stepStartedAt: at("step_started_at").notNull(),
+    createdAt: at("created_at").notNull(),
+    createdBy: text("created_by").notNull(),
+    finishedAt: at("finished_at"),
+    /** Orders rollouts of one rule set: the last complete one is what is stable. */
+    sequence: bigserial({ mode: "number" }).notNull(),
+  },
+  table => [
+    uniqueIndex("rollouts_one_active")
+      .on(table.ruleSet)
+      .where(sql`${table.state} in ('running', 'paused', 'rolling-back')`),
+    index("rollouts_by_rule_set").on(table.ruleSet, table.sequence),
+  ],
+);
+
+export const rolloutNodes = pgTable(
+  "rollout_nodes",
+  {
+    rollout: uuid()
+      .$type<RolloutId>()
+      .notNull()
+      .references(() => rollouts.id),
+    node: uuid()
+      .$type<NodeId>()
+      .notNull()
+      .references(() => nodes.id),
+    bucket: integer().notNull(),
+    /** Index of the step that takes it. */
+    step: integer().notNull(),
+    /** What is stable for it without this rollout: what a roll back returns to. */
+    previous: integer().$type<RuleVersion>(),
+    /** Null until a step reaches it. */
+    reachedAt: at("reached_at"),
+    /** nodes.events_lost when the running step began. */
+    lostAtStepStart: bigint("lost_at_step_start", { mode: "number" }).notNull().default(0),
+  },
+  table => [primaryKey({ columns: [table.rollout, table.node] }), index("rollout_nodes_node").on(table.node)],
+);
+
+export const rolloutDecisions = pgTable(
+  "rollout_decisions",
+  {
+    id: bigserial({ mode: "number" }).primaryKey(),
+    rollout: uuid()
+      .$type<RolloutId>()
+      .notNull()
+      .references(() => rollouts.id),
+    at: at("at").notNull(),
+    step: integer().notNull(),
+    kind: text().$type<"advance" | "wait" | "roll-back">().notNull(),
+    because: text().notNull(),
+  },
+  table => [index("rollout_decisions_rollout").on(table.rollout, table.id)],
+);
+
+/** What each node should run, one row per rule set; history is in the audit log and the decisions. */
+export const assignments = pgTable(
+  "assignments",
+  {
+    node: uuid()
+      .$type<NodeId>()
+      .notNull()
+      .references(() => nodes.id),
+    ruleSet: text("rule_set").$type<RuleSetName>().notNull(),
+    id: uuid().notNull().unique(),
+    generation: integer().notNull(),
+    version: integer().$type<RuleVersion>().notNull(),
+    bundle: text().$type<BundleDigest>().notNull(),
+    rollout: uuid().$type<RolloutId>(),
+    share: integer().notNull(),
+    scope: text().$type<"all" | "new-processes">().notNull(),
+    assignedAt: at("assigned_at").notNull(),
+    /** The node has it in hand; null while it may still wait in an inbox. */
+    acknowledgedAt: at("acknowledged_at"),
+  },
+  table => [
+    primaryKey({ columns: [table.node, table.ruleSet] }),
+    index("assignments_undelivered").on(table.assignedAt).where(sql`${table.acknowledgedAt} is null`),
+  ],
+);
+
+// ---- detections
+
+export const detections = pgTable(
+  "detections",
+  {
+    node: uuid().$type<NodeId>().notNull(),
+    id: uuid().notNull(),
+    sequence: bigserial({ mode: "number" }).notNull(),
+    kind: text().$type<Detection["kind"]>().notNull(),
+    at: at("at").notNull(),
+    receivedAt: at("received_at").notNull(),
+    /** Null: a certificate that is healthy again. */
+    priority: text().$type<Priority>(),
+    causalKey: text("causal_key").notNull(),
+    verdict: text().$type<Verdict>(),
+    guarantee: text().$type<Guarantee>(),
+    rules: text().array(),
+    payload: jsonb().$type<Detection>().notNull(),
+  },
+  table => [
+    primaryKey({ columns: [table.node, table.id] }),
+    uniqueIndex("detections_sequence").on(table.sequence),
+  ],
+);
+
+/** How far detections were folded into alerts; one row. */
+export const cursors = pgTable("cursors", {
+  name: text().primaryKey(),
+  sequence: bigint({ mode: "number" }).notNull(),
+});
+
+export const certificates = pgTable(
+  "certificates",
+  {
+    node: uuid().$type<NodeId>().notNull(),
+    host: text().notNull(),
+    port: integer().notNull(),
+    dialect: text().$type<Dialect>().notNull(),
+    handshake: text().$type<"succeeded" | "failed">().notNull(),
+    error: text(),
+    certificate: jsonb().$type<Certificate>(),
+    priority: text().$type<Priority>(),
+    causalKey: text("causal_key").notNull(),
+    at: at("at").notNull(),
+  },
+  table => [primaryKey({ columns: [table.node, table.host, table.port] })],
+);
+
+// ---- alerts, deliveries, tickets
+
+export const alerts = pgTable(
+  "alerts",
+  {
+    id: uuid().primaryKey(),
+    sequence: bigserial({ mode: "number" }).notNull(),
+    priority: text().$type<Priority>().notNull(),
+    state: text().$type<"open" | "acknowledged" | "resolved">().notNull(),
+    causalKey: text("causal_key").notNull(),
+    title: text().notNull(),
+    summary: text().notNull(),
+    count: bigint({ mode: "number" }).notNull(),
+    nodes: jsonb().$type<NodeId[]>().notNull(),
+    firstAt: at("first_at").notNull(),
+    lastAt: at("last_at").notNull(),
+    /** When the control plane last heard of it: what the quiet period counts from. */
+    heardAt: at("heard_at").notNull(),
+    /** An incident ends by falling quiet; a state ends when it is reported gone. */
+    endsQuietly: boolean("ends_quietly").notNull(),
+    resolvedAt: at("resolved_at"),
+    acknowledgedBy: text("acknowledged_by"),
+  },
+  table => [
+    uniqueIndex("alerts_one_live_per_cause").on(table.causalKey).where(sql`${table.state} <> 'resolved'`),
+    uniqueIndex("alerts_sequence").on(table.sequence),
+    index("alerts_quiet").on(table.heardAt).where(sql`${table.state} <> 'resolved' and ${table.endsQuietly}`),
+    index("alerts_cause").on(table.causalKey, table.sequence),
+  ],
+);
+
+export const webhooks = pgTable("webhooks", {
+  id: uuid().primaryKey(),
+  url: text().notNull(),
+  priorityMin: text("priority_min").$type<Priority>().notNull(),
+  /** Sealed (deliveries/secret-box.ts); never returned after creation, never logged. */
+  secret: text().notNull(),
+  createdAt: at("created_at").notNull(),
+  createdBy: text("created_by").notNull(),
+  disabledAt: at("disabled_at"),
+  deletedAt: at("deleted_at"),
+});
+
+export const deliveries = pgTable(
+  "deliveries",
+  {
+    /** Also the webhook-id: stable over every attempt. */
+    id: uuid().primaryKey(),
+    sequence: bigserial({ mode: "number" }).notNull(),
+    alert: uuid()
+      .notNull()
+      .references(() => alerts.id),
+    webhook: uuid()
+      .notNull()
+      .references(() => webhooks.id),
+    event: text().$type<"alert.opened" | "alert.resolved">().notNull(),
+    /** The exact body: every attempt sends and signs the same bytes. */
+    body: text().notNull(),
+    state: text().$type<"pending" | "delivered" | "dead">().notNull(),
+    attempts: integer().notNull().default(0),
+    nextAttemptAt: at("next_attempt_at").notNull(),
+    lastStatus: integer("last_status"),
+    lastError: text("last_error"),
+    createdAt: at("created_at").notNull(),
+    deliveredAt: at("delivered_at"),
+  },
+  table => [
+    uniqueIndex("deliveries_once").on(table.alert, table.webhook, table.event),
+    uniqueIndex("deliveries_sequence").on(table.sequence),
+    index("deliveries_due").on(table.nextAttemptAt).where(sql`${table.state} = 'pending'`),
+  ],
+);
+
+export const tickets = pgTable(
+  "tickets",
+  {
+    causalKey: text("causal_key").primaryKey(),
+    adapter: text().$type<"github">().notNull(),
+    /** Null until it was made or found there. */
+    number: integer(),
+    url: text(),
+    state: text().$type<"open" | "closed">().notNull(),
+    /** The cause's newest alert: what the ticket should show. */
+    alert: uuid()
+      .notNull()
+      .references(() => alerts.id),
+    /** Counts how often the alert changed: what was marked while the tracker was called is seen by it. */
+    revision: integer().notNull().default(1),
+    /** Which alert, at which priority, the tracker was told last. */
+    toldAlert: uuid("told_alert"),
+    toldPriority: text("told_priority").$type<Priority>(),
+    /** Who holds it may call the tracker for this cause. */
+    lockedUntil: at("locked_until"),
+    attempts: integer().notNull().default(0),
+    nextAttemptAt: at("next_attempt_at"),
+    lastError: text("last_error"),
+    createdAt: at("created_at").notNull(),
+    updatedAt: at("updated_at").notNull(),
+  },
+  table => [index("tickets_due").on(table.nextAttemptAt).where(sql`${table.nextAttemptAt} is not null`)],
+);

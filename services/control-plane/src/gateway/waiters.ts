@@ -1,0 +1,60 @@
+/**
+ * The long polls that wait here: the only state of a gateway. A poll registers its waiter BEFORE it looks into the
+ * inbox: what arrives between the look and the wait has rung by then, and the waiter remembers that.
+ */
+import type { NodeId } from "@picket/shared/ids";
+
+export interface Waiter {
+  /** Resolves with true when rung, with false after the time or when a newer poll of the node took over. */
+  rung(timeoutMs: number): Promise<boolean>;
+  end(): void;
+}
+
+export class Waiters {
+  readonly #waiting = new Map<NodeId, { settle: (rung: boolean) => void }>();
+
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  register(node: NodeId): Waiter {
+    let settle!: (rung: boolean) => void;
+    const outcome = new Promise<boolean>(resolve => {
+      settle = resolve;
+    });
+    const entry = { settle };
+    // A node has one poll: an older one is a connection that it has given up.
+    this.#waiting.get(node)?.settle(false);
+    this.#waiting.set(node, entry);
+    const end = () => {
+      if (this.#waiting.get(node) === entry) this.#waiting.delete(node);
+      settle(false);
+    };
+    return {
+      async rung(timeoutMs) {
+        const timer = setTimeout(() => settle(false), timeoutMs);
+        try {
+          return await outcome;
+        } finally {
+          clearTimeout(timer);
+        }
+      },
+      end,
+    };
+  }
+
+  ring(node: NodeId): void {
+    this.#waiting.get(node)?.settle(true);
+  }
+
+  /** After the doorbell was out of order: everybody looks again. */
+  ringAll(): void {
+    for (const { settle } of this.#waiting.values()) settle(true);
+  }
+
+  /** At shutdown: every poll is answered now. */
+  endAll(): void {
+    for (const { settle } of this.#waiting.values()) settle(false);
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,105 @@
+/** The HTTP API: a `fetch` handler that holds no state between requests. */
+import { OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Services } from "../context.ts";
+import { Refusal } from "../refusal.ts";
+import { CONSOLE_DIRECTORY, loadConsole, serveConsole } from "./console.ts";
+import { readiness } from "./health.ts";
+import { answerProblem } from "./problems.ts";
+import { type App, route } from "./route.ts";
+import { agentRoutes } from "./routes/agent.ts";
+import { alertRoutes } from "./routes/alerts.ts";
+import { detectionRoutes } from "./routes/detections.ts";
+import { identityRoutes } from "./routes/identity.ts";
+import { nodeRoutes } from "./routes/nodes.ts";
+import { rolloutRoutes } from "./routes/rollouts.ts";
+import { ruleRoutes } from "./routes/rules.ts";
+
+/** What API and gateway have in common: errors, timing, health. */
+export function baseApp(services: Services): App {
+  const app: App = new OpenAPIHono({
+    defaultHook: result => {
+      if (result.success) return;
+      const issues = z.prettifyError(result.error as z.ZodError).slice(0, 2_000);
+      throw new Refusal("invalid", issues);
+    },
+  });
+  app.onError((error, c) => answerProblem(c, error, services.log));
+  app.use(async (c, next) => {
+    const end = services.metrics.requests.startTimer();
+    await next();
+    const waits = c.req.path === "/v1/agent/assignments" || c.req.path === "/v1/detections/stream";
+    if (!waits) end({ route: `${c.req.method} ${c.req.routePath}`, status: String(c.res.status) });
+  });
+  route(app, services, "health.process", { summary: "This process runs" }, async (_ctx, _input, c) =>
+    c.json({ status: "ok" }),
+  );
+  route(
+    app,
+    services,
+    "health.ready",
+    { summary: "PostgreSQL and Redis answer" },
+    async (_ctx, _input, c) => {
+      const state = await readiness(services);
+      return c.json(state, state.ready ? 200 : 503);
+    },
+  );
+  route(app, services, "health.metrics", { summary: "Prometheus figures" }, async (_ctx, _input, c) =>
+    c.text(await services.metrics.registry.metrics(), 200, {
+      "content-type": services.metrics.registry.contentType,
+    }),
+  );
+  return app;
+}
+
+export interface AppOptions {
+  consoleDirectory?: string;
+  /** The gateway's routes, where they are served by the same process. */
+  gateway?: ((app: App) => void) | undefined;
+}
+
+export function app(
+  services: Services,
+  { consoleDirectory = CONSOLE_DIRECTORY, gateway }: AppOptions = {},
+): App {
+  const api = baseApp(services);
+  identityRoutes(api, services);
+  nodeRoutes(api, services);
+  agentRoutes(api, services);
+  ruleRoutes(api, services);
+  rolloutRoutes(api, services);
+  detectionRoutes(api, services);
+  alertRoutes(api, services);
+  gateway?.(api);
+  openApiRoute(api, services);
+  return withConsole(api, consoleDirectory);
+}
+
+function openApiRoute(api: App, services: Services): void {
+  api.openAPIRegistry.registerComponent("securitySchemes", "token", { type: "http", scheme: "bearer" });
+  api.openAPIRegistry.registerComponent("securitySchemes", "node", {
+    type: "http",
+    scheme: "bearer",
+    bearerFormat: "JWT",
+  });
+  route(api, services, "openapi.document", { summary: "This description" }, async (_ctx, _input, c) =>
+    c.json(
+      api.getOpenAPI31Document({
+        openapi: "3.1.0",
+        info: { title: "Picket control plane", version: "0.1.0", license: { name: "Apache-2.0" } },
+      }),
+    ),
+  );
+}
+
+/** Everything else is the console's; under /v1 a path that is no route is said to be none. */
+function withConsole(api: App, directory: string): App {
+  const serve = serveConsole(loadConsole(directory));
+  api.notFound(c => {
+    if (c.req.path.startsWith("/v1/") || (c.req.method !== "GET" && c.req.method !== "HEAD"))
+      return answerProblem(c, new Refusal("not-found", `${c.req.method} ${c.req.path} is no route`), silent);
+    return serve(c);
+  });
+  return api;
+}
+
+const silent = { error: () => undefined, warn: () => undefined } as never;

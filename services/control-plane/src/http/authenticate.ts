@@ -1,0 +1,58 @@
+/**
+ * From a request to its actor. Bearer tokens of people and of nodes look different (`pkt_…`, a JWT); a cookie is
+ * believed for changes only when the browser says that the console itself sent the request.
+ */
+import type { Context } from "hono";
+import { getCookie } from "hono/cookie";
+import type { Actor, Services } from "../context.ts";
+import { authenticateSession, authenticateToken } from "../identity/authenticate.ts";
+import type { Who } from "../identity/policy.ts";
+import { authenticateNode } from "../nodes/authenticate.ts";
+import { Refusal } from "../refusal.ts";
+
+export const SESSION_COOKIE = "picket_session";
+
+const ANYONE: Actor = { kind: "anyone" };
+
+/** Throws when a credential is given and wrong: it is never taken for no credential. */
+export async function authenticate(services: Services, c: Context, who: Who): Promise<Actor> {
+  if (who === "anyone") return ANYONE;
+  const authorization = c.req.header("authorization");
+  if (authorization !== undefined) {
+    const token = /^Bearer ([A-Za-z0-9._-]{1,4096})$/.exec(authorization)?.[1];
+    if (token === undefined) throw new Refusal("unauthenticated", "Authorization must be: Bearer <token>");
+    if (!token.startsWith("pkt_")) return authenticateNode(services, token);
+    const actor = await authenticateToken(services, token);
+    if (!actor) throw new Refusal("unauthenticated", "this token is unknown or revoked");
+    return actor;
+  }
+  const session = getCookie(c, SESSION_COOKIE);
+  if (session === undefined) return ANYONE;
+  if (c.req.method !== "GET" && c.req.method !== "HEAD") requireSameOrigin(c);
+  const actor = await authenticateSession(services, session);
+  if (!actor) throw new Refusal("unauthenticated", "the session has ended: sign in again");
+  return actor;
+}
+
+/** Cross-site request forgery: the fetch metadata decide; older browsers' Origin must name this very host. */
+export function requireSameOrigin(c: Context): void {
+  const site = c.req.header("sec-fetch-site");
+  if (site !== undefined) {
+    if (site === "same-origin") return;
+    throw new Refusal("cross-site", `a ${site} request may not use the session cookie`);
+  }
+  const origin = c.req.header("origin");
+  if (origin !== undefined && URL.canParse(origin) && new URL(origin).host === c.req.header("host")) return;
+  throw new Refusal("cross-site", "a change by session cookie must come from the console's own pages");
+}
+
+/** The peer's address, as Node's server saw it; forwarded headers are not believed. */
+export function peerAddress(c: Context): string {
+  const bindings = c.env as { incoming?: { socket?: { remoteAddress?: string } } } | undefined;
+  return bindings?.incoming?.socket?.remoteAddress ?? "unknown";
+}
+
+export function isLoopback(c: Context): boolean {
+  if (c.req.header("x-forwarded-for") !== undefined || c.req.header("forwarded") !== undefined) return false;
+  return /^(127\.|::1$|::ffff:127\.)/.test(peerAddress(c));
+}

@@ -1,0 +1,136 @@
+/**
+ * One call registers a route: its path and role come from the policy table, its OpenAPI entry from the same
+ * schemas that parse it. A route that is not in the table cannot be written.
+ */
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { Problem } from "@picket/shared/contract";
+import type { Context } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import type { Ctx, Services } from "../context.ts";
+import { authorise, type Permission, policy } from "../identity/policy.ts";
+import { Refusal } from "../refusal.ts";
+import { authenticate, isLoopback } from "./authenticate.ts";
+import { away } from "./problems.ts";
+
+export type App = OpenAPIHono;
+
+const MIB = 1 << 20;
+type Empty = Record<never, never>;
+
+export interface RouteOptions<P, Q, B, A> {
+  summary: string;
+  params?: P;
+  query?: Q;
+  body?: B;
+  bodyBytesMax?: number;
+  answer?: A;
+  /** Default 200, or 204 when there is no answer. */
+  status?: 200 | 201 | 202 | 204;
+  /** Long polls and streams bound themselves. */
+  unbounded?: boolean;
+}
+
+type Input<P, Q, B> = {
+  params: P extends z.ZodType ? z.output<P> : Empty;
+  query: Q extends z.ZodType ? z.output<Q> : Empty;
+  body: B extends z.ZodType ? z.output<B> : undefined;
+};
+
+export function route<
+  P extends z.ZodObject | undefined = undefined,
+  Q extends z.ZodObject | undefined = undefined,
+  B extends z.ZodType | undefined = undefined,
+  A extends z.ZodType | undefined = undefined,
+>(
+  app: App,
+  services: Services,
+  permission: Permission,
+  options: RouteOptions<P, Q, B, A>,
+  handler: (
+    ctx: Ctx,
+    input: Input<P, Q, B>,
+    c: Context,
+  ) => Promise<(A extends z.ZodType ? z.input<A> : unknown) | Response>,
+): void {
+  const [methodAndPath, who] = policy[permission];
+  const [method, path] = methodAndPath.split(" ") as ["GET" | "POST" | "PUT" | "DELETE", string];
+  const status = options.status ?? (options.answer ? 200 : 204);
+  const json = (schema: z.ZodType) => ({ content: { "application/json": { schema } } });
+
+  app.openapi(
+    createRoute({
+      method: method.toLowerCase() as "get",
+      path,
+      summary: options.summary,
+      operationId: permission,
+      tags: [permission.split(".")[0]!],
+      security: who === "anyone" ? [] : [who === "node" ? { node: [] } : { token: [] }],
+      middleware: [
+        bodyLimit({
+          maxSize: options.bodyBytesMax ?? MIB,
+          onError: () => {
+            throw new Refusal("too-large", `at most ${options.bodyBytesMax ?? MIB} bytes`);
+          },
+        }),
+        // Before the body is parsed: who may not ask learns nothing about what would be valid.
+        async (c, next) => {
+          const ctx = {
+            ...services,
+            actor: await inTime(authenticate(services, c, who), services.config.dependencyTimeoutMs),
+          };
+          if (!(who === "local" && isLoopback(c))) authorise(ctx, permission);
+          c.set("ctx" as never, ctx as never);
+          await next();
+        },
+      ],
+      request: {
+        ...(options.params && { params: options.params }),
+        ...(options.query && { query: options.query }),
+        ...(options.body && { body: { required: true, ...json(options.body) } }),
+      },
+      responses: {
+        [status]: {
+          description: status === 204 ? "Done" : "The answer",
+          ...(options.answer && json(options.answer)),
+        },
+        default: {
+          description: "Problem details (RFC 9457)",
+          content: { "application/problem+json": { schema: Problem } },
+        },
+      },
+    }),
+    (async (c: Context) => {
+      const valid = (target: string): unknown => c.req.valid(target as never);
+      const input = {
+        params: options.params ? valid("param") : {},
+        query: options.query ? valid("query") : {},
+        body: options.body ? valid("json") : undefined,
+      } as Input<P, Q, B>;
+      const answered = handler(c.get("ctx" as never) as Ctx, input, c);
+      const answer = await (options.unbounded
+        ? answered
+        : inTime(answered, services.config.dependencyTimeoutMs));
+      if (answer instanceof Response) return answer;
+      return status === 204 ? c.body(null, 204) : c.json(answer as object, status);
+    }) as never,
+  );
+}
+
+/** A server that hangs (not one that is gone: that fails by itself) must not hang its callers. */
+async function inTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(away("timed-out", `no answer from the database within ${timeoutMs} ms`)),
+      timeoutMs,
+    );
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => undefined);
+  }
+}
+
+export const IdParams = z.object({ id: z.uuid() });

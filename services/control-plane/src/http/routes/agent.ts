@@ -1,0 +1,63 @@
+/** What agents ask of the API; the long poll is the gateway's (gateway/routes.ts). */
+import { z } from "@hono/zod-openapi";
+import { Desired, EventBatch, EventBatchResponse, Report } from "@picket/shared/contract";
+import { BundleDigest, ObjectDigest } from "@picket/shared/ids";
+import { getBundle } from "../../bundles/get.ts";
+import { getObject } from "../../bundles/objects.ts";
+import type { Services } from "../../context.ts";
+import { storable } from "../../db/json.ts";
+import { BATCH_BYTES_MAX, ingest } from "../../detections/ingest.ts";
+import { desired } from "../../nodes/desired.ts";
+import { report } from "../../nodes/report.ts";
+import { answerImmutable } from "../immutable.ts";
+import { type App, route } from "../route.ts";
+
+export function agentRoutes(app: App, services: Services): void {
+  route(app, services, "agent.desired", { summary: "What this node should run", answer: Desired }, ctx =>
+    desired({ ctx }),
+  );
+  route(
+    app,
+    services,
+    "agent.bundle",
+    { summary: "A signed bundle by digest", params: z.object({ digest: BundleDigest }) },
+    async (ctx, { params }, c) => {
+      const envelope = await getBundle({ ctx, input: params });
+      return answerImmutable(
+        c,
+        new TextEncoder().encode(JSON.stringify(envelope)),
+        params.digest,
+        "application/json",
+      );
+    },
+  );
+  route(
+    app,
+    services,
+    "agent.object",
+    { summary: "An eBPF object by digest", params: z.object({ digest: ObjectDigest }) },
+    async (ctx, { params }, c) => {
+      const bytes = await getObject({ ctx, input: params });
+      return answerImmutable(c, new Uint8Array(bytes), params.digest, "application/octet-stream");
+    },
+  );
+  route(
+    app,
+    services,
+    "agent.report",
+    { summary: "What runs, what is seen, what was lost", body: Report, bodyBytesMax: 4 << 20 },
+    (ctx, { body }) => report({ ctx, input: storable(body) }),
+  );
+  route(
+    app,
+    services,
+    "agent.events",
+    {
+      summary: "Store detections; idempotent by event id",
+      body: EventBatch,
+      bodyBytesMax: BATCH_BYTES_MAX,
+      answer: EventBatchResponse,
+    },
+    (ctx, { body }) => ingest({ ctx, input: body }),
+  );
+}

@@ -1,0 +1,134 @@
+/**
+ * Takes in a signed version. What is believed, in this order: the signature over the exact bytes, by a registered
+ * release key; then their content; then the rule text in them. A version never changes: the same bytes again are
+ * welcome, other bytes under its number are not.
+ */
+
+import { checkRuleSet } from "@picket/judge/check";
+import type { RuleVersionRow } from "@picket/shared/api";
+import { type Bundle, bundleDigest, verifyBundle } from "@picket/shared/bundle";
+import type { Envelope, ReleaseKey } from "@picket/shared/bundle-format";
+import type { BundleDigest } from "@picket/shared/ids";
+import type { RuleSet } from "@picket/shared/rule-set";
+import { and, eq, max } from "drizzle-orm";
+import { record } from "../audit/record.ts";
+import { actorName, type Ctx, now } from "../context.ts";
+import { isUniqueViolation } from "../db/client.ts";
+import { releaseKeys, ruleVersions } from "../db/schema.ts";
+import { authorise } from "../identity/policy.ts";
+import { Refusal } from "../refusal.ts";
+import { showVersionRow } from "./show.ts";
+
+export async function pushVersion({
+  ctx,
+  input,
+}: {
+  ctx: Ctx;
+  input: { ruleSet: string; envelope: Envelope };
+}): Promise<{ row: RuleVersionRow; created: boolean }> {
+  authorise(ctx, "rules.push");
+  const known = await findByDigest(ctx, bundleDigest(Buffer.from(input.envelope.payload, "base64")));
+  if (known && known.ruleSet === input.ruleSet) return { row: showVersionRow(known), created: false };
+
+  const keys = await ctx.db
+    .select({ keyid: releaseKeys.keyid, publicKey: releaseKeys.publicKey })
+    .from(releaseKeys);
+  const { bundle, digest } = await verified(ctx, input, keys);
+  const { spec } = checkedRules(bundle);
+  const created = await ctx.db
+    .transaction(async tx => {
+      const [row] = await tx
+        .insert(ruleVersions)
+        .values({
+          ruleSet: bundle.ruleSet,
+          version: bundle.version,
+          bundle: digest,
+          envelope: input.envelope,
+          ruleText: bundle.ruleText,
+          signedBy: signers(ctx, input.envelope, keys),
+          floor: bundle.floor,
+          object: bundle.objects.slot,
+          lostEventsMax: spec.thresholds.lostEventsMax,
+          expiresAt: new Date(bundle.expiresAt),
+          pushedAt: now(ctx),
+          pushedBy: actorName(ctx.actor),
+        })
+        .returning();
+      await record(ctx, tx, {
+        verb: "push",
+        subject: `rule-set:${bundle.ruleSet}/${bundle.version}`,
+        detail: { bundle: digest, floor: bundle.floor },
+      });
+      return row!;
+    })
+    .catch(async error => {
+      if (isUniqueViolation(error, "rule_versions_bundle_unique")) return (await findByDigest(ctx, digest))!;
+      if (isUniqueViolation(error, "rule_versions_rule_set_version_pk"))
+        throw new Refusal(
+          "version-taken",
+          `version ${bundle.version} of ${bundle.ruleSet} exists with other bytes: versions never change, sign version ${bundle.version + 1}`,
+        );
+      throw error;
+    });
+  return { row: showVersionRow(created), created: true };
+}
+
+async function findByDigest(ctx: Ctx, digest: BundleDigest) {
+  const [row] = await ctx.db.select().from(ruleVersions).where(eq(ruleVersions.bundle, digest));
+  return row;
+}
+
+async function verified(ctx: Ctx, input: { ruleSet: string; envelope: Envelope }, keys: ReleaseKey[]) {
+  const [highest] = await ctx.db
+    .select({ floor: max(ruleVersions.floor) })
+    .from(ruleVersions)
+    .where(and(eq(ruleVersions.ruleSet, input.ruleSet as Bundle["ruleSet"])));
+  const result = verifyBundle(input.envelope, {
+    keys,
+    floorOf: () => highest?.floor ?? 0,
+    nowMs: ctx.clock(),
+    abi: null,
+    installing: true,
+  });
+  if (!result.ok) throw new Refusal("bundle-refused", `${result.error.code}: ${result.error.detail}`);
+  if (result.value.bundle.ruleSet !== input.ruleSet)
+    throw new Refusal(
+      "bundle-refused",
+      `the bundle is of rule set ${result.value.bundle.ruleSet}, not of ${input.ruleSet}`,
+    );
+  return result.value;
+}
+
+/** The keys whose signature really holds: an envelope may carry others beside them. */
+function signers(ctx: Ctx, envelope: Envelope, keys: ReleaseKey[]): string[] {
+  return envelope.signatures
+    .filter(
+      signature =>
+        verifyBundle(
+          { ...envelope, signatures: [signature] },
+          { keys, floorOf: () => 0, nowMs: ctx.clock(), abi: null, installing: false },
+        ).ok,
+    )
+    .map(({ keyid }) => keyid);
+}
+
+function checkedRules(bundle: Bundle): RuleSet {
+  const checked = checkRuleSet(bundle.ruleText);
+  if (!checked.ok)
+    throw new Refusal(
+      "rule-text-invalid",
+      checked.error
+        .slice(0, 20)
+        .map(
+          ({ line, column, path, message, hint }) =>
+            `line ${line}, column ${column}: ${path ? `${path}: ` : ""}${message}${hint ? ` (${hint})` : ""}`,
+        )
+        .join("\n"),
+    );
+  if (checked.value.metadata.name !== bundle.ruleSet)
+    throw new Refusal(
+      "rule-text-invalid",
+      `metadata.name is ${checked.value.metadata.name}, the bundle's rule set is ${bundle.ruleSet}`,
+    );
+  return checked.value;
+}

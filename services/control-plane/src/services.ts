@@ -1,0 +1,64 @@
+/** Opens what a process needs, in the order it is needed, and closes it in reverse. */
+import { randomBytes } from "node:crypto";
+import { pino } from "pino";
+import type { Config } from "./config.ts";
+import { asSystem, type Services } from "./context.ts";
+import { connect } from "./db/client.ts";
+import { migrate } from "./db/migrate.ts";
+import { Inbox } from "./gateway/inbox.ts";
+import { createMetrics } from "./http/metrics.ts";
+import { anyApiToken, bootstrap } from "./identity/tokens.ts";
+import { connectJobs } from "./queue/jobs.ts";
+import { connectRedis, failFast, untilReady } from "./queue/redis.ts";
+
+export interface OpenServices extends Services {
+  close(): Promise<void>;
+}
+
+/** What a test chooses itself. */
+export type Chosen = Partial<Pick<Services, "clock" | "random">>;
+
+export async function openServices(config: Config, name: string, chosen: Chosen = {}): Promise<OpenServices> {
+  const log = pino({
+    name,
+    level: config.logLevel,
+    // Nothing that lets somebody in is logged, whatever object it comes with.
+    redact: {
+      paths: ["*.token", "*.secret", "*.joinToken", "*.authorization", "*.cookie"],
+      censor: "[redacted]",
+    },
+  });
+  const metrics = createMetrics({ processMetrics: true });
+  await migrate(config.databaseUrl);
+  const database = connect(config.databaseUrl, { name });
+  const redis = connectRedis(config.redisUrl, failFast, log, "commands");
+  await untilReady(redis, 5_000);
+  const jobs = connectJobs(config.redisUrl, { log, metrics });
+  const closing = new AbortController();
+  const services: OpenServices = {
+    config,
+    db: database.db,
+    redis,
+    jobs,
+    inbox: new Inbox(redis, log),
+    metrics,
+    log,
+    clock: Date.now,
+    random: randomBytes,
+    closing: closing.signal,
+    ...chosen,
+    async close() {
+      closing.abort();
+      await jobs.close();
+      redis.disconnect();
+      await database.close();
+    },
+  };
+  const ctx = asSystem(services, "system:start");
+  if (config.bootstrapToken !== undefined) await bootstrap({ ctx, input: { token: config.bootstrapToken } });
+  else if (!(await anyApiToken(ctx)))
+    log.warn(
+      "nobody can sign in yet: start once with PICKET_BOOTSTRAP_TOKEN=pkt_<at least 20 random characters>",
+    );
+  return services;
+}
