@@ -22,6 +22,7 @@
         "src/bpf/addon/map.cc",
         "src/bpf/addon/link.cc",
         "src/bpf/addon/ring.cc",
+        "src/bpf/addon/probe.cc",
         "src/bpf/addon/sockets.cc"
       ],
       "libraries": ["-lbpf", "-lelf", "-lz"]

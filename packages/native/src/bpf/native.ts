@@ -168,6 +168,11 @@ export interface Native {
   openPinnedLink(path: string): NativeLink;
   possibleCpus(): number;
   enableRunTimeStats(): number;
+  /** The probes answer with an errno's name, "" for yes, "cannot-ask". */
+  probeProgramType(name: string): string;
+  probeMapType(type: number): string;
+  probeHelper(programType: string, helper: string): string;
+  probeAttach(kind: string): string;
   sockDiag(request: Uint8Array, netns: string | undefined): Buffer;
 }
 

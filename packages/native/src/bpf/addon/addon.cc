@@ -16,6 +16,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   picket::InitMap(env, exports);      // Map: elements, batches, slots
   picket::InitLink(env, exports);     // Link: an attachment
   picket::InitRing(env, exports);     // Ring: ring buffer reader thread
+  picket::InitProbe(env, exports);    // what this kernel can do
   picket::InitSockets(env, exports);  // TCP sockets by SOCK_DIAG
   return exports;
 }
