@@ -7,7 +7,7 @@ import type { RolloutId } from "@picket/shared/ids";
 import { type ConnectionOptions, Queue } from "bullmq";
 import type { Logger } from "pino";
 import type { Metrics } from "../http/metrics.ts";
-import { failFast, logOutages, redisOptions } from "./redis.ts";
+import { logOutages, redisOptions, unhurried } from "./redis.ts";
 
 export const QUEUE = "picket";
 
@@ -39,8 +39,7 @@ function keyOf(job: Job): string {
 
 export function connectJobs(redisUrl: string, { log, metrics }: { log: Logger; metrics: Metrics }): Jobs {
   const queue = new Queue<Job, void, Job["kind"]>(QUEUE, {
-    connection: { ...redisOptions(redisUrl), ...failFast } as ConnectionOptions,
-    skipWaitingForReady: true,
+    connection: { ...redisOptions(redisUrl), ...unhurried } as ConnectionOptions,
     defaultJobOptions: { removeOnComplete: true, removeOnFail: true },
   });
   logOutages(queue as never, log, "jobs");

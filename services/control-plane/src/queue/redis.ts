@@ -31,6 +31,13 @@ export const failFast: RedisOptions = {
   retryStrategy,
 };
 
+/** For what nobody waits for: given up after one more attempt to connect. */
+export const unhurried: RedisOptions = {
+  ...failFast,
+  maxRetriesPerRequest: 1,
+  enableOfflineQueue: true,
+};
+
 export const patient: RedisOptions = {
   maxRetriesPerRequest: null,
   enableOfflineQueue: true,
