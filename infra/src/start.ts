@@ -7,7 +7,7 @@ import { freePort, isFree } from "./ports.ts";
 import { InfraError, signalQuietly } from "./process.ts";
 import { apiAt } from "./start/api.ts";
 import { chooseSocket } from "./start/control-socket.ts";
-import { type Home, openHome } from "./start/home.ts";
+import { clear, type Home, openHome } from "./start/home.ts";
 import { ordinaryStory } from "./start/ordinary.ts";
 import { picketCommand } from "./start/picket.ts";
 import {
@@ -36,6 +36,7 @@ export async function start({ argv }: { argv: string[] }): Promise<number> {
     prepareHost();
     const home = openHome({ demo, env: process.env });
     held = claim(home.dir);
+    if (demo) clear(home);
     const story = demo ? await loadDemo(home) : ordinaryStory();
     const plan = await makePlan({ home, story, port, screen });
     return await run({ plan, story, screen, signals });

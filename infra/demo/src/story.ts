@@ -230,7 +230,7 @@ async function tell(scene: Scene, props: Props): Promise<void> {
 
   chapter("Try your own injection");
   screen.note(`  ${screen.bold(props.address)}   and watch it at ${api.url}`);
-  screen.note(screen.dim("  Ctrl-C stops and removes everything."));
+  screen.note(screen.dim("  Ctrl-C stops everything."));
 }
 
 const repeat = <T>(items: T[], times: number): T[] => Array.from({ length: times }, () => items).flat();

@@ -1,5 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { firstClosedParent } from "../account.ts";
@@ -31,6 +40,15 @@ export function openHome({ demo, env }: { demo: boolean; env: NodeJS.ProcessEnv 
   const logs = join(dir, "logs");
   mkdirSync(logs, { recursive: true, mode: 0o755 });
   return { dir, logs, ...secrets(join(dir, "secrets.json")) };
+}
+
+/** The demo begins at the beginning every time; only the programs that were copied out are kept. */
+export function clear({ dir }: Home): void {
+  for (const name of readdirSync(dir)) {
+    if (!/^postgres-\d|^claim\.json$|^secrets\.json$|^logs$/.test(name))
+      rmSync(join(dir, name), { recursive: true, force: true });
+  }
+  for (const name of readdirSync(join(dir, "logs"))) rmSync(join(dir, "logs", name));
 }
 
 function secrets(file: string): { bootstrapToken: string; secretKey: string } {

@@ -65,6 +65,7 @@ export function controlPlaneService(plan: Plan, addresses: Addresses): Service {
   return node({
     name: "Control plane",
     program,
+    args: ["--all"],
     log: logFile(plan.home, "control-plane"),
     ready: `${consoleUrl(plan)}/readyz`,
     env: () => ({
@@ -112,6 +113,7 @@ export function agentService(plan: Plan): Service {
 export type NodeProgram = {
   name: string;
   program: string;
+  args?: string[];
   log: string;
   /** Answers 200 when the service is ready. */
   ready: string;
@@ -124,6 +126,7 @@ export type NodeProgram = {
 export function node({
   name,
   program,
+  args = [],
   log,
   ready,
   stopTimeoutMs = 10_000,
@@ -139,7 +142,7 @@ export function node({
       const child = launch({
         name,
         command: process.execPath,
-        args: [program],
+        args: [program, ...args],
         cwd: checkout,
         env: { ...inherited(), NODE_ENV: "production", ...(await env()) },
         logFile: log,
