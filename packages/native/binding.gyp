@@ -10,10 +10,20 @@
   "targets": [
     {
       "target_name": "picket_lexer",
-      "sources": ["src/lexer/addon.cc"]
+      "sources": [
+        "src/lexer/addon.cc",
+        "src/lexer/core/fingerprint.c",
+        "src/lexer/core/text.c",
+        "src/lexer/core/shape.c",
+        "src/lexer/core/tokens.c",
+        "src/lexer/core/redact.c"
+      ]
     },
     {
       "target_name": "picket_bpf",
+      # A thread that is being terminated cannot take an exception: drop it there. And no C++ exception, such
+      # as one for want of memory, may cross into JavaScript as an abort.
+      "defines": ["NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS", "NODE_ADDON_API_CPP_EXCEPTIONS_ALL"],
       "sources": [
         "src/bpf/addon/addon.cc",
         "src/bpf/addon/shared.cc",

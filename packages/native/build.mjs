@@ -38,9 +38,18 @@ function nodeGyp(args) {
   const prefix = dirname(dirname(process.execPath));
   // With the headers beside the running Node nothing has to be downloaded.
   const nodedir = existsSync(join(prefix, "include", "node", "node.h")) ? [`--nodedir=${prefix}`] : [];
-  const result = spawnSync(process.execPath, [gyp, ...args, ...nodedir], { cwd: here, stdio: "inherit" });
+  // clang makes the lexer twice as fast as gcc does, and the eBPF objects need it anyway.
+  const env = { CC: "clang-14", CXX: "clang++-14", ...process.env };
+  if (spawnSync(env.CXX, ["--version"]).error) Object.assign(env, { CC: "cc", CXX: "c++" });
+  const result = spawnSync(process.execPath, [gyp, ...args, ...nodedir], {
+    cwd: here,
+    env,
+    stdio: "inherit",
+  });
   if (result.status !== 0) {
-    console.error(`build.mjs: node-gyp ${args.join(" ")} failed; are g++, make and python3 installed?`);
+    console.error(
+      `build.mjs: node-gyp ${args.join(" ")} failed; are clang, g++, make and python3 installed?`,
+    );
     process.exit(1);
   }
 }

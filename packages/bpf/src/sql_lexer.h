@@ -149,6 +149,12 @@ struct sql_lexer {
 #ifndef SQL_LEXER_ON_TOKEN
 #define SQL_LEXER_ON_TOKEN(l, kind, value) ((void)0) /* user space: a token enters the shape */
 #endif
+#ifndef SQL_LEXER_ON_BEGIN
+#define SQL_LEXER_ON_BEGIN(l) ((void)0) /* user space: this byte begins a token, or is white space */
+#endif
+#ifndef SQL_LEXER_ON_LEXED
+#define SQL_LEXER_ON_LEXED(l, kind, first) ((void)0) /* user space: a token is whole, also one that a list folds */
+#endif
 
 #define SQL_INLINE static inline __attribute__((always_inline, unused))
 
@@ -376,6 +382,7 @@ SQL_INLINE void sql_token(struct sql_lexer *l, __u32 kind)
 	__u32 word = SQL_WORD_OTHER, held = 0, mark = 0;
 	__u64 value = l->token;
 
+	SQL_LEXER_ON_LEXED(l, kind, l->first);
 	if (kind == SQL_TOKEN_COMMENT) {
 		l->danger |= SQL_DANGER_COMMENT;
 		value = l->mark;
@@ -593,11 +600,13 @@ SQL_APART int sql_lexer_turn(struct sql_lexer *l, __u32 c)
 		/* It matters whether it escapes only if a quote follows. */
 		if (c == l->quote && l->escapes == 2)
 			l->danger |= SQL_DANGER_AMBIGUOUS;
+		SQL_LEXER_ON_BYTE(l, c);
 		sql_add(l, c);
 		l->state = SQL_QUOTE;
 		return 0;
 	case SQL_QUOTE_END:
 		if (c == l->quote) {
+			SQL_LEXER_ON_BYTE(l, c);
 			sql_add(l, c);
 			l->state = SQL_QUOTE;
 			return 0;
@@ -762,6 +771,7 @@ give:
 		sql_token(l, token);
 
 	/* The byte begins a token of its own. */
+	SQL_LEXER_ON_BEGIN(l);
 	switch (class) {
 	case SQL_C_SPACE:
 		l->state = SQL_START;
