@@ -29,4 +29,5 @@ export {
   TCP_STATES,
   type TcpSocket,
   type TcpState,
+  waitingBytes,
 } from "./sockets.ts";

@@ -174,6 +174,7 @@ export interface Native {
   probeHelper(programType: string, helper: string): string;
   probeAttach(kind: string): string;
   sockDiag(request: Uint8Array, netns: string | undefined): Buffer;
+  waitingBytes(fd: number): number;
 }
 
 // The same two steps up from src/bpf and from dist/bpf.

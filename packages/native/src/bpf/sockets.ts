@@ -60,6 +60,11 @@ const HEADER_BYTES = 16;
 const REQUEST_BYTES = 56;
 const MESSAGE_BYTES = 72;
 
+/** What ioctl(FIONREAD) says of a socket of this process. */
+export function waitingBytes(fd: number): number {
+  return native.waitingBytes(fd);
+}
+
 export function listTcpSockets({ states, netns }: ListOptions = {}): TcpSocket[] {
   const mask =
     states === undefined

@@ -100,7 +100,9 @@ class Ring : public Napi::ObjectWrap<Ring> {
     wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!epoll_ || !wake_ || !Watch(map_.get()) || !Watch(wake_.get()))
       Throw(env, {"BPF_RING_FAILED", "open", errno, std::string("could not wait for ring buffer '") + kernel.name + "'"});
-    ready_ = Napi::ThreadSafeFunction::New(env, info[3].As<Napi::Function>(), "picket:ring", 0, 1);
+    napi_status status = napi_create_threadsafe_function(env, info[3], nullptr, Napi::String::New(env, "picket:ring"), 0, 1,
+                                                         nullptr, nullptr, nullptr, OnReady, &ready_);
+    if (status != napi_ok) Throw(env, {"BPF_RING_FAILED", "open", 0, "could not create the ring buffer's callback"});
     // Registered after the function above, so run before that is torn down with the environment: the thread
     // must be joined by then, or it would call into freed memory.
     napi_add_env_cleanup_hook(env, OnEnvironmentEnd, this);
@@ -111,6 +113,20 @@ class Ring : public Napi::ObjectWrap<Ring> {
   ~Ring() override { Stop(); }
 
  private:
+  // Plain N-API: the C++ wrapper would throw out of the event loop when the environment is ending.
+  static void OnReady(napi_env env, napi_value callback, void *, void *) {
+    if (env == nullptr || callback == nullptr) return;
+    napi_value global, ignored;
+    if (napi_get_global(env, &global) != napi_ok) return;
+    if (napi_call_function(env, global, callback, 0, nullptr, &ignored) != napi_pending_exception) return;
+    napi_value error;
+    bool pending = false;
+    // A thread being terminated says that an exception is pending and has none to give.
+    if (napi_is_exception_pending(env, &pending) == napi_ok && pending &&
+        napi_get_and_clear_last_exception(env, &error) == napi_ok)
+      napi_fatal_exception(env, error);
+  }
+
   static void OnEnvironmentEnd(void *ring) {
     auto *self = static_cast<Ring *>(ring);
     self->env_ = nullptr;
@@ -255,7 +271,7 @@ class Ring : public Napi::ObjectWrap<Ring> {
     std::lock_guard<std::mutex> lock(mutex_);
     if (notified_ || released_ || !(HasBatch() || (finishing_ && DrainedLocked()))) return;
     notified_ = true;
-    if (ready_.NonBlockingCall() == napi_closing) released_ = true;
+    if (napi_call_threadsafe_function(ready_, nullptr, napi_tsfn_nonblocking) == napi_closing) released_ = true;
   }
 
   bool DrainedLocked() const { return position_ >= finish_at_ && !HasBatch(); }
@@ -339,8 +355,8 @@ class Ring : public Napi::ObjectWrap<Ring> {
 
   void SetKeepAlive(const Napi::CallbackInfo &info) {
     if (stopped_) return;
-    if (info[0].ToBoolean().Value()) ready_.Ref(info.Env());
-    else ready_.Unref(info.Env());
+    if (info[0].ToBoolean().Value()) napi_ref_threadsafe_function(info.Env(), ready_);
+    else napi_unref_threadsafe_function(info.Env(), ready_);
   }
 
   void Destroy(const Napi::CallbackInfo &) { Stop(); }
@@ -357,7 +373,7 @@ class Ring : public Napi::ObjectWrap<Ring> {
     std::lock_guard<std::mutex> lock(mutex_);
     stopped_ = true;
     // A call that answered napi_closing has given the function back already.
-    if (ready_ && !std::exchange(released_, true)) ready_.Release();
+    if (ready_ != nullptr && !std::exchange(released_, true)) napi_release_threadsafe_function(ready_, napi_tsfn_release);
     for (auto &reference : references_) reference.Reset();
   }
 
@@ -373,7 +389,7 @@ class Ring : public Napi::ObjectWrap<Ring> {
 
   std::vector<Pooled> buffers_;
   std::vector<Napi::ObjectReference> references_;
-  Napi::ThreadSafeFunction ready_;
+  napi_threadsafe_function ready_ = nullptr;
 
   std::mutex mutex_;  // guards what follows
   std::deque<Pooled *> free_, full_;

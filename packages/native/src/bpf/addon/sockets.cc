@@ -4,6 +4,7 @@
 
 #include <linux/netlink.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -83,10 +84,20 @@ Napi::Value SockDiag(const Napi::CallbackInfo &info) {
   return Napi::Buffer<uint8_t>::Copy(env, exchange.reply.data(), exchange.reply.size());
 }
 
+// What ioctl(FIONREAD) says of a descriptor: the number that membership in a socket map can falsify.
+Napi::Value WaitingBytes(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  int bytes = 0;
+  if (ioctl(static_cast<int>(IntegerOf(info[0], "fd")), FIONREAD, &bytes) != 0)
+    Throw(env, {"BPF_FAILED", "FIONREAD", errno, "the descriptor does not say how many bytes wait"});
+  return Napi::Number::New(env, bytes);
+}
+
 }  // namespace
 
 void InitSockets(Napi::Env env, Napi::Object exports) {
   exports.Set("sockDiag", Napi::Function::New(env, SockDiag, "sockDiag"));
+  exports.Set("waitingBytes", Napi::Function::New(env, WaitingBytes, "waitingBytes"));
 }
 
 }  // namespace picket
