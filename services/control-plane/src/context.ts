@@ -8,7 +8,7 @@ import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import type { Db } from "./db/client.ts";
 import type { Inbox } from "./gateway/inbox.ts";
-import type { Metrics } from "./http/metrics.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Jobs } from "./queue/jobs.ts";
 import type { RedisClient } from "./queue/redis.ts";
 

@@ -6,8 +6,8 @@ import { asSystem, type Services } from "./context.ts";
 import { connect } from "./db/client.ts";
 import { migrate } from "./db/migrate.ts";
 import { Inbox } from "./gateway/inbox.ts";
-import { createMetrics } from "./http/metrics.ts";
 import { anyApiToken, bootstrap } from "./identity/tokens.ts";
+import { createMetrics } from "./metrics.ts";
 import { connectJobs } from "./queue/jobs.ts";
 import { connectRedis, failFast, untilReady } from "./queue/redis.ts";
 

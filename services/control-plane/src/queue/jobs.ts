@@ -6,7 +6,7 @@
 import type { RolloutId } from "@picket/shared/ids";
 import { type ConnectionOptions, Queue } from "bullmq";
 import type { Logger } from "pino";
-import type { Metrics } from "../http/metrics.ts";
+import type { Metrics } from "../metrics.ts";
 import { logOutages, redisOptions, unhurried } from "./redis.ts";
 
 export const QUEUE = "picket";

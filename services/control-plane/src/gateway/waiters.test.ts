@@ -1,0 +1,44 @@
+import type { NodeId } from "@picket/shared/ids";
+import { expect, test } from "vitest";
+import { Waiters } from "./waiters.ts";
+
+const node = "n" as NodeId;
+
+test("what rings between registering and waiting is not lost", async () => {
+  const waiters = new Waiters();
+  const waiter = waiters.register(node);
+  waiters.ring(node);
+  expect(await waiter.rung(60_000)).toBe(true);
+});
+
+test("another node's bell wakes nobody", async () => {
+  const waiters = new Waiters();
+  const waiter = waiters.register(node);
+  waiters.ring("other" as NodeId);
+  expect(await waiter.rung(1)).toBe(false);
+});
+
+test("a newer poll of the same node ends the older one and takes its place", async () => {
+  const waiters = new Waiters();
+  const older = waiters.register(node);
+  const newer = waiters.register(node);
+  expect(await older.rung(60_000)).toBe(false);
+  older.end(); // Must not remove the newer one.
+  waiters.ring(node);
+  expect(await newer.rung(60_000)).toBe(true);
+});
+
+test("nothing is remembered of polls that ended", () => {
+  const waiters = new Waiters();
+  const ends = [waiters.register(node), waiters.register("other" as NodeId)];
+  expect(waiters.size).toBe(2);
+  for (const waiter of ends) waiter.end();
+  expect(waiters.size).toBe(0);
+});
+
+test("after an outage of the bell everybody looks", async () => {
+  const waiters = new Waiters();
+  const waiter = waiters.register(node);
+  waiters.ringAll();
+  expect(await waiter.rung(60_000)).toBe(true);
+});
