@@ -1,0 +1,120 @@
+/**
+ * The real control plane in one process, on embedded PostgreSQL and Redis, driven by the real `picket` command:
+ * what a journey does here, an operator can repeat by hand.
+ */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { eventually } from "./agent.ts";
+import { startEmbeddedPostgres, startEmbeddedRedis } from "./index.ts";
+
+const MAIN = fileURLToPath(new URL("../../services/control-plane/dist/main.js", import.meta.url));
+const PICKET = fileURLToPath(new URL("../../packages/cli/bin/picket.mjs", import.meta.url));
+
+export type ControlPlane = {
+  readonly url: string;
+  readonly token: string;
+  /** Configuration of the picket command: the release key lies here. */
+  readonly home: string;
+  readonly log: () => string;
+  /** `picket --json …`; rejects with what it said. */
+  picket<T>(...args: string[]): Promise<T>;
+  api<T>(method: string, path: string, body?: unknown): Promise<T>;
+  stop(): Promise<void>;
+};
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  return port;
+}
+
+export async function startControlPlane(env: Record<string, string> = {}): Promise<ControlPlane> {
+  const home = mkdtempSync(join(tmpdir(), "picket-control-plane-"));
+  const postgres = await startEmbeddedPostgres({ dir: join(home, "postgres") });
+  const redis = await startEmbeddedRedis({ dir: join(home, "redis") });
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const token = `pkt_${randomBytes(24).toString("base64url")}`;
+  const child: ChildProcess = spawn(process.execPath, [MAIN, "--all"], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: {
+      ...process.env,
+      DATABASE_URL: postgres.url,
+      REDIS_URL: redis.url,
+      PICKET_LISTEN: `127.0.0.1:${port}`,
+      PICKET_BOOTSTRAP_TOKEN: token,
+      ...env,
+    },
+  });
+  let log = "";
+  for (const stream of [child.stdout!, child.stderr!])
+    stream.on("data", chunk => {
+      log += chunk;
+    });
+  const stop = async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      const exited = once(child, "exit");
+      child.kill("SIGTERM");
+      await exited;
+    }
+    await redis.stop();
+    await postgres.stop();
+    rmSync(home, { recursive: true, force: true });
+  };
+  await eventually(async () => {
+    if (child.exitCode !== null)
+      throw new Error(`the control plane ended with code ${child.exitCode}:\n${log}`);
+    return fetch(`${url}/readyz`).then(
+      response => response.ok || undefined,
+      () => undefined,
+    );
+  }, "the control plane is ready").catch(async error => {
+    await stop();
+    throw new Error(`${(error as Error).message}\n${log}`);
+  });
+
+  return {
+    url,
+    token,
+    home,
+    log: () => log,
+    picket: <T>(...args: string[]) =>
+      new Promise<T>((resolve, reject) => {
+        execFile(
+          process.execPath,
+          [PICKET, "--json", ...args],
+          {
+            cwd: home,
+            env: { ...process.env, PICKET_URL: url, PICKET_TOKEN: token, XDG_CONFIG_HOME: home },
+          },
+          (error, stdout, stderr) => {
+            if (error) return reject(new Error(`picket ${args.join(" ")}: ${stderr || error.message}`));
+            resolve((stdout.trim() === "" ? undefined : JSON.parse(stdout)) as T);
+          },
+        );
+      }),
+    async api<T>(method: string, path: string, body?: unknown): Promise<T> {
+      const response = await fetch(`${url}${path}`, {
+        method,
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${text}`);
+      return (text === "" ? undefined : JSON.parse(text)) as T;
+    },
+    stop,
+  };
+}
