@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define QUIET_MS 30       // nothing more comes after this
@@ -129,21 +130,31 @@ struct bytes postgresql_parse(const char *name, const char *sql)
 	return postgresql_message('P', join(3, raw(name, strlen(name) + 1), raw(sql, strlen(sql) + 1), raw("\0\0", 2)));
 }
 
+static int listener;
+
 struct link open_link(void)
+{
+	struct link l = open_listened_link();
+	socklen_t size = sizeof(l.cookie);
+
+	close(listener);
+	getsockopt(l.client, SOL_SOCKET, SO_COOKIE, &l.cookie, &size);
+	return l;
+}
+
+struct link open_listened_link(void)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t size = sizeof(address);
-	int listener = socket(AF_INET, SOCK_STREAM, 0);
 	struct link l = { .client = socket(AF_INET, SOCK_STREAM, 0) };
 
+	listener = socket(AF_INET, SOCK_STREAM, 0);
 	if (bind(listener, (void *)&address, size) || listen(listener, 1) ||
 	    getsockname(listener, (void *)&address, &size) || connect(l.client, (void *)&address, size))
 		fail("connect");
 	l.server = accept(listener, 0, 0);
-	close(listener);
-	socklen_t cookie_size = sizeof(l.cookie);
-
-	getsockopt(l.client, SOL_SOCKET, SO_COOKIE, &l.cookie, &cookie_size);
+	size = sizeof(l.cookie);
+	getsockopt(l.server, SOL_SOCKET, SO_COOKIE, &l.cookie, &size);
 	return l;
 }
 
@@ -153,16 +164,36 @@ void close_link(struct link *l)
 	close(l->server);
 }
 
+static bool receive(struct link *l, int patience_ms)
+{
+	struct pollfd p = { l->server, POLLIN, 0 };
+
+	if (poll(&p, 1, patience_ms) <= 0)
+		return false;
+	l->waiting.at = realloc(l->waiting.at, l->waiting.size + (1 << 20) + 1);
+	ssize_t n = recv(l->server, l->waiting.at + l->waiting.size, 1 << 20, MSG_DONTWAIT);
+
+	if (n <= 0)
+		return false;
+	l->waiting.size += n;
+	return true;
+}
+
 int try_give(struct link *l, struct bytes b)
 {
 	size_t done = 0;
 
 	while (done < b.size) {
-		ssize_t sent = send(l->client, b.at + done, b.size - done, MSG_NOSIGNAL);
+		// More than both buffers hold needs a reader at the other end.
+		int flags = MSG_NOSIGNAL | (b.size > 100000 ? MSG_DONTWAIT : 0);
+		ssize_t sent = send(l->client, b.at + done, b.size - done, flags);
 
-		if (sent <= 0)
+		if (sent > 0)
+			done += sent;
+		else if (errno == EAGAIN)
+			receive(l, 100);
+		else
 			return errno;
-		done += sent;
 	}
 	return 0;
 }
@@ -176,22 +207,11 @@ void give(struct link *l, struct bytes b)
 
 struct bytes arrived(struct link *l, size_t at_least)
 {
-	struct bytes b = { malloc(1), 0 };
-	int patience = PATIENCE_MS;
+	while (receive(l, l->waiting.size < at_least ? PATIENCE_MS : QUIET_MS))
+		;
+	struct bytes b = raw(l->waiting.at ? l->waiting.at : (uint8_t *)"", l->waiting.size);
 
-	for (;;) {
-		struct pollfd p = { l->server, POLLIN, 0 };
-
-		if (poll(&p, 1, b.size < at_least ? patience : QUIET_MS) <= 0)
-			break;
-		b.at = realloc(b.at, b.size + (1 << 20) + 1);
-		ssize_t n = recv(l->server, b.at + b.size, 1 << 20, 0);
-
-		if (n <= 0)
-			break;
-		b.size += n;
-	}
-	b.at[b.size] = 0;
+	l->waiting.size = 0;
 	return b;
 }
 
@@ -253,15 +273,31 @@ struct picket_statement_event *last_statement(void)
 	return last;
 }
 
-struct picket_connection_event *connection_event(uint8_t reason)
+struct picket_connection_event *connection_event_nth(uint8_t reason, int nth)
 {
 	for (int i = 0; i < now.count; i++) {
 		struct picket_connection_event *e = now.at[i];
 
-		if (e->header.kind == EVENT_CONNECTION && e->reason == reason)
+		if (e->header.kind == EVENT_CONNECTION && e->reason == reason && nth-- == 0)
 			return e;
 	}
 	return 0;
+}
+
+struct picket_connection_event *connection_event(uint8_t reason) { return connection_event_nth(reason, 0); }
+
+int refused(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof(address);
+	int taken = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	// A port that is bound but not listened on refuses, and nobody else gets it meanwhile.
+	if (bind(taken, (void *)&address, size) || getsockname(taken, (void *)&address, &size))
+		fail("bind");
+	connect(fd, (void *)&address, size);
+	close(taken);
+	return fd;
 }
 
 int map_fd(struct bpf_object *o, const char *name)
@@ -310,7 +346,7 @@ struct slot load_slot(uint32_t index, uint32_t version)
 		const char *name = bpf_map__name(m);
 		size_t size;
 
-		if (strstr(name, ".rodata")) {
+		if (!strcmp(name, ".rodata.settings")) {
 			struct picket_slot_settings *settings = (void *)bpf_map__initial_value(m, &size);
 
 			*settings = (struct picket_slot_settings){
@@ -339,6 +375,12 @@ struct slot load_slot(uint32_t index, uint32_t version)
 	s.counters = map_fd(s.object, "slot_counters");
 	s.rules = map_fd(s.object, "rule_texts");
 	return s;
+}
+
+void close_slot(struct slot *s)
+{
+	clear_slot(s->index);
+	bpf_object__close(s->object);
 }
 
 void use_slot(struct slot *s)
@@ -433,6 +475,99 @@ uint64_t losses_total(void)
 	return sum;
 }
 
+void run_iterator(const char *name)
+{
+	struct bpf_link *l = bpf_program__attach_iter(program(dispatcher, name), 0);
+	int fd = l ? bpf_iter_create(bpf_link__fd(l)) : -1;
+	char sink[256];
+
+	if (fd < 0)
+		fail(name);
+	while (read(fd, sink, sizeof(sink)) > 0)
+		;
+	close(fd);
+	bpf_link__destroy(l);
+}
+
+bool condemn(uint64_t cookie)
+{
+	int fd = map_fd(dispatcher, "condemned");
+	uint8_t done = 0;
+
+	bpf_map_update_elem(fd, &cookie, &done, BPF_ANY);
+	run_iterator("sever");
+	bpf_map_lookup_elem(fd, &cookie, &done);
+	bpf_map_delete_elem(fd, &cookie);
+	if (!done)
+		printf("#   this kernel has no bpf_sock_destroy (6.5)\n");
+	return done;
+}
+
+int share_child(struct bytes frame)
+{
+	int pid = fork(), status = 0;
+
+	if (pid) {
+		waitpid(pid, &status, 0);
+		return WEXITSTATUS(status);
+	}
+	int denied[2];
+
+	for (int i = 0; i < 2; i++) {
+		struct link l = open_link();
+
+		try_give(&l, mysql_login(0, 0));
+		try_give(&l, frame);
+		struct bytes got = arrived(&l, mysql_login(0, 0).size + frame.size);
+
+		denied[i] = memmem(got.at, got.size, "Picket blocked", 14) != 0;
+		close_link(&l);
+	}
+	_exit(denied[0] | (denied[0] != denied[1]) << 1);
+}
+
+void squeeze(struct link *l)
+{
+	int small = 4096;
+
+	setsockopt(l->client, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	setsockopt(l->server, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	fcntl(l->client, F_SETFL, O_NONBLOCK);
+	fcntl(l->server, F_SETFL, O_NONBLOCK);
+}
+
+int press(struct link *l, struct bytes b, struct bytes *received, size_t until)
+{
+	static uint8_t chunk[1 << 16];
+	size_t done = 0;
+	int full = 0, quiet = 0;
+
+	received->at = realloc(received->at, received->size + b.size + (1 << 20));
+	while (done < b.size || (received->size < until && quiet < PATIENCE_MS)) {
+		if (done < b.size) {
+			ssize_t n = send(l->client, b.at + done, b.size - done, MSG_NOSIGNAL);
+
+			if (n < 0 && errno != EAGAIN) {
+				check(false, "send: %s", strerror(errno));
+				return full;
+			}
+			full += n < (ssize_t)(b.size - done);
+			done += n > 0 ? n : 0;
+		}
+		ssize_t n = recv(l->server, chunk, 1 + rand() % sizeof(chunk), 0);
+
+		if (n > 0) {
+			memcpy(received->at + received->size, chunk, n);
+			received->size += n;
+			quiet = 0;
+		} else {
+			quiet += done == b.size;
+			usleep(1000);
+		}
+	}
+	return full;
+}
+
 static void attach(struct bpf_link *l, const char *what)
 {
 	if (!l)
@@ -490,7 +625,7 @@ void tear_down(void)
 	}
 }
 
-static const char *current = "";
+static char current[160];
 static int passed, failed;
 static bool case_failed;
 
@@ -509,7 +644,7 @@ static void end_case(void)
 void begin_case(const char *name)
 {
 	end_case();
-	current = name;
+	snprintf(current, sizeof(current), "%s", name);
 	case_failed = false;
 	drain();
 }

@@ -40,8 +40,10 @@ struct bytes postgresql_parse(const char *name, const char *sql);
 struct link {
 	int client, server;
 	uint64_t cookie;
+	struct bytes waiting; // arrived, not asked for yet
 };
 struct link open_link(void);
+struct link open_listened_link(void); // its listener stays open; the cookie is the accepted end's
 void close_link(struct link *l);
 void give(struct link *l, struct bytes b);          // one send()
 int try_give(struct link *l, struct bytes b);       // 0 or errno
@@ -58,6 +60,14 @@ void drain(void);
 struct picket_statement_event *statement_event(int nth); // nth of the current drain, from 0
 struct picket_connection_event *connection_event(uint8_t reason);
 struct picket_statement_event *last_statement(void);
+struct picket_connection_event *connection_event_nth(uint8_t reason, int nth);
+int refused(void);                       // a socket whose connect was refused
+void run_iterator(const char *program);
+bool condemn(uint64_t cookie);           // false where the kernel cannot destroy sockets
+int share_child(struct bytes frame);     // in a process of its own: bit 0 denied, bit 1 treated unlike before
+void squeeze(struct link *l);            // small buffers, non-blocking
+// Sends against a slow reader until `until` bytes have arrived in all; how often the buffer was full.
+int press(struct link *l, struct bytes b, struct bytes *received, size_t until);
 
 // Slots and verdicts.
 struct slot {
@@ -66,6 +76,7 @@ struct slot {
 	uint32_t index;
 };
 struct slot load_slot(uint32_t index, uint32_t version);
+void close_slot(struct slot *s);
 void use_slot(struct slot *s);
 void clear_slot(uint32_t index);
 void set_dispatch(uint32_t stable, uint32_t candidate, uint32_t share);

@@ -2,6 +2,7 @@
 // Loads the objects on the running kernel and plays a client of either protocol
 // through it: what arrives at the server, and what user space is told, must be
 // exact. Runs natively and inside the kernels of the matrix (run.mjs).
+#define _GNU_SOURCE
 #include "harness.h"
 
 #include <errno.h>
@@ -157,6 +158,488 @@ static void postgresql_cases(void)
 	close_link(&l);
 }
 
+
+// The text that user space was told of one statement, put together again.
+static struct bytes told(uint64_t statement)
+{
+	struct bytes whole = { calloc(1, 1), 0 };
+	struct picket_statement_event *e;
+	uint32_t fragment = 0;
+
+	for (int i = 0; (e = statement_event(i)); i++) {
+		if (e->statement != statement)
+			continue;
+		check(e->fragment == fragment++ && e->text_offset == whole.size, "fragment %u at %u", e->fragment,
+		      e->text_offset);
+		check(e->first == (e->fragment == 0), "first");
+		whole = join(2, whole, raw(e->text, e->text_bytes));
+	}
+	return whole;
+}
+
+static struct link (*const logins[])(void) = { mysql_link, postgresql_link };
+static const char *const names[] = { "mysql", "postgresql" };
+
+static struct bytes query(int protocol, const char *sql)
+{
+	return protocol ? postgresql_query(sql) : mysql_command(COM_QUERY, sql);
+}
+
+static void split_cases(int protocol)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "%s: a statement sent byte by byte has the fingerprint of the whole", names[protocol]);
+	begin_case(name);
+	struct link l = logins[protocol]();
+	const char *split = protocol ? "select split, 'x' from bytes where a = 1" : "select 'x', split from bytes where a = 1";
+	struct bytes frame = query(protocol, split);
+	uint64_t fingerprint = learn(&l, frame, VERDICT_BENIGN, ACTION_OBSERVE);
+
+	drain();
+	for (size_t i = 0; i < frame.size; i++)
+		give(&l, slice(frame, i, i + 1));
+	check_same(arrived(&l, frame.size), frame);
+	drain();
+	struct picket_statement_event *e = last_statement();
+
+	if (check(e, "an end for what was begun")) {
+		check(e->fingerprint == fingerprint && e->verdict == VERDICT_BENIGN && e->last, "verdict %d", e->verdict);
+		check_same(told(e->statement), slice(text(split), 0, 39)); // what came with its end is known
+	}
+
+	snprintf(name, sizeof(name), "%s: a known-bad statement of which a part has left ends the connection", names[protocol]);
+	begin_case(name);
+	set_verdict(&stable, fingerprint, VERDICT_ATTACK, ACTION_BLOCK, RULE);
+	give(&l, slice(frame, 0, 20));
+	int error = try_give(&l, slice(frame, 20, frame.size));
+
+	check(error == EACCES, "errno %d", error);
+	check(arrived(&l, 20).size == 20, "the rest left");
+	drain();
+	e = last_statement();
+	if (check(e, "event"))
+		check(e->guarantee == GUARANTEE_SEVERED && !e->substituted, "guarantee %d", e->guarantee);
+	check(connection_event(CONNECTION_KILLED), "killed");
+	close_link(&l);
+
+	snprintf(name, sizeof(name), "%s: a statement of 200 KB arrives whole, and 64 KB of it are told", names[protocol]);
+	begin_case(name);
+	l = logins[protocol]();
+	struct bytes sql = join(3, text("select '"), repeat("0123456789abcdef ", 200000), text("' from big"));
+	const char *after = protocol ? "select after, 1 from big" : "select 1, after from big";
+	struct bytes small = query(protocol, after);
+
+	frame = query(protocol, (char *)sql.at);
+	give(&l, join(2, frame, small));
+	check_same(arrived(&l, frame.size + small.size), join(2, frame, small));
+	drain();
+	check_same(told(1), slice(sql, 0, 64 << 10));
+	check_same(told(2), text(after));
+	for (int i = 0; (e = statement_event(i)); i++)
+		check(e->statement_bytes == (e->last ? e->statement == 1 ? sql.size : 24 : 0), "%u bytes", e->statement_bytes);
+	close_link(&l);
+
+	snprintf(name, sizeof(name), "%s: a known-bad query is only counted where its workload is observed", names[protocol]);
+	begin_case(name);
+	l = logins[protocol]();
+	frame = query(protocol, protocol ? "select observed, 1 from users" : "select 1, observed from users");
+	learn(&l, frame, VERDICT_ATTACK, ACTION_BLOCK);
+	uint64_t before = counters(&stable).would_block;
+
+	set_mode(WORKLOAD_OBSERVE);
+	give(&l, frame);
+	check_same(arrived(&l, frame.size), frame);
+	set_mode(WORKLOAD_ENFORCE);
+	drain();
+	e = last_statement();
+	if (check(e, "event"))
+		check(e->guarantee == GUARANTEE_OBSERVED && e->action == ACTION_BLOCK && !e->incident, "event");
+	check(counters(&stable).would_block == before + 1, "counter");
+
+	snprintf(name, sizeof(name), "%s: an unknown shape is told once a second, and a known-good one never", names[protocol]);
+	begin_case(name);
+	frame = query(protocol, protocol ? "select often, 1 from shapes" : "select 1, often from shapes");
+	before = counters(&stable).unknown;
+	for (int i = 0; i < 10; i++)
+		give(&l, frame);
+	arrived(&l, 10 * frame.size);
+	drain();
+	check(statement_event(0) && !statement_event(1), "one event");
+	check(counters(&stable).unknown == before + 10, "counter");
+	if (last_statement())
+		set_verdict(&stable, last_statement()->fingerprint, VERDICT_BENIGN, ACTION_OBSERVE, 0);
+	give(&l, frame);
+	arrived(&l, frame.size);
+	drain();
+	check(!statement_event(0), "no event");
+
+	snprintf(name, sizeof(name), "%s: bytes that no slot saw pass, and the next whole statement is judged again", names[protocol]);
+	begin_case(name);
+	struct bytes bad = query(protocol, protocol ? "select resync, 1 from users" : "select 1, resync from users");
+
+	learn(&l, bad, VERDICT_ATTACK, ACTION_BLOCK);
+	before = loss(LOSS_EMPTY_SLOT);
+	clear_slot(0);
+	give(&l, bad);
+	give(&l, slice(bad, 0, 9));
+	use_slot(&stable);
+	give(&l, slice(bad, 9, bad.size));
+	check_same(arrived(&l, 2 * bad.size), join(2, bad, bad));
+	check(loss(LOSS_EMPTY_SLOT) == before + 2, "counted");
+	drain();
+	check(!statement_event(0), "judged without its beginning");
+	give(&l, bad);
+	struct bytes got = arrived(&l, 133);
+
+	check(memmem(got.at, got.size, "Picket blocked", 14), "not denied: %.60s", got.at + 5);
+	close_link(&l);
+}
+
+static void mysql_wire_cases(void)
+{
+	begin_case("mysql: the content of LOAD DATA LOCAL is never read as a command");
+	struct link l = mysql_link();
+	struct bytes load = mysql_command(COM_QUERY, "load data local infile 'f' into table t");
+	struct bytes bad = mysql_command(COM_QUERY, "select evil, 1 from users");
+	struct bytes sent = load;
+
+	give(&l, load);
+	for (int i = 0; i < 600; i++) {
+		struct bytes packet = mysql_packet(2 + i, slice(bad, 4, bad.size)); // reads as COM_QUERY where it is number 0
+
+		give(&l, packet);
+		sent = join(2, sent, packet);
+	}
+	struct bytes end = mysql_packet((uint8_t)(2 + 600), text(""));
+
+	give(&l, end);
+	check_same(arrived(&l, sent.size + end.size), join(2, sent, end));
+	drain();
+	check(statement_event(0) && !statement_event(1), "one statement");
+	give(&l, bad);
+	check(arrived(&l, 133).size == 133, "judged again after the empty packet");
+
+	begin_case("mysql: replies within COM_CHANGE_USER are no file content");
+	give(&l, mysql_command(0x11, "user"));
+	give(&l, mysql_packet(2, text("scrambled")));
+	give(&l, bad);
+	check(arrived(&l, 17 + 133).size == 4 + 5 + 4 + 9 + 133, "judged");
+	close_link(&l);
+
+	begin_case("mysql: a statement of more than 16 MB goes on in the next packet");
+	l = mysql_link();
+	struct bytes sql = join(3, text("select '"), repeat("z", 0xffffff + 1000), text("'"));
+	struct bytes payload = join(2, raw(&query_byte, 1), sql);
+	struct bytes both = join(3, mysql_packet(0, slice(payload, 0, 0xffffff)), mysql_packet(1, slice(payload, 0xffffff, payload.size)), bad);
+
+	give(&l, both);
+	struct bytes got = arrived(&l, both.size - bad.size + 133);
+
+	drain();
+	check(got.size == both.size - bad.size + 133 && !memcmp(got.at, both.at, both.size - bad.size), "%zu bytes", got.size);
+	check(last_statement() && last_statement()->substituted, "the next one is judged");
+	check_same(told(1), slice(sql, 0, 64 << 10));
+	close_link(&l);
+
+	begin_case("mysql: query attributes with values stand before the SQL and are kept");
+	l = open_link();
+	struct bytes login = mysql_login(1u << 27, 0);
+
+	give(&l, login);
+	arrived(&l, login.size);
+	// Three parameters: a string "trace" = "00-ab", a NULL, and a 32-bit number named "n".
+	struct bytes attributes = raw("\3\1\2\1" "\xfe\0\5trace" "\6\0\0" "\3\0\1n" "\5" "00-ab" "\7\0\0\0", 4 + 8 + 3 + 4 + 6 + 4);
+	struct bytes plain = mysql_packet(0, join(2, raw("\3\0\1", 3), text("select attributed, 1 from users")));
+	struct bytes full = mysql_packet(0, join(3, raw(&query_byte, 1), attributes, text("select attributed, 1 from users")));
+	uint64_t fingerprint = learn(&l, plain, VERDICT_ATTACK, ACTION_BLOCK);
+
+	give(&l, full);
+	got = arrived(&l, 1);
+	drain();
+	check(last_statement() && last_statement()->fingerprint == fingerprint, "the same shape");
+	check_same(got, mysql_packet(0, join(3, raw(&query_byte, 1), attributes, denial(SIGNAL_TEXT, incident()))));
+	close_link(&l);
+
+	begin_case("mysql: other commands are passed by, whatever they hold");
+	l = mysql_link();
+	struct bytes others = join(4, mysql_command(0x0e, ""), mysql_command(0x02, "shop"), mysql_command(0x18, "\x03select evil, 1 from users"), mysql_command(0x19, "1234"));
+
+	give(&l, join(2, others, bad));
+	check(arrived(&l, others.size + 133).size == others.size + 133, "passed, then judged");
+	close_link(&l);
+}
+
+static void postgresql_wire_cases(void)
+{
+	begin_case("postgresql: a parse keeps its statement name and its pipeline when it is replaced");
+	struct link l = postgresql_link();
+	struct bytes bad = postgresql_message('P', join(3, raw("stmtcache_0123456789abcdef", 27), raw("select named, $1 from users", 28), raw("\0\1\0\0\0\27", 6)));
+	struct bytes turn = join(4, postgresql_message('B', raw("\0stmtcache_0123456789abcdef\0\0\0\0\0\0\0", 35)),
+				 postgresql_message('D', raw("P", 2)), postgresql_message('E', raw("\0\0\0\0\0", 5)),
+				 postgresql_message('S', text("")));
+
+	learn(&l, bad, VERDICT_ATTACK, ACTION_BLOCK);
+	give(&l, join(2, bad, turn));
+	struct bytes got = arrived(&l, 1);
+
+	drain();
+	check_same(got, join(2, postgresql_message('P', join(3, raw("stmtcache_0123456789abcdef", 27), denial(CAST_TEXT, incident()), raw("\0\0", 3))), turn));
+
+	begin_case("postgresql: statements of one pipeline are judged each");
+	struct bytes good = postgresql_parse("", "select fine, 1 from users");
+
+	give(&l, join(6, good, turn, bad, turn, good, turn));
+	drain();
+	arrived(&l, 1);
+	drain();
+	check(counters(&stable).blocked > 0, "blocked");
+	close_link(&l);
+
+	begin_case("postgresql: COPY data is passed by, whatever it holds");
+	l = postgresql_link();
+	struct bytes query_bad = postgresql_query("select evil, 1 from users");
+	struct bytes copy = join(3, postgresql_query("copy t from stdin"), postgresql_message('d', query_bad), postgresql_message('c', text("")));
+
+	give(&l, join(2, copy, query_bad));
+	check(arrived(&l, copy.size + 134).size == copy.size + 134, "passed, then judged");
+	close_link(&l);
+
+	begin_case("postgresql: a function call is told and never known");
+	l = postgresql_link();
+	struct bytes call = postgresql_message('F', raw("\0\0\4\322\0\0\0\0\0\0", 10));
+
+	give(&l, join(2, call, query_bad));
+	check(arrived(&l, call.size + 134).size == call.size + 134, "passed, then judged");
+	drain();
+	check(statement_event(0) && statement_event(0)->message == MESSAGE_FUNCTION_CALL && !statement_event(0)->fingerprint, "event");
+	close_link(&l);
+
+	begin_case("postgresql: a startup that asks for replication is left alone");
+	l = open_link();
+	uint8_t head[8] = { 0, 0, 0, 8 + 38, 0, 3, 0, 0 };
+
+	give(&l, join(2, raw(head, 8), raw("user\0repl\0replication\0database\0\0\0\0\0\0\0", 38)));
+	arrived(&l, 46);
+	drain();
+	struct picket_connection_event *e = connection_event(CONNECTION_RECOGNISED);
+
+	check(e && e->protocol == PROTOCOL_OTHER && e->notice == NOTICE_REPLICATION, "recognised");
+	give(&l, query_bad);
+	check_same(arrived(&l, query_bad.size), query_bad);
+	close_link(&l);
+}
+
+static void recognition_cases(void)
+{
+	struct bytes hello = raw("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
+	struct bytes ssl = postgresql_request(80877103), gss = postgresql_request(80877104);
+	const struct {
+		const char *name;
+		struct bytes sends[4];
+		uint8_t protocol, notice;
+	} cases[] = {
+		{ "postgresql after SSLRequest was refused", { ssl, postgresql_startup() }, PROTOCOL_POSTGRESQL, 0 },
+		{ "postgresql after GSSENCRequest and SSLRequest", { gss, ssl, postgresql_startup() }, PROTOCOL_POSTGRESQL, 0 },
+		{ "postgresql after SSLRequest and GSSENCRequest", { ssl, gss, postgresql_startup() }, PROTOCOL_POSTGRESQL, 0 },
+		{ "TLS after SSLRequest was granted", { ssl, hello }, PROTOCOL_TLS, NOTICE_ENCRYPTED },
+		{ "TLS from the first byte", { hello }, PROTOCOL_TLS, NOTICE_ENCRYPTED },
+		{ "mysql that asks for TLS", { mysql_login(0, 1) }, PROTOCOL_TLS, NOTICE_ENCRYPTED },
+		{ "mysql with compression", { mysql_login(1 << 5, 0) }, PROTOCOL_OTHER, NOTICE_COMPRESSED },
+		{ "mysql with zstd", { mysql_login(1 << 26, 0) }, PROTOCOL_OTHER, NOTICE_COMPRESSED },
+		{ "a cancel request", { raw("\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\1\0\0\0\2", 16) }, PROTOCOL_OTHER, NOTICE_CANCEL },
+		{ "HTTP", { text("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") }, PROTOCOL_OTHER, NOTICE_NOT_A_DATABASE },
+		{ "Redis", { text("*1\r\n$4\r\nPING\r\n") }, PROTOCOL_OTHER, NOTICE_NOT_A_DATABASE },
+		{ "zeros", { raw((char[64]){ 0 }, 64) }, PROTOCOL_OTHER, NOTICE_NOT_A_DATABASE },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char name[128];
+
+		for (int one = 0; one < 2; one++) {
+			snprintf(name, sizeof(name), "recognised%s: %s", one ? " byte by byte" : "", cases[i].name);
+			begin_case(name);
+			struct link l = open_link();
+			struct bytes all = { calloc(1, 1), 0 };
+
+			for (int k = 0; k < 4 && cases[i].sends[k].size; k++) {
+				struct bytes b = cases[i].sends[k];
+
+				all = join(2, all, b);
+				for (size_t at = 0; at < b.size; at += one ? 1 : b.size)
+					give(&l, one ? slice(b, at, at + 1) : b);
+			}
+			check_same(arrived(&l, all.size), all);
+			drain();
+			struct picket_connection_event *e = connection_event(CONNECTION_RECOGNISED);
+
+			if (check(e, "not told"))
+				check(e->protocol == cases[i].protocol && e->notice == cases[i].notice, "protocol %d notice %d", e->protocol, e->notice);
+			close_link(&l);
+		}
+	}
+	begin_case("a connection whose framing is lost passes, is counted and told");
+	struct link l = postgresql_link();
+	uint64_t before = loss(LOSS_FRAME_UNKNOWN);
+	struct bytes nonsense = raw("Q\xff\xff\xff\xff select", 12), bad = postgresql_query("select evil, 1 from users");
+
+	give(&l, nonsense);
+	give(&l, bad);
+	check_same(arrived(&l, nonsense.size + bad.size), join(2, nonsense, bad));
+	check(loss(LOSS_FRAME_UNKNOWN) == before + 1, "counted");
+	drain();
+	struct picket_connection_event *e = connection_event(CONNECTION_RECOGNISED);
+
+	check(e && e->notice == NOTICE_FRAMING_LOST, "told");
+	close_link(&l);
+}
+
+static void connection_cases(void)
+{
+	begin_case("connections: closing is told with its counters");
+	struct link l = mysql_link();
+
+	give(&l, mysql_command(COM_QUERY, "select closing, 1"));
+	arrived(&l, 1);
+	drain();
+	close_link(&l);
+	usleep(100000);
+	drain();
+	struct picket_connection_event *e = connection_event(CONNECTION_CLOSED);
+
+	if (check(e, "no event")) {
+		check(e->cookie == l.cookie && e->statements == 1 && e->bytes_sent > 0 && e->srtt_us > 0, "fields");
+		check(e->endpoints.family == 2 && e->endpoints.remote_addr[12] == 127 && e->endpoints.local_port, "endpoints");
+		check(e->connect_ns && e->lifetime_ns >= e->connect_ns, "times");
+	}
+	begin_case("connections: a connect that is refused is told");
+	int fd = refused();
+
+	drain();
+	e = connection_event(CONNECTION_CLOSED);
+	if (check(e, "no event"))
+		check(e->old_state == 2 && e->new_state == 7 && e->process.tgid == (uint32_t)getpid(), "states %d %d", e->old_state, e->new_state);
+	close(fd);
+
+	begin_case("connections: a workload that is off is not enrolled");
+	set_mode(WORKLOAD_OFF);
+	l = open_link();
+	set_mode(WORKLOAD_ENFORCE);
+	drain();
+	check(!connection_event(CONNECTION_ESTABLISHED), "enrolled");
+
+	begin_case("connections: one that existed before is adopted as a client, its server's end is not");
+	struct bytes login = mysql_login(0, 0), bad = mysql_command(COM_QUERY, "select evil, 1 from users");
+
+	give(&l, login);
+	arrived(&l, login.size);
+	struct link accepted = open_listened_link();
+
+	run_iterator("adopt");
+	drain();
+	e = connection_event(CONNECTION_ADOPTED);
+	check(e && e->cookie == l.cookie && e->adopted && e->enrolled, "adopted");
+	for (int i = 0; (e = connection_event_nth(CONNECTION_ADOPTED, i)); i++)
+		check(e->cookie != accepted.cookie, "the server's end was adopted");
+	close_link(&accepted);
+	give(&l, slice(bad, 0, 7));
+	give(&l, slice(bad, 7, bad.size)); // no whole frame: passes
+	give(&l, bad);
+	struct bytes got = arrived(&l, bad.size + 133);
+
+	check(got.size == bad.size + 133, "%zu bytes", got.size);
+	drain();
+	if (check(last_statement(), "event"))
+		check(last_statement()->adopted && last_statement()->substituted, "denied");
+
+	begin_case("connections: a condemned one is ended");
+	if (condemn(l.cookie))
+		check(try_give(&l, bad), "still open");
+	close_link(&l);
+}
+
+static void slot_cases(void)
+{
+	begin_case("slots: a swap takes effect at the next statement of a live connection");
+	struct slot candidate = load_slot(1, 2);
+	struct link l = mysql_link();
+	struct bytes frame = mysql_command(COM_QUERY, "select swapped, 1 from users");
+	uint64_t fingerprint = learn(&l, frame, VERDICT_BENIGN, ACTION_OBSERVE);
+
+	set_rule(&candidate, RULE, RULE_NAME);
+	set_verdict(&candidate, fingerprint, VERDICT_ATTACK, ACTION_BLOCK, RULE);
+	use_slot(&candidate);
+	set_dispatch(1, 1, 0);
+	give(&l, frame);
+	check(arrived(&l, 133).size == 133, "denied by the new version");
+	drain();
+	if (check(last_statement(), "event"))
+		check(last_statement()->slot == 1 && last_statement()->version == 2, "slot");
+	set_dispatch(0, 0, 0);
+	give(&l, frame);
+	check_same(arrived(&l, frame.size), frame);
+
+	begin_case("slots: a statement ends in the slot in which it began");
+	drain();
+	give(&l, slice(frame, 0, 12));
+	set_dispatch(1, 1, 0);
+	give(&l, slice(frame, 12, frame.size));
+	check_same(arrived(&l, frame.size), frame);
+	drain();
+	if (check(last_statement(), "event"))
+		check(last_statement()->slot == 0 && last_statement()->verdict == VERDICT_BENIGN, "slot %d", last_statement()->slot);
+	close_link(&l);
+
+	begin_case("slots: a share takes about its part of the processes and keeps each where it is");
+	set_dispatch(0, 1, 3000);
+	int taken = 0, torn = 0;
+
+	for (int i = 0; i < 200; i++) {
+		int answer = share_child(frame);
+
+		taken += answer & 1;
+		torn += answer >> 1;
+	}
+	check(taken > 30 && taken < 90, "%d of 200", taken);
+	check(!torn, "%d changed sides", torn);
+	set_dispatch(0, 0, 0);
+	close_slot(&candidate);
+}
+
+static void pressure_cases(int protocol)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "%s: a full send buffer on a non-blocking socket costs neither bytes nor framing", names[protocol]);
+	begin_case(name);
+	struct link l = logins[protocol]();
+	struct bytes bad = query(protocol, "select evil, 1 from users"), all = { calloc(1, 1), 0 };
+	uint64_t lost = loss(LOSS_FRAME_UNKNOWN);
+	size_t wanted = 0;
+	int blocked = 0;
+
+	squeeze(&l);
+	for (int round = 0; round < 60; round++) {
+		struct bytes sql = join(3, text("select pressed, '"), repeat("abcdefgh", 1000 + 7919 * (round % 23)), text("'"));
+		struct bytes frame = query(protocol, (char *)sql.at);
+
+		wanted += frame.size;
+		blocked += press(&l, frame, &all, wanted);
+		size_t before = all.size;
+
+		wanted += 128 + 5 + protocol;
+		press(&l, bad, &all, wanted);
+		if (!check(memmem(all.at + before, all.size - before, "Picket blocked", 14), "round %d: framing went astray", round))
+			break;
+	}
+	check(all.size == wanted, "%zu bytes arrived of %zu", all.size, wanted);
+	check(loss(LOSS_FRAME_UNKNOWN) == lost, "framing lost");
+	check(blocked > 60, "the buffer was full %d times", blocked);
+	printf("#   %s: %d partial sends, %llu of them left bytes unseen\n", names[protocol], blocked,
+	       (unsigned long long)loss(LOSS_BYTES_UNSEEN));
+	close_link(&l);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 4) {
@@ -168,6 +651,15 @@ int main(int argc, char **argv)
 	set_rule(&stable, RULE, RULE_NAME);
 	mysql_cases();
 	postgresql_cases();
+	for (int protocol = 0; protocol < 2; protocol++)
+		split_cases(protocol);
+	mysql_wire_cases();
+	postgresql_wire_cases();
+	recognition_cases();
+	connection_cases();
+	slot_cases();
+	for (int protocol = 0; protocol < 2; protocol++)
+		pressure_cases(protocol);
 	int status = report_results();
 
 	tear_down();

@@ -30,15 +30,15 @@ struct {
 	__type(value, struct picket_owner);
 } owners SEC(".maps");
 
-/* Local ports that something listens on, found while `adopt` walks: those sockets are servers'. */
+/* Local ports that something listens on (network namespace << 16 | port), found while `adopt` walks. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, __u32);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
 	__type(value, __u8);
 } listening SEC(".maps");
 
-/* Cookies of the sockets that `sever` destroys. */
+/* Cookies of the sockets that `sever` destroys; it sets the value to 1 where it did. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
@@ -225,6 +225,91 @@ int dispatcher(struct sk_msg_md *msg)
 	c->frame.resynced = 1;
 	bpf_msg_apply_bytes(msg, msg->size);
 	return SK_PASS;
+}
+
+/*
+ * Enrols sockets that were connected before the agent. The walk meets listening
+ * sockets first: a connection whose local port is one of theirs was accepted,
+ * and its process is the server. An accepted socket whose listener is gone is
+ * taken for a client; its bytes then never read as a statement frame.
+ */
+SEC("iter/tcp")
+int adopt(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+
+	if (!skc)
+		return 0;
+	__u64 local = (__u64)BPF_CORE_READ(skc, skc_net.net, ns.inum) << 16 | skc->skc_num;
+	__u8 state = skc->skc_state, yes = 1;
+
+	if (state == TCP_LISTEN) {
+		bpf_map_update_elem(&listening, &local, &yes, BPF_ANY);
+		return 0;
+	}
+	if (state != TCP_ESTABLISHED || bpf_map_lookup_elem(&listening, &local))
+		return 0;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(skc);
+
+	if (!tp)
+		return 0;
+	__u64 cookie = bpf_get_socket_cookie(tp);
+	struct picket_owner *owner = bpf_map_lookup_elem(&owners, &cookie);
+	struct membership m = {};
+
+	if (owner && owner->workload)
+		m = (struct membership){ owner->process.tgid, owner->workload, 1, owner->mode };
+	else if (!membership_of_cgroup(BPF_CORE_READ((struct sock *)tp, sk_cgrp_data.cgroup), &m))
+		return 0;
+	if (m.mode < WORKLOAD_OBSERVE)
+		return 0;
+	struct connection *c = bpf_sk_storage_get(&connections, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!c) {
+		count_loss(LOSS_STORAGE_FULL);
+		return 0;
+	}
+	if (c->enrolled)
+		return 0;
+	c->cookie = cookie;
+	c->begun_ns = bpf_ktime_get_ns();
+	c->adopted = 1;
+	if (owner)
+		c->process = owner->process;
+	read_endpoints(&c->endpoints, (struct sock *)tp);
+	join(c, &m);
+	c->frame.phase = PHASE_RESYNC;
+	c->frame.resynced = 1;
+	c->frame.expected = tp->write_seq;
+	if (!layered(tp)) {
+		long error = bpf_map_update_elem(&sockets, &cookie, tp, BPF_NOEXIST);
+
+		if (error)
+			count_refusal(error);
+		c->enrolled = !error;
+	}
+	report_connection(c, tp, c->enrolled ? CONNECTION_ADOPTED : CONNECTION_REFUSED, state, state);
+	return 0;
+}
+
+/* Ends the condemned connections, both ways; where the kernel cannot (before 6.5), user space uses SOCK_DIAG. */
+SEC("iter/tcp")
+int sever(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+
+	if (!skc || !bpf_sock_destroy)
+		return 0;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(skc);
+
+	if (!tp)
+		return 0;
+	__u64 cookie = bpf_get_socket_cookie(tp);
+	__u8 *done = bpf_map_lookup_elem(&condemned, &cookie);
+
+	if (done && !bpf_sock_destroy(skc))
+		*done = 1;
+	return 0;
 }
 
 /* Restores FIONREAD on kernels whose sockmap hides waiting bytes; attached only where user space says so. */

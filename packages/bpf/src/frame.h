@@ -45,31 +45,57 @@ static __always_inline void *bytes_end(struct sk_msg_md *msg)
 #define MESSAGE_MAX (1u << 30)
 
 /*
- * Bytes that a push cannot fail on half-way. When a non-blocking send fills the
- * send buffer, the kernel keeps the last verdict and applies it once more to as
- * many bytes as it was given for, whatever part of them had already left: those
- * go by unseen. Half of the free buffer covers the bookkeeping of each segment.
+ * A push that fails half-way. When a non-blocking send fills the send buffer, the
+ * kernel keeps the last verdict and applies it again to as many bytes as it was
+ * given for, whatever part of them had left already: as many go by unseen. So no
+ * more is let go at once than surely leaves, or surely fails as a whole.
  */
+
+/* Bytes that surely leave. A quarter of the free buffer also covers the bookkeeping of small segments. */
 static __always_inline __u32 send_room(const struct tcp_sock *tp)
 {
 	const struct sock *sk = (const struct sock *)tp;
 	int room = sk->sk_sndbuf - sk->sk_wmem_queued;
 
-	return room > 0 ? (__u32)room / 2 : 0;
+	if (tp->notsent_lowat) {
+		int more = tp->notsent_lowat - (tp->write_seq - tp->snd_nxt);
+
+		room = more < room ? more : room;
+	}
+	return room > 0 ? (__u32)room / 4 : 0;
 }
 
-/*
- * How much of a piece to let go at once. Where the buffer may not take all of
- * it, at most half of what the message still holds: then bytes that go by unseen
- * are bytes of the same message, and the framing holds.
- */
-static __always_inline __u32 piece(__u32 at, __u32 bytes, __u32 remaining, __u32 room)
-{
-	__u32 half = remaining / 2;
+#define ROOM_ENOUGH 1024
+#define SEGMENT_MIN 512 /* below every segment size in use */
 
-	if (at + bytes <= room || bytes <= half || bytes < 16)
+/*
+ * Bytes that leave or stay as one where the buffer is all but full: what still
+ * fits the last segment, which is never refused, or a part of a new segment,
+ * which is refused as a whole. They lie in one buffer of the message.
+ */
+static __noinline __u32 atom(struct tcp_sock *tp, struct sk_msg_md *msg)
+{
+	struct sock *sk = (struct sock *)tp;
+	struct sk_buff *last = sk->sk_write_queue.prev;
+	__u32 goal = tp->gso_segs > 1 ? tp->gso_segs * tp->mss_cache : tp->mss_cache;
+	__u32 bytes = SEGMENT_MIN, contiguous = bytes_end(msg) - (void *)first_byte(msg);
+
+	if ((void *)last != (void *)&sk->sk_write_queue && last->len < goal)
+		bytes = goal - last->len;
+	return contiguous && contiguous < bytes ? contiguous : bytes;
+}
+
+/* How many of `bytes` from `at` on to let go in this run, with the `at` before them. */
+static __always_inline __u32 piece(struct tcp_sock *tp, struct sk_msg_md *msg, __u32 room, __u32 at,
+				   __u32 bytes)
+{
+	if (at + bytes <= room)
 		return bytes;
-	return half;
+	__u32 most = room >= ROOM_ENOUGH ? room : atom(tp, msg);
+
+	if (most <= at)
+		most = at + 1;
+	return bytes <= most - at ? bytes : most - at;
 }
 
 /* Makes bytes [0, n) directly readable; false if the kernel has no memory for it. */

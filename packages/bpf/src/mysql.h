@@ -78,6 +78,149 @@ static __always_inline void mysql_login(struct frame *f)
 	f->session = 0;
 }
 
+#define MYSQL_ATTRIBUTES_MAX 16
+#define MYSQL_ATTRIBUTES_BYTES_MAX 2048
+
+/* The parameters between COM_QUERY and its SQL, walked where they lie. */
+struct mysql_attributes {
+	__u8 *data;
+	void *end;
+	__u32 at; /* past MYSQL_ATTRIBUTES_BYTES_MAX: malformed, or longer than what is in hand */
+	__u32 count;
+	__u32 nulls;
+	__u8 types[MYSQL_ATTRIBUTES_MAX];
+};
+
+#define MYSQL_MALFORMED (MYSQL_ATTRIBUTES_BYTES_MAX + 1)
+
+/* Bytes of a length-encoded integer and what it counts, below 64 KB: nothing longer would be in hand. */
+static __always_inline __u32 mysql_counted(__u32 word)
+{
+	__u32 first = word & 0xff;
+
+	if (first < 0xfb)
+		return 1 + first;
+	return first == 0xfc ? 3 + (word >> 8 & 0xffff) : MYSQL_MALFORMED;
+}
+
+/* The four bytes at `at` + skip; some SQL follows, so they are there even at the last parameter. */
+static __always_inline bool mysql_word(const struct mysql_attributes *a, __u32 skip, __u32 *word)
+{
+	__u32 at = a->at;
+
+	if (at > MYSQL_ATTRIBUTES_BYTES_MAX)
+		return false;
+	__u8 *p = a->data + at;
+
+	settle(p);
+	if ((void *)(p + 6) > a->end)
+		return false;
+	*word = little_endian(p + skip);
+	return true;
+}
+
+static long mysql_attribute_type(__u32 i, struct mysql_attributes *a)
+{
+	__u32 word, type;
+
+	if (i >= a->count || i >= MYSQL_ATTRIBUTES_MAX)
+		return 1;
+	if (!mysql_word(a, 0, &type) || !mysql_word(a, 2, &word)) {
+		a->at = MYSQL_MALFORMED;
+		return 1;
+	}
+	a->types[i] = type; /* and a byte of flags, then the name */
+	a->at += 2 + mysql_counted(word);
+	return 0;
+}
+
+/* Binary protocol values (MySQL internals manual, "Binary Protocol Value"). */
+static long mysql_attribute_value(__u32 i, struct mysql_attributes *a)
+{
+	__u32 word, bytes;
+
+	if (i >= a->count || i >= MYSQL_ATTRIBUTES_MAX)
+		return 1;
+	if (a->nulls >> i & 1)
+		return 0;
+	if (!mysql_word(a, 0, &word)) {
+		a->at = MYSQL_MALFORMED;
+		return 1;
+	}
+	switch (a->types[i]) {
+	case 6: /* NULL */
+		bytes = 0;
+		break;
+	case 1: /* TINY */
+		bytes = 1;
+		break;
+	case 2: /* SHORT */
+	case 13: /* YEAR */
+		bytes = 2;
+		break;
+	case 3: /* LONG */
+	case 4: /* FLOAT */
+	case 9: /* INT24 */
+		bytes = 4;
+		break;
+	case 5: /* DOUBLE */
+	case 8: /* LONGLONG */
+		bytes = 8;
+		break;
+	default: /* strings, and times, which count their bytes too */
+		bytes = mysql_counted(word);
+	}
+	a->at += bytes;
+	return 0;
+}
+
+/* Bytes of the query attributes at `at`, or 0 where they are not whole in hand or make no sense. */
+__noinline __u32 mysql_attributes(struct sk_msg_md *msg, __u32 at)
+{
+	if (at > FIRST_BYTES_MAX)
+		return 0;
+	struct mysql_attributes a = { .data = first_byte(msg) + at, .end = bytes_end(msg) };
+
+	if ((void *)(a.data + 2) > a.end || a.data[1] != 1)
+		return 0; /* one set of parameters is all that is defined */
+	a.count = a.data[0];
+	a.at = 2;
+	if (!a.count)
+		return 2;
+	__u32 bitmap = (a.count + 7) / 8;
+	__u32 word;
+
+	if (a.count > MYSQL_ATTRIBUTES_MAX || !mysql_word(&a, 0, &word))
+		return 0;
+	a.nulls = bitmap == 1 ? word & 0xff : word & 0xffff;
+	if ((bitmap == 1 ? word >> 8 & 0xff : word >> 16 & 0xff) != 1)
+		return 0; /* types are always bound anew */
+	a.at += bitmap + 1;
+	bpf_loop(MYSQL_ATTRIBUTES_MAX, mysql_attribute_type, &a, 0);
+	bpf_loop(MYSQL_ATTRIBUTES_MAX, mysql_attribute_value, &a, 0);
+	return a.at > MYSQL_ATTRIBUTES_BYTES_MAX ? 0 : a.at;
+}
+
+/*
+ * Bytes went by unseen, and these may begin a command: believed only where the
+ * message is exactly one packet of sequence 0 that holds a statement.
+ */
+static __always_inline bool mysql_stands_here(struct sk_msg_md *msg, struct frame *f)
+{
+	__u8 *data = first_byte(msg);
+
+	if ((void *)(data + 7) > bytes_end(msg) || data[3] || mysql_length(data) + MYSQL_HEADER != msg->size)
+		return false;
+	if (data[4] != MYSQL_COM_QUERY && data[4] != MYSQL_COM_STMT_PREPARE)
+		return false;
+	if (data[4] == MYSQL_COM_QUERY && !data[5]) {
+		/* No SQL begins with a zero byte: query attributes were agreed. */
+		f->capabilities |= MYSQL_QUERY_ATTRIBUTES;
+		return data[6] == 1;
+	}
+	return (data[5] >= ' ' && data[5] < 0x7f) || data[5] == '\t' || data[5] == '\n' || data[5] == '\r';
+}
+
 /*
  * Header bytes that the next packet needs before it can be told apart: the
  * command byte is wanted only where a command is due.

@@ -41,6 +41,21 @@ static __always_inline enum opening postgresql_opening(const struct frame *f)
 	return code == POSTGRESQL_CANCEL ? OPENING_CANCEL : OPENING_NO;
 }
 
+/* Types of messages that hold no SQL, as bits from '@' on and from '`' on. */
+#define POSTGRESQL_TYPE(t) (1u << ((t) & 31))
+#define POSTGRESQL_PASSING_UPPER                                                                             \
+	(POSTGRESQL_TYPE('B') | POSTGRESQL_TYPE('C') | POSTGRESQL_TYPE('D') | POSTGRESQL_TYPE('E') |         \
+	 POSTGRESQL_TYPE('H') | POSTGRESQL_TYPE('S') | POSTGRESQL_TYPE('X'))
+#define POSTGRESQL_PASSING_LOWER                                                                             \
+	(POSTGRESQL_TYPE('c') | POSTGRESQL_TYPE('d') | POSTGRESQL_TYPE('f') | POSTGRESQL_TYPE('p'))
+
+static __always_inline bool postgresql_passing(__u8 type)
+{
+	if (type >> 5 == 2)
+		return POSTGRESQL_PASSING_UPPER >> (type & 31) & 1;
+	return type >> 5 == 3 && POSTGRESQL_PASSING_LOWER >> (type & 31) & 1;
+}
+
 /* With the header gathered: what follows it, as a phase; PHASE_START means that it is no message. */
 static __always_inline enum phase postgresql_begin(struct frame *f)
 {
@@ -60,21 +75,124 @@ static __always_inline enum phase postgresql_begin(struct frame *f)
 	case 'F':
 		f->message = MESSAGE_FUNCTION_CALL;
 		return PHASE_TEXT;
-	case 'B':
-	case 'C':
-	case 'D':
-	case 'E':
-	case 'H':
-	case 'S':
-	case 'X':
-	case 'c':
-	case 'd':
-	case 'f':
-	case 'p':
-		return PHASE_SKIP;
 	default:
-		return PHASE_START;
+		return postgresql_passing(f->header[0]) ? PHASE_SKIP : PHASE_START;
 	}
+}
+
+#define POSTGRESQL_NAME_MAX 256
+
+/*
+ * Bytes of the statement name at `at`, closing zero byte included; 0 where it is
+ * not closed within what is in hand.
+ */
+__noinline __u32 postgresql_name(struct sk_msg_md *msg, __u32 at)
+{
+	if (at > FIRST_BYTES_MAX)
+		return 0;
+	for (__u32 i = 0; i < POSTGRESQL_NAME_MAX; i++) {
+		__u8 *p = first_byte(msg) + at + i;
+
+		settle(p);
+		if ((void *)(p + 1) > bytes_end(msg))
+			return 0;
+		if (!*p)
+			return i + 1;
+	}
+	return 0;
+}
+
+struct postgresql_walk {
+	__u8 *data;
+	void *end;
+	__u32 at;
+	__u32 until;  /* messages must end here at the latest */
+	__u32 passing; /* stop at one that holds SQL */
+	__u8 type;     /* of the last one */
+	__u8 sql;      /* one that holds SQL was met */
+	__u8 lost;
+};
+
+static long postgresql_walk(__u32 i, struct postgresql_walk *w)
+{
+	__u32 at = w->at;
+
+	if (at > 0xfff0)
+		return 1;
+	__u8 *p = w->data + at;
+
+	settle(p);
+	if ((void *)(p + POSTGRESQL_HEADER) > w->end)
+		return 1;
+	__u8 type = *p;
+	bool sql = type == 'Q' || type == 'P' || type == 'F';
+	__u32 length = big_endian(p + 1);
+
+	if (length < 4 || length > w->until || at + 1 + length > w->until || (!sql && !postgresql_passing(type))) {
+		w->lost = 1;
+		return 1;
+	}
+	if (sql && w->passing)
+		return 1;
+	w->sql |= sql;
+	w->type = type;
+	w->at = at + 1 + length;
+	return w->at == w->until;
+}
+
+#define POSTGRESQL_WALK_MAX 64
+
+/* From `at`, past the messages that hold no SQL and are whole within [0, until). */
+__noinline __u32 postgresql_pass_by(struct sk_msg_md *msg, __u32 at, __u32 until)
+{
+	struct postgresql_walk w = {
+		.data = first_byte(msg), .end = bytes_end(msg), .at = at, .until = until, .passing = 1
+	};
+
+	bpf_loop(POSTGRESQL_WALK_MAX, postgresql_walk, &w, 0);
+	return w.at;
+}
+
+/*
+ * Bytes went by unseen, and these may begin a message: believed only where all
+ * that was sent is whole messages, with SQL among them, up to one that ends a turn.
+ */
+__noinline __u32 postgresql_stands_here(struct sk_msg_md *msg)
+{
+	struct postgresql_walk w = { .data = first_byte(msg), .end = bytes_end(msg), .until = msg->size };
+
+	bpf_loop(POSTGRESQL_WALK_MAX, postgresql_walk, &w, 0);
+	return !w.lost && w.at == w.until && w.sql && (w.type == 'Q' || w.type == 'S' || w.type == 'H');
+}
+
+struct postgresql_parameters {
+	__u8 *data;
+	void *end;
+	__u32 replication;
+};
+
+/* Looks for the first eight bytes of a name at each place: "\0replica", as one number. */
+static long postgresql_parameter(__u32 i, struct postgresql_parameters *s)
+{
+	if (i > POSTGRESQL_OPENING_MAX)
+		return 1;
+	__u8 *p = s->data + i;
+
+	settle(p);
+	if ((void *)(p + 8) > s->end)
+		return 1;
+	if (*(__u64 *)p == bpf_cpu_to_be64(0x007265706c696361ull))
+		s->replication = 1;
+	return s->replication != 0;
+}
+
+/* Whether a StartupMessage in hand asks to be a walsender, whose stream is no SQL. */
+__noinline __u32 postgresql_replication(struct sk_msg_md *msg, __u32 bytes)
+{
+	struct postgresql_parameters s = { .data = first_byte(msg), .end = bytes_end(msg) };
+
+	bpf_loop(bytes < 1024 ? bytes : 1024, postgresql_parameter, &s, 0);
+	return s.replication;
 }
 
 #endif

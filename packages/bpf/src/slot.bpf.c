@@ -18,7 +18,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-const volatile struct picket_slot_settings settings;
+/* A section of its own: the lexer's tables are constants too. */
+const volatile struct picket_slot_settings settings SEC(".rodata.settings");
 
 /* What is known of each shape, by fingerprint. No LRU: only user space forgets. */
 struct {
@@ -241,20 +242,22 @@ static __always_inline int pass(struct sk_msg_md *msg, struct connection *c, str
 	return SK_PASS;
 }
 
-/* Bytes went by unseen (frame.h: send_room). Within a message the framing holds, its text does not. */
-static __always_inline bool catch_up(struct connection *c, struct tcp_sock *tp)
+/* Bytes went by unseen (frame.h). Within a message the framing holds, its text does not. */
+static __always_inline void catch_up(struct connection *c, struct tcp_sock *tp)
 {
 	struct frame *f = &c->frame;
 	__u32 unseen = tp->write_seq - f->expected;
 
 	if (!unseen || f->phase == PHASE_RESYNC)
-		return true;
+		return;
 	count_loss(LOSS_BYTES_UNSEEN);
-	if (f->phase < PHASE_PRELUDE || unseen > f->remaining)
-		return false;
-	f->remaining -= unseen;
-	f->torn = 1;
-	return true;
+	if (f->phase >= PHASE_PRELUDE && unseen <= f->remaining) {
+		f->remaining -= unseen;
+		f->torn = 1;
+		return;
+	}
+	f->phase = PHASE_RESYNC;
+	f->resynced = 1;
 }
 
 static __always_inline __u32 least(__u32 a, __u32 b)
@@ -287,6 +290,11 @@ static __always_inline __u32 open_connection(struct sk_msg_md *msg, struct conne
 	case OPENING_AGAIN:
 		return POSTGRESQL_OPENING - before;
 	case OPENING_YES:
+		if (protocol == PROTOCOL_POSTGRESQL && in_reach(msg, least(size, 1024)) &&
+		    postgresql_replication(msg, bytes)) {
+			give_up(c, PROTOCOL_OTHER, NOTICE_REPLICATION);
+			break;
+		}
 		f->protocol = protocol;
 		f->phase = PHASE_SKIP;
 		f->remaining = bytes - before;
@@ -349,32 +357,49 @@ static __always_inline bool read_header(struct sk_msg_md *msg, struct connection
 	return true;
 }
 
-/* What stands between header and SQL. Returns its bytes in hand; the phase says whether it ended. */
+/* What stands between header and SQL. Returns its bytes; where it is not whole in hand the statement is never known. */
 static __always_inline __u32 read_prelude(struct sk_msg_md *msg, struct connection *c, __u32 at)
 {
 	struct frame *f = &c->frame;
-	__u8 *data = first_byte(msg);
+	__u32 bytes = 0;
 
-	if (at > FIRST_BYTES_MAX)
-		return 0;
-	data += at;
-	if (f->protocol == PROTOCOL_MYSQL) {
-		/* No attributes, in one set. */
-		if ((void *)(data + 2) <= bytes_end(msg) && !data[0] && data[1] == 1) {
-			f->phase = PHASE_TEXT;
-			return 2;
-		}
-		f->torn = 1;
-		f->phase = PHASE_TEXT;
-		return 0;
-	}
-	if ((void *)(data + 1) <= bytes_end(msg) && !data[0]) {
-		f->phase = PHASE_TEXT;
-		return 1;
-	}
-	f->torn = 1;
+	if (in_reach(msg, least(msg->size, at + MYSQL_ATTRIBUTES_BYTES_MAX)))
+		bytes = f->protocol == PROTOCOL_MYSQL ? mysql_attributes(msg, at) : postgresql_name(msg, at);
 	f->phase = PHASE_TEXT;
+	if (bytes && bytes <= f->remaining)
+		return bytes;
+	f->torn = 1;
 	return 0;
+}
+
+/* After bytes that nobody framed: whether a message surely begins here. */
+static __always_inline bool find_feet(struct sk_msg_md *msg, struct connection *c, struct tcp_sock *tp)
+{
+	struct frame *f = &c->frame;
+	__u8 before = f->protocol;
+
+	if (!in_reach(msg, least(msg->size, WINDOW)))
+		return false;
+	if (before != PROTOCOL_POSTGRESQL && mysql_stands_here(msg, f))
+		f->protocol = PROTOCOL_MYSQL;
+	else if (before != PROTOCOL_MYSQL && postgresql_stands_here(msg))
+		f->protocol = PROTOCOL_POSTGRESQL;
+	else
+		return false;
+	f->phase = PHASE_HEADER;
+	f->header_bytes = 0;
+	f->remaining = 0;
+	f->command = 0;
+	f->sequence = 0;
+	f->message = 0;
+	f->continued = 0;
+	f->infile = 0;
+	f->departed = 0;
+	f->session = 0;
+	f->expected = tp->write_seq;
+	if (!before)
+		report_connection(c, tp, CONNECTION_RECOGNISED, TCP_ESTABLISHED, TCP_ESTABLISHED);
+	return true;
 }
 
 /* Lexes up to n bytes of SQL from `at`. Returns how many there were, with LEX_NUL as lex does. */
@@ -403,19 +428,19 @@ static __always_inline __u32 read_text(struct sk_msg_md *msg, struct connection 
 }
 
 /* SQL from `at` on: lexes what is in hand, and judges where it ends. Moves `at` past what may leave. */
-static __always_inline enum ending read_statement(struct sk_msg_md *msg, struct connection *c, __u32 *at,
-						  __u32 room, bool departed)
+static __always_inline enum ending read_statement(struct sk_msg_md *msg, struct connection *c,
+						  struct tcp_sock *tp, __u32 *at, __u32 room)
 {
 	struct frame *f = &c->frame;
 	__u32 size = msg->size, text = f->remaining;
 
 	if (f->protocol == PROTOCOL_POSTGRESQL && f->message == MESSAGE_QUERY && text)
 		text--; /* the closing zero byte */
-	bool whole = !departed && !f->continued && f->remaining <= size - *at && *at + f->remaining <= IN_HAND_MAX;
+	bool whole = !f->departed && !f->continued && f->remaining <= size - *at && *at + f->remaining <= IN_HAND_MAX;
 	__u32 n = least(text, size - *at);
 
 	if (!whole)
-		n = piece(*at, least(n, WINDOW), f->remaining, room);
+		n = piece(tp, msg, room, *at, least(n, WINDOW));
 	__u32 got = f->torn ? 0 : read_text(msg, c, *at, n);
 	struct place p = { .sql_at = *at, .sql_bytes = got & ~LEX_NUL };
 
@@ -475,18 +500,18 @@ int slot(struct sk_msg_md *msg)
 	}
 	struct frame *f = &c->frame;
 	__u32 size = msg->size, room = send_room(tp), at = 0;
-	bool departed = f->departed;
 
-	if (!catch_up(c, tp))
-		goto lost;
+	catch_up(c, tp);
 	if (f->phase == PHASE_START) {
 		__u32 bytes = open_connection(msg, c, tp);
 
 		if (bytes)
 			return pass(msg, c, tp, bytes);
 	}
-	if (f->phase == PHASE_RESYNC)
-		return pass(msg, c, tp, size);
+	if (f->phase == PHASE_RESYNC && !find_feet(msg, c, tp))
+		return pass(msg, c, tp, piece(tp, msg, room, 0, size));
+	if (f->phase == PHASE_SKIP && !f->remaining)
+		f->phase = PHASE_HEADER; /* the last of it went by unseen */
 	if (f->phase == PHASE_HEADER) {
 		if (!read_header(msg, c, &at))
 			goto lost;
@@ -499,16 +524,19 @@ int slot(struct sk_msg_md *msg)
 		at += bytes;
 		f->remaining -= bytes;
 	}
-	if (f->phase == PHASE_TEXT && read_statement(msg, c, &at, room, departed) == ENDING_KILL)
+	if (f->phase == PHASE_TEXT && read_statement(msg, c, tp, &at, room) == ENDING_KILL)
 		return kill(msg, c, tp);
 	if (f->phase == PHASE_SKIP) {
-		__u32 bytes = piece(at, least(f->remaining, size - at), f->remaining, room);
+		__u32 bytes = piece(tp, msg, room, at, least(f->remaining, size - at));
 
 		f->remaining -= bytes;
 		at += bytes;
 		if (!f->remaining)
 			f->phase = PHASE_HEADER;
 	}
+	/* A pipelined turn (Bind, Describe, Execute, Sync) goes with what it follows. */
+	if (f->phase == PHASE_HEADER && f->protocol == PROTOCOL_POSTGRESQL && at < size)
+		at = postgresql_pass_by(msg, at, least(size, room));
 	return pass(msg, c, tp, at);
 lost:
 	give_up(c, PROTOCOL_OTHER, NOTICE_FRAMING_LOST);
