@@ -129,6 +129,8 @@ export class SimulatedNode {
   installed: Installed[] = [];
   lost = 0;
   uptimeSeconds = 10;
+  /** How far its clock is ahead of this host's. */
+  aheadMs = 0;
   constructor(input: {
     url: string;
     id: string;
@@ -166,7 +168,8 @@ export class SimulatedNode {
   }
 
   get client(): Client {
-    return new Client(this.url, nodeToken(this.key, this.id));
+    const iat = Math.floor((Date.now() + this.aheadMs) / 1_000);
+    return new Client(this.url, nodeToken(this.key, this.id, { iat, exp: iat + 60 }));
   }
 
   async poll(waitS: number): Promise<Lease | null> {

@@ -1,6 +1,7 @@
 /**
- * Guessing is slowed down: attempts by one address are counted in Redis, those that succeed are given back. With
- * Redis away nobody signs in or enrols: a door without a lock is not opened.
+ * Guessing is slowed down: refusals are counted by address in Redis, and after too many the address waits. Those who
+ * are let in cost nothing, so a fleet behind one address may enrol at once. With Redis away nobody signs in or
+ * enrols: a door without a lock is not opened.
  */
 import type { Ctx } from "../context.ts";
 import { Refusal } from "../refusal.ts";
@@ -11,21 +12,19 @@ export async function limited<T>(
   ctx: Ctx,
   what: "enrol" | "session",
   address: string,
-  attemptsMax: number,
+  refusalsMax: number,
   work: () => Promise<T>,
 ): Promise<T> {
-  const key = `picket:attempts:${what}:${address}`;
-  const [[, attempts], [, ttl]] = (await ctx.redis.multi().incr(key).ttl(key).exec()) as unknown as [
-    [null, number],
-    [null, number],
-  ];
-  if (ttl < 0) await ctx.redis.expire(key, WINDOW_S);
-  if (attempts > attemptsMax)
+  const key = `picket:refused:${what}:${address}`;
+  if (Number(await ctx.redis.get(key)) >= refusalsMax)
     throw new Refusal("rate-limited", "too many failed attempts from this address: wait a minute", {
-      retryAfterS: ttl > 0 ? ttl : WINDOW_S,
+      retryAfterS: Math.max(1, await ctx.redis.ttl(key)),
     });
-  const result = await work();
-  // Its work is done: a count that cannot be given back is no reason to fail.
-  await ctx.redis.decr(key).catch(() => undefined);
-  return result;
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Refusal && (error.code === "unauthenticated" || error.code === "join-token-refused"))
+      await ctx.redis.multi().incr(key).expire(key, WINDOW_S, "NX").exec();
+    throw error;
+  }
 }

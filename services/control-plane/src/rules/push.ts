@@ -62,13 +62,14 @@ export async function pushVersion({
       return row!;
     })
     .catch(async error => {
-      if (isUniqueViolation(error, "rule_versions_bundle_unique")) return (await findByDigest(ctx, digest))!;
-      if (isUniqueViolation(error, "rule_versions_rule_set_version_pk"))
-        throw new Refusal(
-          "version-taken",
-          `version ${bundle.version} of ${bundle.ruleSet} exists with other bytes: versions never change, sign version ${bundle.version + 1}`,
-        );
-      throw error;
+      if (!isUniqueViolation(error, "rule_versions_rule_set_version_pk")) throw error;
+      // Somebody was faster: with the same bytes, or with others.
+      const stored = await findByDigest(ctx, digest);
+      if (stored) return stored;
+      throw new Refusal(
+        "version-taken",
+        `version ${bundle.version} of ${bundle.ruleSet} exists with other bytes: versions never change, sign version ${bundle.version + 1}`,
+      );
     });
   return { row: showVersionRow(created), created: true };
 }

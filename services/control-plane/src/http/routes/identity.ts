@@ -20,7 +20,7 @@ import { peerAddress, requireSameOrigin, SESSION_COOKIE } from "../authenticate.
 import { limited } from "../limit.ts";
 import { type App, IdParams, route } from "../route.ts";
 
-const SIGN_INS_MAX = 20;
+const REFUSALS_MAX = 20;
 
 export function identityRoutes(app: App, services: Services): void {
   const cookie = {
@@ -44,7 +44,7 @@ export function identityRoutes(app: App, services: Services): void {
       // A page of another site must not sign somebody in as somebody else. Programs send neither header.
       if (c.req.header("origin") !== undefined || c.req.header("sec-fetch-site") !== undefined)
         requireSameOrigin(c);
-      const { session, ...me } = await limited(ctx, "session", peerAddress(c), SIGN_INS_MAX, () =>
+      const { session, ...me } = await limited(ctx, "session", peerAddress(c), REFUSALS_MAX, () =>
         signIn({ ctx, input: body }),
       );
       setCookie(c, SESSION_COOKIE, session, { ...cookie, maxAge: services.config.sessionMs / 1_000 });

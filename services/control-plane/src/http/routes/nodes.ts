@@ -11,8 +11,7 @@ import { peerAddress } from "../authenticate.ts";
 import { limited } from "../limit.ts";
 import { type App, IdParams, route } from "../route.ts";
 
-/** Failed ones: a fleet behind one address may enrol at once. */
-const ENROLMENTS_MAX = 60;
+const REFUSALS_MAX = 60;
 
 export function nodeRoutes(app: App, services: Services): void {
   route(
@@ -21,7 +20,7 @@ export function nodeRoutes(app: App, services: Services): void {
     "nodes.enrol",
     { summary: "Exchange a join token for a node id", body: EnrolRequest, answer: EnrolResponse },
     (ctx, { body }, c) =>
-      limited(ctx, "enrol", peerAddress(c), ENROLMENTS_MAX, () => enrol({ ctx, input: storable(body) })),
+      limited(ctx, "enrol", peerAddress(c), REFUSALS_MAX, () => enrol({ ctx, input: storable(body) })),
   );
   route(
     app,
