@@ -9,13 +9,16 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { BpfLink, BpfMap, BpfObject, RingBuffer, u32, u64 } from "@picket/native/bpf";
-import { Dispatch, Loss, WorkloadMode as Mode, Workload } from "@picket/native/events";
+import { BpfError, BpfLink, BpfMap, BpfObject, RingBuffer, u32, u64 } from "@picket/native/bpf";
+import { ABI, Dispatch, Loss, WorkloadMode as Mode, Workload } from "@picket/native/events";
+import { err, ok, type Result } from "@picket/shared/result";
 import type { WorkloadMode } from "@picket/shared/vocabulary";
 import type { WorkloadMaps } from "../workloads/workloads.ts";
+import { adopt } from "./adopt.ts";
 import { EventDecoder } from "./decode.ts";
-import type { KernelEvent } from "./kernel-event.ts";
+import type { ConnectionEvent, KernelEvent } from "./kernel-event.ts";
 import { SequenceTracker } from "./sequence.ts";
+import { type Severed, sever } from "./sever.ts";
 import { Slot, type SlotRequest } from "./slot.ts";
 
 /** Shared with every slot, by name in maps.h. */
@@ -42,6 +45,13 @@ export const SLOTS_MAX = 16;
 
 const MODES: Record<WorkloadMode, number> = { off: Mode.OFF, observe: Mode.OBSERVE, enforce: Mode.ENFORCE };
 
+/** Layout number of everything that crosses between the programs and this agent. */
+export const KERNEL_ABI = ABI;
+
+const VERIFIER_LINES = 20;
+
+export type SlotRefusal = { code: "verifier-refused"; detail: string };
+
 export type DispatchSettings = {
   stable: number;
   candidate: number;
@@ -60,6 +70,8 @@ export type KernelOptions = {
   sameDispatcher: boolean;
   /** WIRE §1: restores FIONREAD on kernels that need it, and makes freeing the map dangerous. */
   streamVerdict: boolean;
+  /** False where membership in a socket map would change how applications read: connections are left alone. */
+  enrolSockets: boolean;
 };
 
 export class Kernel {
@@ -115,7 +127,8 @@ export class Kernel {
 
   /** The programs begin to see connections. A slot should be switched to before. */
   attach(): void {
-    const { pins, cgroupPath, streamVerdict, sameDispatcher } = this.#options;
+    const { pins, cgroupPath, streamVerdict, sameDispatcher, enrolSockets } = this.#options;
+    if (!enrolSockets) return;
     mkdirSync(join(pins, "links"), { recursive: true, mode: 0o700 });
     this.#sockmapLinks.push(this.#object.program("dispatcher").attachSkMsg(this.#maps.sockets));
     if (streamVerdict)
@@ -134,6 +147,15 @@ export class Kernel {
       link.pin(path);
       this.#links.set(name, link);
     }
+  }
+
+  /** Enrols the connections that exist already. */
+  adopt(chosen: (pid: number) => { id: number; mode: WorkloadMode } | undefined): void {
+    if (this.#options.enrolSockets) adopt(this.#object, chosen);
+  }
+
+  sever(connection: Pick<ConnectionEvent, "cookie" | "endpoints">): Severed {
+    return sever(this.#object, connection);
   }
 
   read(
@@ -162,9 +184,18 @@ export class Kernel {
     return this.#maps;
   }
 
-  /** A refused program throws a BpfError with the verifier's log. */
-  loadSlot(request: Omit<SlotRequest, "shared" | "pins">): Promise<Slot> {
-    return Slot.load({ ...request, shared: this.#maps, pins: this.#options.pins });
+  /** The verifier's last lines are in the refusal: they name the instruction. */
+  async loadSlot(request: Omit<SlotRequest, "shared" | "pins">): Promise<Result<Slot, SlotRefusal>> {
+    try {
+      return ok(await Slot.load({ ...request, shared: this.#maps, pins: this.#options.pins }));
+    } catch (error) {
+      if (!(error instanceof BpfError)) throw error;
+      const lines = error.lastLines(VERIFIER_LINES).join("\n");
+      return err({
+        code: "verifier-refused",
+        detail: `${error.message}${lines ? `\n${lines}` : ""}`.slice(-4_000),
+      });
+    }
   }
 
   /** Puts the slot's program where the dispatcher finds it; nobody is sent there before switchTo(). */

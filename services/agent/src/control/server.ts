@@ -16,11 +16,16 @@ export async function openControlSocket(input: {
 }): Promise<Server> {
   const { path, load } = input;
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  let handler: Promise<Handler> | undefined;
+  const loadOnce = () => {
+    handler ??= load();
+    return handler;
+  };
   if (await answers(path))
     throw new Error(`another agent answers on ${path}; give this one its own PICKET_SOCKET`);
   rmSync(path, { force: true });
   const server = createServer((request, response) => {
-    serve(request, response, load).catch(error => {
+    serve(request, response, loadOnce).catch(error => {
       if (!response.headersSent) response.writeHead(500, { "content-type": "application/problem+json" });
       response.end(JSON.stringify({ title: (error as Error).message, status: 500, code: "internal" }));
     });

@@ -11,7 +11,13 @@ export const BPFFS = "/sys/fs/bpf";
 const KERNEL_MIN = "5.17";
 const KERNEL_TESTED = "6.1";
 
-export type Host = { cgroup2Mount: string; cgroupPath: string; pins: string };
+export type Host = {
+  cgroup2Mount: string;
+  /** Below the mount. */
+  cgroup: string;
+  cgroupPath: string;
+  pins: string;
+};
 
 export class HostRefused extends Error {
   override name = "HostRefused";
@@ -32,7 +38,7 @@ export function requireHost(input: { cgroup: string; instance: string; kernel: s
   const cgroupPath = join(mount, below);
   if (cgroupId(cgroupPath) === null || !statSync(cgroupPath).isDirectory())
     throw new HostRefused(`PICKET_CGROUP: there is no cgroup ${below} below ${mount}`);
-  return { cgroup2Mount: mount, cgroupPath, pins: join(BPFFS, `picket-${input.instance}`) };
+  return { cgroup2Mount: mount, cgroup: below, cgroupPath, pins: join(BPFFS, `picket-${input.instance}`) };
 }
 
 /** What the kernel and its mounts can do, for `picket doctor` and for the start. */

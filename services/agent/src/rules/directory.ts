@@ -34,11 +34,13 @@ export function readRuleDirectory(directory: string): RuleDirectory {
 export function watchRuleDirectory(input: {
   directory: string;
   signal: AbortSignal;
+  /** Digest of the content that the caller has installed already. */
+  taken?: string;
   changed: (content: RuleDirectory) => Promise<void>;
   failed: (error: Error) => void;
 }): Promise<void> {
   const { directory, signal, changed, failed } = input;
-  let taken = "";
+  let { taken = "" } = input;
   let wake = () => {};
   let watcher: FSWatcher | undefined;
   try {

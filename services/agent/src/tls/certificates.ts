@@ -17,7 +17,7 @@ import type { Endpoint, ProbeResult } from "./probe.ts";
 const Known = z.strictObject({
   host: z.string(),
   port: z.int(),
-  dialect: Dialect,
+  dialect: Dialect.nullable(),
   certificate: Certificate.nullable(),
   told: z
     .strictObject({
@@ -50,9 +50,10 @@ export function learn(
         ...at,
       });
       const told = { priority, fingerprint: certificate?.fingerprint ?? null, handshake };
-      const next = { ...known, certificate, told };
+      const { dialect } = result;
+      const next = { ...known, dialect, certificate, told };
       if (same(known.told, told)) return { known: next, detection: null };
-      const { host, port, dialect } = known;
+      const { host, port } = known;
       return {
         known: next,
         detection: {
@@ -108,9 +109,9 @@ export class Certificates {
 
   /** A recognised connection went there. */
   saw({ host, port, dialect }: Endpoint, nowMs: number): void {
-    const key = keyOf({ host, port, dialect });
+    const key = keyOf({ host, port });
     const known = this.#known.get(key);
-    if (known) known.seenMs = nowMs;
+    if (known) this.#known.set(key, { ...known, dialect: dialect ?? known.dialect, seenMs: nowMs });
     else if (this.#known.size < ENDPOINTS_MAX)
       this.#known.set(key, { host, port, dialect, certificate: null, told: null, seenMs: nowMs });
   }
@@ -155,4 +156,4 @@ export class Certificates {
   }
 }
 
-const keyOf = ({ host, port, dialect }: Endpoint): string => `${dialect}:${host}:${port}`;
+const keyOf = ({ host, port }: Pick<Endpoint, "host" | "port">): string => `${host}:${port}`;

@@ -13,17 +13,19 @@ import type { Certificate } from "@picket/shared/detection";
 import type { Dialect } from "@picket/shared/vocabulary";
 import { leave, upgrade } from "./upgrade.ts";
 
-export type Endpoint = { host: string; port: number; dialect: Dialect };
+/** `dialect` is null where only TLS was seen on the wire. */
+export type Endpoint = { host: string; port: number; dialect: Dialect | null };
 
 export type ProbeResult =
   | {
       kind: "succeeded";
+      dialect: Dialect;
       certificate: Certificate;
       trusted: boolean;
       trustError: string | null;
       protocol: string;
     }
-  | { kind: "failed"; error: string; certificate: Certificate | null }
+  | { kind: "failed"; dialect: Dialect; error: string; certificate: Certificate | null }
   | { kind: "no-tls" }
   | { kind: "unreachable"; error: string };
 
@@ -38,23 +40,26 @@ export async function probe(
   );
   try {
     const prepared = await prepare(socket, endpoint);
-    return prepared ?? (await shakeHands(socket, endpoint, options.authority));
+    if (prepared.kind !== "ready") return prepared;
+    return await shakeHands(socket, endpoint.host, prepared.dialect, options.authority);
   } finally {
     clearTimeout(timer);
     socket.destroy();
   }
 }
 
-/** Null when TLS may begin. */
-async function prepare(socket: Socket, { dialect }: Endpoint): Promise<ProbeResult | null> {
+/** Until TLS may begin. */
+async function prepare(
+  socket: Socket,
+  { dialect }: Endpoint,
+): Promise<ProbeResult | { kind: "ready"; dialect: Dialect }> {
   try {
     await connected(socket);
     const upgraded = await upgrade(socket, dialect);
     switch (upgraded.kind) {
       case "ready":
-        return null;
       case "no-tls":
-        return { kind: "no-tls" };
+        return upgraded;
       case "not-a-database":
         return { kind: "unreachable", error: upgraded.detail };
     }
@@ -65,7 +70,8 @@ async function prepare(socket: Socket, { dialect }: Endpoint): Promise<ProbeResu
 
 async function shakeHands(
   socket: Socket,
-  { host, dialect }: Endpoint,
+  host: string,
+  dialect: Dialect,
   authority?: string,
 ): Promise<ProbeResult> {
   const secure = connectTls({
@@ -79,19 +85,22 @@ async function shakeHands(
   try {
     await secured(secure);
     const certificate = leafOf(secure);
-    if (!certificate) return { kind: "failed", error: "the server showed no certificate", certificate: null };
+    if (!certificate)
+      return { kind: "failed", dialect, error: "the server showed no certificate", certificate: null };
     const trustError = secure.authorized ? null : String(secure.authorizationError ?? "not trusted");
     const protocol = secure.getProtocol() ?? "unknown";
     await leave(secure, dialect);
     if (authority && trustError && !/ALTNAME/.test(trustError) && !/EXPIRED/.test(trustError))
       return {
         kind: "failed",
+        dialect,
         error: `the configured authority did not sign it: ${trustError}`,
         certificate,
       };
-    return { kind: "succeeded", certificate, trusted: trustError === null, trustError, protocol };
+    return { kind: "succeeded", dialect, certificate, trusted: trustError === null, trustError, protocol };
   } catch (error) {
-    return { kind: "failed", error: describe(error as NodeJS.ErrnoException), certificate: leafOf(secure) };
+    const reason = describe(error as NodeJS.ErrnoException);
+    return { kind: "failed", dialect, error: reason, certificate: leafOf(secure) };
   } finally {
     secure.destroy();
   }

@@ -12,7 +12,7 @@ import { type ProbeResult, probe } from "./probe.ts";
 
 const DAY_MS = 86_400_000;
 const inDays = (days: number) => new Date(Date.now() + days * DAY_MS);
-const look = (server: { port: number }, dialect: "mysql" | "pg", authority?: string) =>
+const look = (server: { port: number }, dialect: "mysql" | "pg" | null, authority?: string) =>
   probe({ host: "127.0.0.1", port: server.port, dialect }, { timeoutMs: 5_000, authority });
 
 describe("a real MariaDB and PostgreSQL", () => {
@@ -44,6 +44,10 @@ describe("a real MariaDB and PostgreSQL", () => {
       expect(Math.abs(Date.parse(result.certificate.notAfter) - inDays(6).getTime())).toBeLessThan(
         DAY_MS / 2,
       );
+    });
+
+    test(`${dialect}: is recognised by who speaks first where only TLS was seen`, async () => {
+      expect(await look(server(), null)).toMatchObject({ kind: "succeeded", dialect });
     });
 
     test(`${dialect}: a renewed certificate is seen at the next look`, async () => {
@@ -164,12 +168,18 @@ describe("what is known of an endpoint", () => {
   });
   const seen = (fingerprint: string, daysLeft: number): ProbeResult => ({
     kind: "succeeded",
+    dialect: "mysql",
     certificate: certificate(fingerprint, daysLeft),
     trusted: false,
     trustError: null,
     protocol: "TLSv1.3",
   });
-  const failed: ProbeResult = { kind: "failed", error: "alert handshake failure", certificate: null };
+  const failed: ProbeResult = {
+    kind: "failed",
+    dialect: "mysql",
+    error: "alert handshake failure",
+    certificate: null,
+  };
   const away: ProbeResult = { kind: "unreachable", error: "ECONNREFUSED" };
 
   const stories: [why: string, results: ProbeResult[], told: (string | null | "-")[]][] = [

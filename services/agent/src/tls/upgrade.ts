@@ -11,7 +11,10 @@ import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Dialect } from "@picket/shared/vocabulary";
 
-export type Upgrade = { kind: "ready" } | { kind: "no-tls" } | { kind: "not-a-database"; detail: string };
+export type Upgrade =
+  | { kind: "ready"; dialect: Dialect }
+  | { kind: "no-tls" }
+  | { kind: "not-a-database"; detail: string };
 
 const CLIENT_LONG_PASSWORD = 0x1;
 const CLIENT_PROTOCOL_41 = 0x200;
@@ -24,13 +27,28 @@ const UTF8MB4 = 45;
 const PROBE_USER = "picket-certificate-probe";
 const POSTGRESQL_SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 
-export async function upgrade(socket: Socket, dialect: Dialect): Promise<Upgrade> {
-  switch (dialect) {
+/** How long a MySQL server may take to greet before the other end is taken for one that waits to be asked. */
+const GREETING_MS = 1_000;
+
+/** Without a dialect (the kernel saw only TLS) it shows by who speaks first: MySQL greets, PostgreSQL waits. */
+export async function upgrade(socket: Socket, dialect: Dialect | null): Promise<Upgrade> {
+  const spoken = dialect ?? ((await speaksFirst(socket, GREETING_MS)) ? "mysql" : "pg");
+  switch (spoken) {
     case "mysql":
       return upgradeMysql(socket);
     case "pg":
       return upgradePostgresql(socket);
   }
+}
+
+async function speaksFirst(socket: Socket, withinMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<void>(resolve => {
+    timer = setTimeout(resolve, withinMs);
+  });
+  await Promise.race([readable(socket), silence]);
+  clearTimeout(timer);
+  return socket.readableLength > 0;
 }
 
 async function upgradeMysql(socket: Socket): Promise<Upgrade> {
@@ -48,13 +66,13 @@ async function upgradeMysql(socket: Socket): Promise<Upgrade> {
     return { kind: "not-a-database", detail: "the greeting is cut" };
   if ((greeting.readUInt16LE(at) & CLIENT_SSL) === 0) return { kind: "no-tls" };
   socket.write(packet(1, mysqlPrefix()));
-  return { kind: "ready" };
+  return { kind: "ready", dialect: "mysql" };
 }
 
 async function upgradePostgresql(socket: Socket): Promise<Upgrade> {
   socket.write(POSTGRESQL_SSL_REQUEST);
   const [answer] = await read(socket, 1);
-  if (answer === 0x53) return { kind: "ready" };
+  if (answer === 0x53) return { kind: "ready", dialect: "pg" };
   if (answer === 0x4e) return { kind: "no-tls" };
   return { kind: "not-a-database", detail: "the answer to SSLRequest is neither S nor N" };
 }

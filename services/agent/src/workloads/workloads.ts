@@ -87,6 +87,11 @@ export class Workloads {
     return this.#workloads.get(id)?.mode;
   }
 
+  /** The workload of a process that was chosen by its id; others belong to a cgroup's. */
+  ofProcess(pid: number): { id: number; mode: WorkloadMode } | undefined {
+    return this.#processes.get(pid);
+  }
+
   put(request: WorkloadRequest): Workload {
     const selector = this.#check(request.selector);
     const known = [...this.#workloads.values()].find(({ selector: other }) => sameSelector(selector, other));

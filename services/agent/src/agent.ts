@@ -1,0 +1,349 @@
+/**
+ * One agent: puts the parts together in the order in which they depend on each other, and takes them apart in the
+ * reverse one. What each part does is its own file's business; the data path is pipeline.ts.
+ */
+import { readFileSync } from "node:fs";
+import type { Server } from "node:http";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import type { Detection } from "@picket/shared/detection";
+import type { ObjectDigest } from "@picket/shared/ids";
+import { Bench } from "./capture/bench.ts";
+import { digestOf, KERNEL_ABI, Kernel } from "./capture/kernel.ts";
+import { checkSockets } from "./capture/socket-check.ts";
+import { type Config, ConfigError } from "./config.ts";
+import { Notices } from "./connections/notices.ts";
+import { Processes } from "./connections/processes.ts";
+import { ConnectionTable } from "./connections/table.ts";
+import { openAudit } from "./control/audit.ts";
+import type { Control } from "./control/control.ts";
+import { diagnose, socketChecks } from "./control/doctor.ts";
+import { Overrides } from "./control/overrides.ts";
+import { RecentDetections } from "./control/recent.ts";
+import { openControlSocket } from "./control/server.ts";
+import { openMetrics } from "./health/metrics.ts";
+import { createReporter } from "./health/report.ts";
+import { claim } from "./host/claim.ts";
+import { hostChecks, requireHost } from "./host/requirements.ts";
+import type { Log } from "./log.ts";
+import { createPipeline } from "./pipeline.ts";
+import { createCompiler, createLexing } from "./rules/compile.ts";
+import { Installer } from "./rules/installer.ts";
+import { LearnedShapes } from "./rules/learned.ts";
+import { drawSecrets, readSecrets } from "./rules/secrets.ts";
+import { selfTest } from "./rules/self-test.ts";
+import { RuleSources } from "./rules/sources.ts";
+import { RuleStore } from "./rules/store.ts";
+import { Versions } from "./rules/versions.ts";
+import { Spool } from "./spool/spool.ts";
+import { Certificates } from "./tls/certificates.ts";
+import { readEnrolment } from "./uplink/identity.ts";
+import { Fold } from "./wire/fold.ts";
+import { Statements } from "./wire/statements.ts";
+import { Workloads } from "./workloads/workloads.ts";
+
+const TICK_MS = 500;
+const WORKLOADS_MS = 1_000;
+const SPOOL_FLUSH_MS = 1_000;
+const CERTIFICATES_MS = 3_600_000;
+
+export type Agent = { stop(): Promise<void> };
+
+export async function startAgent(config: Config, log: Log): Promise<Agent> {
+  const nowMs = Date.now;
+  const host = requireHost(config);
+  const claimed = claim({ instance: config.instance, cgroup: host.cgroup, pins: host.pins });
+  const objects = shippedObjects();
+  const dispatcherDigest = digestOf(objects.dispatcher);
+
+  const sockets = await checkSockets(objects.dispatcher);
+  log.info(sockets, "socket check");
+  const earlier = claimed.earlier?.running ?? null;
+  const takeOver = earlier !== null && earlier.abi === KERNEL_ABI;
+  const secrets = takeOver ? readSecrets(earlier) : drawSecrets();
+  const kernel = await Kernel.open({
+    dispatcher: objects.dispatcher,
+    pins: host.pins,
+    cgroupPath: host.cgroupPath,
+    takeOver,
+    sameDispatcher: earlier?.dispatcher === dispatcherDigest,
+    streamVerdict: sockets.fionread === "repaired",
+    enrolSockets: sockets.fionread !== "wrong" && sockets.wakes,
+  });
+  const undo: (() => unknown)[] = [() => kernel.close({ keep: false }), () => claimed.release()];
+  try {
+    return await run();
+  } catch (error) {
+    for (const step of undo) await step();
+    throw error;
+  }
+
+  async function run(): Promise<Agent> {
+    if (kernel.tookOver) log.info("took over the programs of an earlier agent");
+    const remember = (ordinal: number) =>
+      claimed.write({
+        abi: KERNEL_ABI,
+        dispatcher: dispatcherDigest,
+        hashKey: secrets.key.toString(16),
+        hashStart: secrets.start.toString(16),
+        ordinal,
+      });
+
+    // What is judged, and by what.
+    const lexing = createLexing(secrets);
+    const learned = new LearnedShapes();
+    const bench = new Bench({ dispatcher: objects.dispatcher, kernel });
+    const recent = new RecentDetections();
+    const spool = new Spool({
+      directory: join(config.stateDirectory, "spool"),
+      bytesMax: config.spoolBytesMax,
+    });
+    const store = (detections: Detection[]) => {
+      spool.append(detections.map(detection => Buffer.from(JSON.stringify(detection))));
+      for (const detection of detections) recent.push(detection);
+      sources.uploadSoon();
+    };
+    const overrides: Overrides = new Overrides({
+      stateDirectory: config.stateDirectory,
+      lexing,
+      set: override => versions.setOverride(override),
+      clear: fingerprint => versions.clearOverride(fingerprint),
+      tell: detection => store([detection]),
+      nowMs: nowMs(),
+    });
+    const versions: Versions = new Versions({
+      kernel,
+      learned,
+      secrets: { hashKey: secrets.key, hashStart: secrets.start },
+      ordinal: earlier?.ordinal ?? 0,
+      overrides: () => overrides.all(),
+      selfTest: selfTest(
+        bench,
+        lexing,
+        () => new Set([...overrides.all()].map(({ fingerprint }) => fingerprint)),
+      ),
+      onOrdinal: remember,
+    });
+    const installer = new Installer({
+      versions,
+      store: new RuleStore(config.stateDirectory),
+      shipped: { digest: digestOf(objects.slot) as ObjectDigest, bytes: objects.slot },
+      compile: createCompiler(secrets),
+      abi: KERNEL_ABI,
+      kernel: config.kernel,
+      nowMs,
+      log,
+      changed: () => sources.reportSoon(),
+    });
+
+    // What is seen.
+    if (kernel.tookOver) kernel.forgetWorkloads();
+    const workloads = new Workloads({
+      stateDirectory: config.stateDirectory,
+      cgroup2Mount: host.cgroup2Mount,
+      attachedCgroup: host.cgroup,
+      maps: kernel.workloads,
+    });
+    const connections = new ConnectionTable();
+    const processes = new Processes();
+    const notices = new Notices();
+    const certificates = new Certificates({
+      stateDirectory: config.stateDirectory,
+      emit: detection => store([detection]),
+      probe: async (endpoint, timeoutMs) => (await import("./tls/probe.ts")).probe(endpoint, { timeoutMs }),
+    });
+    const statements = new Statements();
+    const pipeline = createPipeline({
+      statements,
+      connections,
+      versions,
+      learned,
+      lexing,
+      workloads,
+      processes,
+      fold: new Fold(),
+      noticed(event) {
+        const { dialect, encrypted, endpoints } = event;
+        if (dialect || encrypted)
+          certificates.saw({ host: endpoints.remoteAddress, port: endpoints.remotePort, dialect }, nowMs());
+        const name = workloads.get(event.workload)?.name;
+        return notices.feed(event, {
+          process: () => processes.describe(event.process, name),
+          nowMs: nowMs(),
+        });
+      },
+      sever(event) {
+        const outcome = kernel.sever(event);
+        log.info({ connection: event.cookie.toString(), outcome }, "a connection was severed");
+      },
+      store,
+    });
+    const decoder = kernel.read(
+      event => {
+        if (!bench.feed(event)) pipeline.handle(event);
+      },
+      () => pipeline.flush(),
+      error => log.error({ error: String(error) }, "an event could not be handled"),
+    );
+
+    const reporter = createReporter({
+      config,
+      kernel,
+      decoder,
+      versions,
+      installer,
+      connections,
+      workloads,
+      processes,
+      learned,
+      overrides,
+      spool,
+      labels: () => sources.labels,
+      missing: [...hostChecks(config.kernel), ...socketChecks(sockets)]
+        .filter(({ state }) => state !== "ok")
+        .map(({ name, detail }) => `${name}: ${detail}`.slice(0, 300)),
+      attachedCgroup: host.cgroup,
+    });
+    const sources: RuleSources = new RuleSources({
+      config,
+      installer,
+      spool,
+      log,
+      makeReport: () => reporter.report(),
+      enrolment: readEnrolment(config.stateDirectory),
+    });
+
+    // Rules first, then eyes: the first statement that is seen is judged.
+    await sources.start();
+    kernel.attach();
+    kernel.adopt(pid => workloads.ofProcess(pid));
+
+    const timers = [
+      every(TICK_MS, () => {
+        pipeline.flush();
+        overrides.expire(nowMs());
+        versions.retire(nowMs());
+      }),
+      every(WORKLOADS_MS, () => {
+        if (workloads.moving) workloads.refresh();
+      }),
+      every(SPOOL_FLUSH_MS, () => void spool.flush()),
+      every(5_000, () => {
+        const noticeMs = versions.stable?.parts[0]?.rules.certificateNoticeMs ?? 30 * 86_400_000;
+        void certificates
+          .round({ nowMs, noticeMs, intervalMs: CERTIFICATES_MS, signal: stopping.signal })
+          .catch(error => log.error({ error: String(error) }, "certificates could not be probed"));
+      }),
+    ];
+    const stopping = new AbortController();
+
+    const control: Control = {
+      status: async () => ({
+        ...sources.status(),
+        workloads: workloads.list(),
+        report: await reporter.report(),
+      }),
+      doctor: async () =>
+        diagnose({ kernel: config.kernel, sockets, states: await reporter.allConnections() }),
+      join: request => sources.join(request),
+      leave: () => sources.leave(),
+      workloads: {
+        list: () => workloads.list(),
+        put(request) {
+          const workload = workloads.put(request);
+          sources.reportSoon();
+          return workload;
+        },
+        delete: id => workloads.delete(id),
+      },
+      verdicts: {
+        list: () => overrides.list(),
+        async put(request) {
+          const verdict = overrides.put(request, nowMs());
+          sources.reportSoon();
+          return verdict;
+        },
+        async delete(id) {
+          overrides.delete(id);
+          sources.reportSoon();
+        },
+      },
+      recent,
+    };
+    const servers: Server[] = [];
+    if (config.metrics)
+      servers.push(
+        await openMetrics({
+          listen: config.metrics,
+          health: () => ({
+            ok: versions.stable !== null,
+            reasons: versions.stable ? [] : ["no rules are loaded"],
+          }),
+          report: () => reporter.quick(),
+        }),
+      );
+    servers.push(
+      await openControlSocket({
+        path: config.socketPath,
+        load: async () =>
+          (await import("./control/routes.ts")).controlRoutes(control, openAudit(config.stateDirectory)),
+      }),
+    );
+    log.info(
+      { cgroup: host.cgroup, instance: config.instance, connections: connections.size },
+      "the agent is ready",
+    );
+
+    let stopped: Promise<void> | undefined;
+    return {
+      stop: () => {
+        stopped ??= stop();
+        return stopped;
+      },
+    };
+
+    async function stop(): Promise<void> {
+      stopping.abort();
+      for (const timer of timers) clearInterval(timer);
+      const keep = config.keepEnforcing;
+      // First of all the traffic: statements pass from here on.
+      if (!keep) kernel.emptySlots();
+      for (const server of servers) {
+        server.close();
+        server.closeAllConnections();
+      }
+      await sources.stop();
+      const { socketsLeft } = await kernel.close({ keep });
+      pipeline.flush(true);
+      spool.close();
+      if (keep) log.info("stopped; the programs keep enforcing until the next start");
+      else if (socketsLeft > 0)
+        log.warn(
+          { socketsLeft, pins: host.pins },
+          "stopped; statements pass, but the socket map stays until these connections close: freeing it now would lose what they have not read. The next start of this agent takes it over",
+        );
+      else claimed.release();
+    }
+  }
+}
+
+let handler: ReturnType<typeof import("./control/routes.ts").controlRoutes> extends infer H
+  ? Promise<H> | undefined
+  : never;
+
+function every(ms: number, work: () => void): NodeJS.Timeout {
+  return setInterval(work, ms);
+}
+
+/** Beside this package as built, or in the repository. */
+function shippedObjects(): { dispatcher: Buffer; slot: Buffer } {
+  const resolve = createRequire(import.meta.url).resolve;
+  const read = (name: string) => {
+    try {
+      return readFileSync(resolve(`@picket/bpf/dist/${name}`));
+    } catch {
+      throw new ConfigError(`the kernel program ${name} is not built: run "npm run build"`);
+    }
+  };
+  return { dispatcher: read("dispatcher.bpf.o"), slot: read("slot.bpf.o") };
+}

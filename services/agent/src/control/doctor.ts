@@ -1,0 +1,54 @@
+/** What this kernel and host can do, and what each database connection on it has, in plain words. */
+import type { ConnectionState } from "@picket/shared/contract";
+import type { Doctor, DoctorCheck } from "@picket/shared/control-socket";
+import type { SocketCheck } from "../capture/socket-check.ts";
+import { hostChecks } from "../host/requirements.ts";
+
+export function diagnose(input: { kernel: string; sockets: SocketCheck; states: ConnectionState[] }): Doctor {
+  return {
+    kernel: input.kernel,
+    checks: [...hostChecks(input.kernel), ...socketChecks(input.sockets)],
+    connections: input.states,
+  };
+}
+
+export function socketChecks({ fionread, wakes, unreadSurvives }: SocketCheck): DoctorCheck[] {
+  return [
+    {
+      name: "applications see waiting bytes (FIONREAD)",
+      ...(
+        {
+          right: { state: "ok", detail: "also on watched sockets" },
+          repaired: {
+            state: "ok",
+            detail: "this kernel hides them on watched sockets; a no-op program on the socket map repairs it",
+          },
+          wrong: {
+            state: "missing",
+            detail:
+              "this kernel hides them on watched sockets and cannot be repaired: connections are left alone",
+          },
+        } as const
+      )[fionread],
+    },
+    {
+      name: "sleeping readers are woken",
+      ...(wakes
+        ? { state: "ok", detail: "epoll on a watched socket" }
+        : {
+            state: "missing",
+            detail: "a reader of a watched socket was not woken: connections are left alone",
+          }),
+    },
+    {
+      name: "unread responses when the agent stops",
+      ...(unreadSurvives
+        ? { state: "ok", detail: "survive the socket's release" }
+        : {
+            state: "ok",
+            detail:
+              "would be lost if a watched socket were released, so its map stays pinned until it closes",
+          }),
+    },
+  ];
+}

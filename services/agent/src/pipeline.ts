@@ -1,0 +1,130 @@
+/**
+ * The data path on one screen: an event of the kernel becomes a statement, the statement is judged, the judgement
+ * goes back into the kernel's map, and what is hostile becomes a detection in the spool.
+ *
+ *   ring → decode → reassemble → judge → verdict map
+ *                                      ↘ detect → fold → spool → upload
+ */
+import { randomUUID } from "node:crypto";
+import type { Detection, StatementDetection } from "@picket/shared/detection";
+import type { EventId } from "@picket/shared/ids";
+import type { ConnectionEvent, KernelEvent, StatementFragment } from "./capture/kernel-event.ts";
+import type { Processes } from "./connections/processes.ts";
+import type { ConnectionTable } from "./connections/table.ts";
+import type { Lexing } from "./rules/compile.ts";
+import type { LearnedShapes } from "./rules/learned.ts";
+import type { Loaded, Versions } from "./rules/versions.ts";
+import { detect, type Judged } from "./wire/detect.ts";
+import type { Fold } from "./wire/fold.ts";
+import type { Statement, Statements } from "./wire/statements.ts";
+import type { Workloads } from "./workloads/workloads.ts";
+
+export type Pipeline = {
+  handle(event: KernelEvent): void;
+  /** After each batch and on a timer: what was found goes into the spool. */
+  flush(all?: boolean): void;
+};
+
+export function createPipeline(input: {
+  statements: Statements;
+  connections: ConnectionTable;
+  versions: Versions;
+  learned: LearnedShapes;
+  lexing: Lexing;
+  workloads: Workloads;
+  processes: Processes;
+  fold: Fold;
+  /** What a connection event is worth telling of, beyond its place in the table. */
+  noticed: (event: ConnectionEvent) => Detection[];
+  sever: (event: ConnectionEvent) => void;
+  /** Into the spool, and to whoever watches on this host. */
+  store: (detections: Detection[]) => void;
+  nowMs?: () => number;
+}): Pipeline {
+  const { statements, connections, versions, learned, lexing, workloads, processes, fold } = input;
+  const nowMs = input.nowMs ?? Date.now;
+  let found: Detection[] = [];
+
+  return {
+    handle(event) {
+      switch (event.kind) {
+        case "connection":
+          handleConnection(event);
+          break;
+        case "statement":
+          handleFragment(event);
+          break;
+      }
+    },
+    flush(all = false) {
+      const detections = [...found, ...fold.flush(nowMs(), all)];
+      found = [];
+      if (detections.length > 0) input.store(detections);
+    },
+  };
+
+  function handleConnection(event: ConnectionEvent): void {
+    connections.feed(event);
+    if (event.reason === "killed") input.sever(event);
+    if (event.reason === "closed" || event.reason === "killed") statements.closed(event.cookie);
+    found.push(...input.noticed(event));
+  }
+
+  function handleFragment(fragment: StatementFragment): void {
+    connections.saw(fragment);
+    const statement = statements.feed(fragment);
+    if (!statement) return;
+    const loaded = versions.byOrdinal(statement.version);
+    const judged =
+      statement.verdict === "unknown" ? judgeUnknown(statement, loaded) : known(statement, loaded);
+    if (!judged || judged.verdict === "benign") return;
+    found.push(...fold.feed(detectionOf(statement, judged, loaded), nowMs()));
+  }
+
+  /** First use of a shape: it has passed (observed); what it is judged now is what its next use meets. */
+  function judgeUnknown(statement: Statement, loaded: Loaded | undefined): Judged | null {
+    if (!loaded) return null; // A version that has been given up: whoever judges now meets the shape itself.
+    const { sql, dialect, session, fingerprint, whole, danger } = statement;
+    const judgement = versions.judge(loaded, sql, dialect, session);
+    // A part of a statement may convict it; only the whole may clear it, unless the kernel, which lexed all of it,
+    // saw nothing in it that could harm.
+    if (fingerprint !== 0n && (whole || judgement.verdict !== "benign" || danger === 0)) {
+      versions.learn(loaded, fingerprint, judgement);
+      const sample = whole ? { sql, dialect, session } : null;
+      const { verdict, action, rules } = judgement;
+      learned.learn(fingerprint, { verdict, action, rules, sample });
+    }
+    return judgement;
+  }
+
+  /** The kernel knew it and says what it did. */
+  function known({ verdict, action, rule, danger }: Statement, loaded: Loaded | undefined): Judged | null {
+    if (verdict === "unknown") return null;
+    const id = rule === null ? undefined : loaded?.ruleIds[rule];
+    return {
+      verdict,
+      action,
+      rules: id ? [id] : [],
+      stage: "kernel",
+      danger: lexing.dangerNames(danger),
+      severity: "high",
+    };
+  }
+
+  function detectionOf(statement: Statement, judged: Judged, loaded: Loaded | undefined): StatementDetection {
+    const [part] = loaded?.parts ?? [];
+    const { sql, dialect, session, workload } = statement;
+    return detect({
+      statement,
+      judged,
+      redacted: lexing.redact(sql, dialect, session),
+      shape: statement.whole ? lexing.shape(sql, dialect, session) : null,
+      ruleSet: part?.ruleSet ?? null,
+      version: part?.version ?? null,
+      process: processes.describe(statement.process, workloads.get(workload)?.name),
+      mode: workloads.modeOf(workload) ?? "observe",
+      id: randomUUID() as EventId,
+      at: new Date(nowMs()).toISOString(),
+    });
+  }
+}

@@ -1,0 +1,80 @@
+/** @picket/judge and the lexer as the agent uses them: with this node's hash key, on bytes as the wire had them. */
+
+import { type CompiledRuleSet, compileRuleSet, fingerprints } from "@picket/judge/compile";
+import { judge } from "@picket/judge/judge";
+import { formatRuleErrors } from "@picket/judge/rule-error";
+import { defaultSession } from "@picket/judge/session";
+import { dangerOf, type HashKey, lex, redact } from "@picket/native/lexer";
+import type { RuleSetName, ShapeDigest } from "@picket/shared/ids";
+import { err, ok, type Result } from "@picket/shared/result";
+import { type Dialect, durationMs } from "@picket/shared/vocabulary";
+import type { CompiledRules, Judgement } from "./judging.ts";
+
+export type Lexing = {
+  /** 0n: never known. A session of null is what the server starts with. */
+  fingerprint(sql: Buffer, dialect: Dialect, session: number | null): bigint;
+  shape(sql: Buffer, dialect: Dialect, session: number | null): ShapeDigest | null;
+  redact(sql: Buffer, dialect: Dialect, session: number | null): string;
+  dangerNames(mask: number): string[];
+};
+
+export function createLexing(key: HashKey): Lexing {
+  const options = (dialect: Dialect, session: number | null) => ({
+    dialect,
+    key,
+    session: session ?? defaultSession(dialect),
+  });
+  return {
+    fingerprint: (sql, dialect, session) => lex(sql, options(dialect, session)).fingerprint,
+    shape(sql, dialect, session) {
+      const { neverKnown, shapeSha256 } = lex(sql, options(dialect, session));
+      return neverKnown ? null : (shapeSha256 as ShapeDigest);
+    },
+    redact: (sql, dialect, session) => redact(sql, options(dialect, session)),
+    dangerNames: dangerOf,
+  };
+}
+
+/** `name` stands in error messages: a file, or a bundle. */
+export function createCompiler(key: HashKey): (text: string, name: string) => Result<CompiledRules, string> {
+  return (text, name) => {
+    const compiled = compileRuleSet(text);
+    return compiled.ok ? ok(adapt(compiled.value, key)) : err(formatRuleErrors(name, compiled.error));
+  };
+}
+
+function adapt(compiled: CompiledRuleSet, key: HashKey): CompiledRules {
+  const entries = fingerprints(compiled, key);
+  return {
+    ruleSet: compiled.ruleSet.metadata.name as RuleSetName,
+    ruleIds: [...new Set(compiled.entries.map(({ id }) => id))],
+    shapes: compiled.shapes.map(({ id, dialect, sql, action }, index) => ({
+      rule: id,
+      dialect,
+      sql,
+      action,
+      fingerprint: entries[index]!.fingerprint,
+    })),
+    certificateNoticeMs: durationMs(compiled.ruleSet.spec.thresholds.certificateNotice),
+    judge: (sql, dialect, session): Judgement => {
+      const { verdict, action, rules, stage, danger } = judge(compiled, { sql, dialect, session });
+      return { verdict, action, rules, stage, danger, severity: severityOf(compiled, rules[0]) };
+    },
+  };
+}
+
+/** A shape that somebody listed by hand is meant; a probe that no rule names is a hint. */
+function severityOf(compiled: CompiledRuleSet, id: string | undefined): Judgement["severity"] {
+  const entry = id === undefined ? undefined : compiled.byId.get(id);
+  if (!entry) return "low";
+  return entry.kind === "token-rule" ? entry.severity : "high";
+}
+
+/** The core rules and nothing else: what an agent judges by until it is given rules. */
+export const CORE_ONLY = `apiVersion: picket/v1
+kind: RuleSet
+metadata:
+  name: core
+  description: The rules that ship with Picket
+spec: {}
+`;

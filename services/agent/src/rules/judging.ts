@@ -1,0 +1,52 @@
+/**
+ * What the agent needs of a compiled rule set, and how several become one: each statement is judged by all of them
+ * and the strongest judgement stands. The compiler and the judge themselves are @picket/judge's.
+ */
+import type { RuleSetName } from "@picket/shared/ids";
+import type { Action, Dialect, Verdict } from "@picket/shared/vocabulary";
+
+export type Judgement = {
+  verdict: Verdict;
+  action: Action;
+  /** Ids, strongest first. */
+  rules: string[];
+  stage: "token-rules" | "shape";
+  danger: string[];
+  severity: "critical" | "high" | "medium" | "low";
+};
+
+/** What a rule set says of a shape, by an example of it. */
+export type ShapeEntry = {
+  rule: string;
+  dialect: Dialect;
+  sql: string;
+  action: "allow" | Action;
+  /** With this node's key. */
+  fingerprint: bigint;
+};
+
+export type CompiledRules = {
+  ruleSet: RuleSetName;
+  ruleIds: readonly string[];
+  shapes: readonly ShapeEntry[];
+  certificateNoticeMs: number;
+  judge(sql: Buffer, dialect: Dialect, session: number): Judgement;
+};
+
+const STRENGTH: Record<Action, number> = { observe: 0, alert: 1, block: 2 };
+const HOSTILITY: Record<Verdict, number> = { benign: 0, probe: 1, attack: 2 };
+
+export function strongest(judgements: readonly Judgement[]): Judgement {
+  const [first, ...rest] = judgements;
+  if (!first) throw new Error("at least one rule set judges");
+  return rest.reduce((strong, next) => {
+    const stronger =
+      HOSTILITY[next.verdict] - HOSTILITY[strong.verdict] || STRENGTH[next.action] - STRENGTH[strong.action];
+    const [winner, other] = stronger > 0 ? [next, strong] : [strong, next];
+    return {
+      ...winner,
+      rules: [...new Set([...winner.rules, ...other.rules])],
+      danger: [...new Set([...winner.danger, ...other.danger])],
+    };
+  }, first);
+}

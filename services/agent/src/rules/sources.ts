@@ -1,0 +1,189 @@
+/**
+ * Where this node's rules come from, one source at a time: the control plane once it is enrolled; else a directory,
+ * where one is set; else the core rules alone. Joining and leaving switch between them; what is active goes on until
+ * the new source has something to install.
+ */
+
+import type { Report } from "@picket/shared/contract";
+import type { JoinRequest, Status } from "@picket/shared/control-socket";
+import type { Labels } from "@picket/shared/vocabulary";
+import type { Config } from "../config.ts";
+import type { Log } from "../log.ts";
+import { Refused } from "../refusal.ts";
+import type { Spool } from "../spool/spool.ts";
+import { backoffMs } from "../uplink/backoff.ts";
+import { EnrolError, enrol } from "../uplink/enrol.ts";
+import { type Fleet, joinFleet } from "../uplink/fleet.ts";
+import { closeHttp } from "../uplink/http.ts";
+import { type Enrolment, forgetEnrolment } from "../uplink/identity.ts";
+import { sleep } from "../uplink/sleep.ts";
+import { CORE_ONLY } from "./compile.ts";
+import { readRuleDirectory, watchRuleDirectory } from "./directory.ts";
+import type { Installer } from "./installer.ts";
+
+export class RuleSources {
+  readonly #config: Config;
+  readonly #installer: Installer;
+  readonly #spool: Spool;
+  readonly #log: Log;
+  readonly #makeReport: () => Promise<Report>;
+  readonly #stop = new AbortController();
+  #enrolment: Enrolment | null;
+  #fleet: Fleet | null = null;
+  #directory: { stop: AbortController; stopped: Promise<void> } | null = null;
+  #enrolling: Promise<void> | null = null;
+
+  constructor(input: {
+    config: Config;
+    installer: Installer;
+    spool: Spool;
+    log: Log;
+    makeReport: () => Promise<Report>;
+    enrolment: Enrolment | null;
+  }) {
+    this.#config = input.config;
+    this.#installer = input.installer;
+    this.#spool = input.spool;
+    this.#log = input.log;
+    this.#makeReport = input.makeReport;
+    this.#enrolment = input.enrolment;
+  }
+
+  /** When it resolves, something judges. */
+  async start(): Promise<void> {
+    if (this.#enrolment) {
+      await this.#installer.restore(this.#enrolment.releaseKeys);
+      if (!this.#installer.judges) await this.#core(false);
+      this.#joined(this.#enrolment);
+      return;
+    }
+    await this.#local();
+    if (this.#config.join) this.#enrolling = this.#enrolUntilItWorks(this.#config.join);
+  }
+
+  status(): Pick<Status, "enrolled" | "rulesFrom"> {
+    return {
+      enrolled: this.#enrolment ? { node: this.#enrolment.node, url: this.#enrolment.url } : null,
+      rulesFrom: this.#enrolment ? "control-plane" : this.#directory ? "directory" : "none",
+    };
+  }
+
+  get labels(): Labels {
+    return this.#enrolment?.labels ?? this.#config.labels;
+  }
+
+  async join({ url, token, labels }: JoinRequest): Promise<void> {
+    if (this.#enrolment)
+      throw new Refused(
+        "already-enrolled",
+        `this node is enrolled at ${this.#enrolment.url} as ${this.#enrolment.node}; leave first`,
+      );
+    await this.#enrol(url, token, { ...this.#config.labels, ...labels });
+  }
+
+  async leave(): Promise<void> {
+    if (!this.#enrolment) throw new Refused("not-enrolled", "this node is not enrolled");
+    await this.#fleet?.stop();
+    this.#fleet = null;
+    forgetEnrolment(this.#config.stateDirectory);
+    this.#enrolment = null;
+    this.#installer.forget();
+    await this.#local();
+  }
+
+  reportSoon(): void {
+    this.#fleet?.report();
+  }
+
+  uploadSoon(): void {
+    this.#fleet?.upload();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#directory?.stop.abort();
+    await this.#enrolling;
+    await this.#directory?.stopped;
+    await this.#fleet?.stop();
+    closeHttp();
+  }
+
+  async #enrol(url: string, joinToken: string, labels: Record<string, string>): Promise<void> {
+    try {
+      this.#enrolment = await enrol({ config: this.#config, url, joinToken, labels });
+    } catch (error) {
+      if (!(error instanceof EnrolError)) throw error;
+      throw new Refused(error.retryable ? "control-plane-away" : "enrolment-refused", error.message);
+    }
+    this.#directory?.stop.abort();
+    await this.#directory?.stopped;
+    this.#directory = null;
+    this.#log.info({ node: this.#enrolment.node, url: this.#enrolment.url }, "enrolled");
+    this.#joined(this.#enrolment);
+  }
+
+  #joined(enrolment: Enrolment): void {
+    this.#fleet = joinFleet({
+      enrolment,
+      stateDirectory: this.#config.stateDirectory,
+      spool: this.#spool,
+      installer: this.#installer,
+      makeReport: this.#makeReport,
+      log: this.#log,
+    });
+  }
+
+  /** At start: a control plane that comes up later than its agents is no reason to fail. */
+  async #enrolUntilItWorks({ url, token }: { url: string; token: string }): Promise<void> {
+    for (let attempt = 1; !this.#stop.signal.aborted && !this.#enrolment; attempt++) {
+      try {
+        await this.#enrol(url, token, this.#config.labels);
+        return;
+      } catch (error) {
+        this.#log.warn({ error: (error as Error).message }, "not enrolled yet");
+        if (error instanceof Refused && error.code === "enrolment-refused") return;
+        await sleep(backoffMs(attempt, Math.random(), { firstMs: 500, mostMs: 15_000 }), this.#stop.signal);
+      }
+    }
+  }
+
+  async #local(): Promise<void> {
+    const directory = this.#config.rulesDirectory;
+    if (!directory) {
+      await this.#core(true);
+      return;
+    }
+    // What is there now is installed before anything is attached; later changes as they come.
+    const installed = await this.#fromDirectory(directory);
+    if (!installed) await this.#core(true);
+    const stop = new AbortController();
+    const stopped = watchRuleDirectory({
+      directory,
+      signal: stop.signal,
+      taken: installed ?? "",
+      changed: async ({ files }) => {
+        if (files.length === 0) await this.#core(true);
+        else await this.#installer.installLocal(files, true);
+      },
+      failed: error => this.#log.error({ error: error.message }, "the rules directory cannot be read"),
+    });
+    this.#directory = { stop, stopped };
+  }
+
+  /** The digest of what was installed, or null. */
+  async #fromDirectory(directory: string): Promise<string | null> {
+    try {
+      const { digest, files } = readRuleDirectory(directory);
+      if (files.length === 0) return null;
+      await this.#installer.installLocal(files, true);
+      return this.#installer.judges ? digest : null;
+    } catch (error) {
+      this.#log.error({ error: (error as Error).message }, "the rules directory cannot be read");
+      return null;
+    }
+  }
+
+  async #core(reported: boolean): Promise<void> {
+    await this.#installer.installLocal([{ name: "core rules", text: CORE_ONLY }], reported);
+  }
+}

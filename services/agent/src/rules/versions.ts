@@ -1,0 +1,294 @@
+/**
+ * The rule versions that are loaded: which slot each has, who is judged by which, what each makes of a shape.
+ *
+ * A version is prepared in a spare slot, where nobody is sent: loaded, its verdicts filled in, tested with its own
+ * examples. Only then one map update switches to it. Whatever fails before leaves the old one enforcing. A version
+ * that was switched away from stays a while, since a statement finishes in the slot where it began (WIRE §8).
+ */
+
+import type { VersionCounters } from "@picket/shared/contract";
+import type { BundleDigest, RuleSetName, RuleVersion } from "@picket/shared/ids";
+import { err, ok, type Result } from "@picket/shared/result";
+import type { Dialect } from "@picket/shared/vocabulary";
+import { type Kernel, SLOTS_MAX } from "../capture/kernel.ts";
+import type { ShapeVerdict, Slot } from "../capture/slot.ts";
+import { type CompiledRules, type Judgement, strongest } from "./judging.ts";
+import type { LearnedShapes } from "./learned.ts";
+import type { Refusal } from "./verify.ts";
+
+/** One rule set's part of what a slot judges by. */
+export type Part = { ruleSet: RuleSetName; version: RuleVersion; bundle: BundleDigest; rules: CompiledRules };
+
+export type Loaded = {
+  ordinal: number;
+  parts: readonly Part[];
+  slot: Slot;
+  /** Index → id, as the kernel's events name a rule. */
+  ruleIds: readonly string[];
+  /** Verdicts that the rule sets themselves give. */
+  bundled: ReadonlyMap<bigint, ShapeVerdict>;
+};
+
+/** An override by hand: stronger than any rule set, in every version. */
+export type Override = { fingerprint: bigint; verdict: ShapeVerdict };
+
+export const CONTROL_SOCKET_RULE = "control-socket";
+const RETIRE_AFTER_MS = 30_000;
+
+export class Versions {
+  readonly #kernel: Kernel;
+  readonly #learned: LearnedShapes;
+  readonly #secrets: { hashKey: bigint; hashStart: bigint };
+  readonly #overrides: () => Iterable<Override>;
+  readonly #selfTest: (loaded: Loaded) => Promise<string | null>;
+  readonly #onOrdinal: (ordinal: number) => void;
+  readonly #retired: { loaded: Loaded; sinceMs: number }[] = [];
+  /** Slots of a predecessor that still run until the first switch. */
+  #inherited: Set<number>;
+  #ordinal: number;
+  #stable: Loaded | null = null;
+  #candidate: { loaded: Loaded; share: number; newProcessesOnly: boolean } | null = null;
+
+  constructor(input: {
+    kernel: Kernel;
+    learned: LearnedShapes;
+    secrets: { hashKey: bigint; hashStart: bigint };
+    ordinal: number;
+    overrides: () => Iterable<Override>;
+    /** Null when the version does what it should, else what it did instead. */
+    selfTest: (loaded: Loaded) => Promise<string | null>;
+    onOrdinal: (ordinal: number) => void;
+  }) {
+    this.#kernel = input.kernel;
+    this.#learned = input.learned;
+    this.#secrets = input.secrets;
+    this.#ordinal = input.ordinal;
+    this.#overrides = input.overrides;
+    this.#selfTest = input.selfTest;
+    this.#onOrdinal = input.onOrdinal;
+    const before = input.kernel.tookOver ? input.kernel.dispatched() : null;
+    this.#inherited = new Set(before ? [before.stable, before.candidate] : []);
+  }
+
+  get stable(): Loaded | null {
+    return this.#stable;
+  }
+
+  get candidate(): { loaded: Loaded; share: number; newProcessesOnly: boolean } | null {
+    return this.#candidate;
+  }
+
+  /** The version that judged an event; retired ones are known until their slot is given away. */
+  byOrdinal(ordinal: number): Loaded | undefined {
+    return this.#all().find(loaded => loaded.ordinal === ordinal);
+  }
+
+  /** Loads and tests in a spare slot. Nothing is judged by it yet. */
+  async prepare(parts: readonly Part[], object: Buffer): Promise<Result<Loaded, Refusal>> {
+    const index = this.#spare();
+    this.#ordinal += 1;
+    this.#onOrdinal(this.#ordinal);
+    const ruleIds = [CONTROL_SOCKET_RULE, ...new Set(parts.flatMap(({ rules }) => rules.ruleIds))];
+    const loading = await this.#kernel.loadSlot({
+      object,
+      index,
+      ordinal: this.#ordinal,
+      rules: ruleIds,
+      ...this.#secrets,
+    });
+    if (!loading.ok) return loading;
+    const slot = loading.value;
+    const loaded: Loaded = {
+      ordinal: this.#ordinal,
+      parts,
+      slot,
+      ruleIds,
+      bundled: this.#bundledVerdicts(parts, ruleIds),
+    };
+    this.#fill(loaded);
+    this.#kernel.place(slot);
+    const failure = await this.#selfTest(loaded);
+    if (failure !== null) {
+      this.discard(loaded);
+      return err({ code: "self-test-failed", detail: failure });
+    }
+    return ok(loaded);
+  }
+
+  discard(loaded: Loaded): void {
+    this.#kernel.clearSlot(loaded.slot.index);
+    loaded.slot.close();
+  }
+
+  /** All are judged by it from the next message on. */
+  makeStable(loaded: Loaded, nowMs: number): void {
+    const before = this.#live().filter(each => each !== loaded);
+    this.#recall(loaded);
+    this.#stable = loaded;
+    this.#candidate = null;
+    this.#switch();
+    for (const each of before) this.#retire(each, nowMs);
+    this.#releaseInherited();
+  }
+
+  /** A share of the processes is judged by it; without a stable version all are. */
+  makeCandidate(loaded: Loaded, share: number, newProcessesOnly: boolean, nowMs: number): void {
+    if (!this.#stable) {
+      this.makeStable(loaded, nowMs);
+      return;
+    }
+    const before = this.#candidate?.loaded;
+    this.#recall(loaded);
+    this.#candidate = { loaded, share, newProcessesOnly };
+    this.#switch();
+    if (before && before !== loaded) this.#retire(before, nowMs);
+  }
+
+  /** Back to the stable version for all. */
+  dropCandidate(nowMs: number): void {
+    const before = this.#candidate?.loaded;
+    this.#candidate = null;
+    if (this.#stable) this.#switch();
+    if (before) this.#retire(before, nowMs);
+  }
+
+  /** Gives back the slots of versions that no statement can still refer to; call it on a timer. */
+  retire(nowMs: number): void {
+    while (this.#retired[0] && nowMs - this.#retired[0].sinceMs >= RETIRE_AFTER_MS) this.#discardOldest();
+  }
+
+  /** A version that is still loaded, so that going back to it is one map update. */
+  find(key: string): Loaded | undefined {
+    return this.#all().find(({ parts }) => Versions.key(parts) === key);
+  }
+
+  /** What a statement is, by the rules of the version that met it. */
+  judge(loaded: Loaded, sql: Buffer, dialect: Dialect, session: number): Judgement {
+    return strongest(loaded.parts.map(({ rules }) => rules.judge(sql, dialect, session)));
+  }
+
+  /** The judgement of a shape goes into the map of the version that asked. */
+  learn(loaded: Loaded, fingerprint: bigint, judgement: Judgement): void {
+    loaded.slot.setVerdict(fingerprint, this.#verdictOf(loaded, judgement, "judged"));
+  }
+
+  setOverride({ fingerprint, verdict }: Override): void {
+    for (const { slot } of this.#live()) slot.setVerdict(fingerprint, verdict);
+  }
+
+  /** Back to what each rule set says of it; what none names is judged anew at its next use. */
+  clearOverride(fingerprint: bigint): void {
+    this.#learned.forget(fingerprint);
+    for (const { slot, bundled } of this.#live()) {
+      const verdict = bundled.get(fingerprint);
+      if (verdict) slot.setVerdict(fingerprint, verdict);
+      else slot.deleteVerdict(fingerprint);
+    }
+  }
+
+  counters(): VersionCounters[] {
+    return this.#live().flatMap(({ parts, slot }) => {
+      const counters = slot.counters();
+      return parts.map(({ ruleSet, version }) => ({ ruleSet, version, ...counters }));
+    });
+  }
+
+  /** Same rule sets in the same versions: a predecessor's verdicts are this version's too. */
+  static key(parts: readonly Part[]): string {
+    return parts.map(({ bundle }) => bundle).join("+");
+  }
+
+  #bundledVerdicts(parts: readonly Part[], ruleIds: readonly string[]): Map<bigint, ShapeVerdict> {
+    const verdicts = new Map<bigint, ShapeVerdict>();
+    const strength = (verdict: ShapeVerdict) => ["observe", "alert", "block"].indexOf(verdict.action);
+    for (const { rules } of parts) {
+      for (const { rule, fingerprint, action } of rules.shapes) {
+        const verdict: ShapeVerdict =
+          action === "allow"
+            ? { verdict: "benign", action: "observe", rule: null, source: "bundle" }
+            : { verdict: "attack", action, rule: ruleIds.indexOf(rule), source: "bundle" };
+        const other = verdicts.get(fingerprint);
+        // Two rule sets disagree: the stricter one stands.
+        if (
+          fingerprint !== 0n &&
+          (!other || other.verdict === "benign" || strength(verdict) > strength(other))
+        )
+          verdicts.set(fingerprint, verdict);
+      }
+    }
+    return verdicts;
+  }
+
+  /** Learned shapes are judged again by the new rules, from their samples; then the rule sets' own; then by hand. */
+  #fill(loaded: Loaded): void {
+    const verdicts = new Map<bigint, ShapeVerdict>();
+    for (const [fingerprint, { sample }] of this.#learned.entries()) {
+      if (!sample) continue;
+      const judgement = this.judge(loaded, sample.sql, sample.dialect, sample.session);
+      verdicts.set(fingerprint, this.#verdictOf(loaded, judgement, "learned"));
+    }
+    for (const [fingerprint, verdict] of loaded.bundled) verdicts.set(fingerprint, verdict);
+    for (const { fingerprint, verdict } of this.#overrides()) verdicts.set(fingerprint, verdict);
+    loaded.slot.setVerdicts([...verdicts]);
+  }
+
+  #verdictOf(loaded: Loaded, judgement: Judgement, source: ShapeVerdict["source"]): ShapeVerdict {
+    const [rule] = judgement.rules;
+    const index = rule === undefined ? -1 : loaded.ruleIds.indexOf(rule);
+    return {
+      verdict: judgement.verdict,
+      // A benign shape is only counted: any other action would have it told at each use.
+      action: judgement.verdict === "benign" ? "observe" : judgement.action,
+      rule: index < 0 ? null : index,
+      source,
+    };
+  }
+
+  #switch(): void {
+    const stable = this.#stable!.slot.index;
+    const candidate = this.#candidate;
+    this.#kernel.switchTo({
+      stable,
+      candidate: candidate?.loaded.slot.index ?? stable,
+      share: candidate?.share ?? 10_000,
+      newProcessesOnly: candidate?.newProcessesOnly ?? false,
+    });
+  }
+
+  #retire(loaded: Loaded, sinceMs: number): void {
+    if (!this.#retired.some(each => each.loaded === loaded)) this.#retired.push({ loaded, sinceMs });
+  }
+
+  #discardOldest(): void {
+    const oldest = this.#retired.shift();
+    if (oldest) this.discard(oldest.loaded);
+  }
+
+  #recall(loaded: Loaded): void {
+    const at = this.#retired.findIndex(each => each.loaded === loaded);
+    if (at >= 0) this.#retired.splice(at, 1);
+  }
+
+  #releaseInherited(): void {
+    for (const index of this.#inherited)
+      if (!this.#all().some(({ slot }) => slot.index === index)) this.#kernel.clearSlot(index);
+    this.#inherited = new Set();
+  }
+
+  #live(): Loaded[] {
+    return [this.#stable, this.#candidate?.loaded].filter(loaded => loaded !== null && loaded !== undefined);
+  }
+
+  #all(): Loaded[] {
+    return [...this.#live(), ...this.#retired.map(({ loaded }) => loaded)];
+  }
+
+  #spare(): number {
+    for (;;) {
+      const used = new Set([...this.#all().map(({ slot }) => slot.index), ...this.#inherited]);
+      for (let index = 0; index < SLOTS_MAX; index++) if (!used.has(index)) return index;
+      // Two live versions at most: there is always a retired one to give up.
+      this.#discardOldest();
+    }
+  }
+}

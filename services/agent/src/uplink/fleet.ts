@@ -1,0 +1,122 @@
+/**
+ * What an enrolled agent does with its control plane, until it leaves or stops: waits for assignments, reconciles on
+ * a timer (a lost message only delays), uploads the spool, and reports. With the control plane away every loop backs
+ * off by itself and the node goes on judging.
+ */
+import type { Assignment, Report } from "@picket/shared/contract";
+import { err, ok } from "@picket/shared/result";
+import type { Log } from "../log.ts";
+import type { Downloads, Installer } from "../rules/installer.ts";
+import type { Spool } from "../spool/spool.ts";
+import { backoffMs } from "./backoff.ts";
+import { connectControlPlane, explain } from "./control-plane.ts";
+import { type Enrolment, nodeKey, tokenSource } from "./identity.ts";
+import { sleep } from "./sleep.ts";
+import { startUpload } from "./upload.ts";
+
+const RECONCILE_MS = 60_000;
+const REPORT_MS = 15_000;
+/** Changes that come together are one report. */
+const SETTLE_MS = 100;
+
+export type Fleet = {
+  /** Something changed: report soon. */
+  report(): void;
+  /** There are new events in the spool. */
+  upload(): void;
+  stop(): Promise<void>;
+};
+
+export function joinFleet(input: {
+  enrolment: Enrolment;
+  stateDirectory: string;
+  spool: Spool;
+  installer: Installer;
+  makeReport: () => Promise<Report>;
+  log: Log;
+}): Fleet {
+  const { enrolment, spool, installer, makeReport, log } = input;
+  const stop = new AbortController();
+  const { signal } = stop;
+  const token = tokenSource(nodeKey(input.stateDirectory), enrolment.node);
+  const controlPlane = connectControlPlane(enrolment.url, token, signal);
+  const from: { keys: Enrolment["releaseKeys"]; downloads: Downloads } = {
+    keys: enrolment.releaseKeys,
+    downloads: {
+      bundle: async digest => {
+        const answer = await controlPlane.bundle(digest);
+        return answer.ok ? ok(answer.value) : err(explain(answer.error));
+      },
+      object: async digest => {
+        const answer = await controlPlane.object(digest);
+        return answer.ok ? ok(answer.value) : err(explain(answer.error));
+      },
+    },
+  };
+
+  const uploader = startUpload({ spool, controlPlane, log, signal });
+  let wakeReport = () => {};
+
+  /** A download that failed is not this version's fault: it is tried again until it arrives or is replaced. */
+  async function install(assignment: Assignment): Promise<boolean> {
+    const outcome = await installer.assign(assignment, from);
+    return !(outcome?.kind === "kept-last-good" && outcome.because.code === "download-failed");
+  }
+
+  async function listen(): Promise<void> {
+    let failures = 0;
+    while (!signal.aborted) {
+      const lease = await controlPlane.assignment();
+      if (signal.aborted) return;
+      if (!lease.ok) {
+        failures += 1;
+        if (failures === 1) log.warn(`waiting for assignments: ${explain(lease.error)}`);
+        await sleep(backoffMs(failures, Math.random()), signal);
+        continue;
+      }
+      if (failures > 0) log.info("the control plane answers again");
+      failures = 0;
+      if (!lease.value) continue;
+      // Not acknowledged, the lease ends and the assignment comes again.
+      if (await install(lease.value.assignment)) await controlPlane.acknowledge(lease.value.assignment.id);
+      else await sleep(backoffMs(3, Math.random()), signal);
+    }
+  }
+
+  async function reconcile(): Promise<void> {
+    while (!signal.aborted) {
+      const desired = await controlPlane.desired();
+      if (desired.ok) for (const assignment of desired.value.assignments) await install(assignment);
+      await sleep(RECONCILE_MS * (0.5 + Math.random()), signal);
+    }
+  }
+
+  async function report(): Promise<void> {
+    let failures = 0;
+    while (!signal.aborted) {
+      const woken = new Promise<void>(resolve => {
+        wakeReport = resolve;
+      });
+      const answer = await controlPlane.report(await makeReport());
+      if (signal.aborted) return;
+      failures = answer.ok ? 0 : failures + 1;
+      if (!answer.ok && failures === 1) log.warn(`the report did not arrive: ${explain(answer.error)}`);
+      if (answer.ok) {
+        await Promise.race([sleep(REPORT_MS * (0.8 + 0.4 * Math.random()), signal), woken]);
+        await sleep(SETTLE_MS, signal);
+      } else await sleep(backoffMs(failures, Math.random()), signal);
+    }
+  }
+
+  const loops = [uploader.stopped, listen(), reconcile(), report()].map(loop =>
+    loop.catch(error => log.error({ error: String(error) }, "a loop of the uplink ended")),
+  );
+  return {
+    report: () => wakeReport(),
+    upload: () => uploader.nudge(),
+    async stop() {
+      stop.abort();
+      await Promise.all(loops);
+    },
+  };
+}
