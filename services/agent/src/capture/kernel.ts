@@ -107,7 +107,8 @@ export class Kernel {
     sweepRetired(options.pins);
     const object = BpfObject.open(options.dispatcher, {
       name: "dispatcher",
-      ...(pinned ? { mapReuse: pinned } : { maxEntries: { events: RING_BYTES } }),
+      maxEntries: { events: pinned?.events.info.maxEntries ?? RING_BYTES },
+      ...(pinned ? { mapReuse: pinned } : {}),
     });
     try {
       await object.loadAsync();

@@ -11,7 +11,7 @@ import { durationMs } from "@picket/shared/vocabulary";
 import { z } from "zod";
 import type { ShapeVerdict } from "../capture/slot.ts";
 import { Refused } from "../refusal.ts";
-import type { Lexing } from "../rules/compile.ts";
+import type { Lexing } from "../rules/lexing.ts";
 import type { Override } from "../rules/versions.ts";
 import { readJson, writeDurably } from "../state/durable.ts";
 

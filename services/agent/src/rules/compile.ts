@@ -1,39 +1,13 @@
-/** @picket/judge and the lexer as the agent uses them: with this node's hash key, on bytes as the wire had them. */
+/** @picket/judge as the agent uses it: with this node's hash key, on bytes as the wire had them. */
 
 import { type CompiledRuleSet, compileRuleSet, fingerprints } from "@picket/judge/compile";
 import { judge } from "@picket/judge/judge";
 import { formatRuleErrors } from "@picket/judge/rule-error";
-import { defaultSession } from "@picket/judge/session";
-import { dangerOf, type HashKey, lex, redact } from "@picket/native/lexer";
-import type { RuleSetName, ShapeDigest } from "@picket/shared/ids";
+import type { HashKey } from "@picket/native/lexer";
+import type { RuleSetName } from "@picket/shared/ids";
 import { err, ok, type Result } from "@picket/shared/result";
-import { type Dialect, durationMs } from "@picket/shared/vocabulary";
+import { durationMs } from "@picket/shared/vocabulary";
 import type { CompiledRules, Judgement } from "./judging.ts";
-
-export type Lexing = {
-  /** 0n: never known. A session of null is what the server starts with. */
-  fingerprint(sql: Buffer, dialect: Dialect, session: number | null): bigint;
-  shape(sql: Buffer, dialect: Dialect, session: number | null): ShapeDigest | null;
-  redact(sql: Buffer, dialect: Dialect, session: number | null): string;
-  dangerNames(mask: number): string[];
-};
-
-export function createLexing(key: HashKey): Lexing {
-  const options = (dialect: Dialect, session: number | null) => ({
-    dialect,
-    key,
-    session: session ?? defaultSession(dialect),
-  });
-  return {
-    fingerprint: (sql, dialect, session) => lex(sql, options(dialect, session)).fingerprint,
-    shape(sql, dialect, session) {
-      const { neverKnown, shapeSha256 } = lex(sql, options(dialect, session));
-      return neverKnown ? null : (shapeSha256 as ShapeDigest);
-    },
-    redact: (sql, dialect, session) => redact(sql, options(dialect, session)),
-    dangerNames: dangerOf,
-  };
-}
 
 /** `name` stands in error messages: a file, or a bundle. */
 export function createCompiler(key: HashKey): (text: string, name: string) => Result<CompiledRules, string> {

@@ -5,7 +5,7 @@
  */
 import type { Dialect } from "@picket/shared/vocabulary";
 import type { Bench, Trial } from "../capture/bench.ts";
-import type { Lexing } from "./compile.ts";
+import type { Lexing } from "./lexing.ts";
 import type { Loaded } from "./versions.ts";
 
 /** Of each dialect and kind; a rule set may name ten thousand. */

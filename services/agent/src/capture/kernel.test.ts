@@ -1,0 +1,290 @@
+/** On the real kernel, in a cgroup of this test's own. */
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { makeCgroup } from "@picket/infra/cgroup";
+import { randomHashKey } from "@picket/native/lexer";
+import type { BundleDigest, RuleSetName, RuleVersion } from "@picket/shared/ids";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { mountPoint } from "../host/cgroups.ts";
+import type { CompiledRules, Judgement } from "../rules/judging.ts";
+import { LearnedShapes } from "../rules/learned.ts";
+import { createLexing } from "../rules/lexing.ts";
+import { frame, selfTest } from "../rules/self-test.ts";
+import { Versions } from "../rules/versions.ts";
+import { Bench } from "./bench.ts";
+import { Kernel } from "./kernel.ts";
+import { SequenceTracker } from "./sequence.ts";
+import { checkSockets } from "./socket-check.ts";
+
+const object = (name: string) =>
+  readFileSync(new URL(`../../../../packages/bpf/dist/${name}.bpf.o`, import.meta.url));
+const pins = `/sys/fs/bpf/picket-test-kernel-${process.pid}`;
+const key = randomHashKey();
+const lexing = createLexing(key);
+
+let cgroup: ReturnType<typeof makeCgroup>;
+let kernel: Kernel;
+let bench: Bench;
+let versions: Versions;
+let learned: LearnedShapes;
+
+const open = async (takeOver = false) => {
+  kernel = await Kernel.open({
+    dispatcher: object("dispatcher"),
+    pins,
+    cgroupPath: cgroup.path,
+    takeOver,
+    sameDispatcher: takeOver,
+    streamVerdict: true,
+    enrolSockets: true,
+  });
+  bench = new Bench({ dispatcher: object("dispatcher"), kernel });
+  kernel.read(
+    event => void bench.feed(event),
+    () => {},
+    error => {
+      throw error;
+    },
+  );
+  learned = new LearnedShapes();
+  versions = new Versions({
+    kernel,
+    learned,
+    secrets: { hashKey: key.key, hashStart: key.start },
+    ordinal: 0,
+    overrides: () => [],
+    selfTest: selfTest(bench, lexing, () => new Set()),
+    onOrdinal: () => {},
+  });
+};
+
+beforeAll(() => {
+  if (mountPoint("bpf") === null) execFileSync("mount", ["-t", "bpf", "bpf", "/sys/fs/bpf"]);
+  cgroup = makeCgroup(`picket-test-kernel-${process.pid}`);
+});
+afterAll(() => cgroup.remove());
+beforeEach(() => open());
+afterEach(async () => {
+  await kernel.close({ keep: false });
+  rmSync(pins, { recursive: true, force: true });
+});
+
+const BLOCKED = "SELECT name FROM users WHERE id = 1 UNION SELECT secret FROM vault";
+const judgement = (change: Partial<Judgement>): Judgement => ({
+  verdict: "benign",
+  action: "observe",
+  rules: [],
+  stage: "token-rules",
+  danger: [],
+  severity: "high",
+  ...change,
+});
+const rules = (change: Partial<CompiledRules> = {}): CompiledRules => ({
+  ruleSet: "test" as RuleSetName,
+  ruleIds: ["union-secret", "honest"],
+  shapes: (["mysql", "pg"] as const).map(dialect => ({
+    rule: "union-secret",
+    dialect,
+    sql: BLOCKED,
+    action: "block",
+    fingerprint: lexing.fingerprint(Buffer.from(BLOCKED), dialect, null),
+  })),
+  certificateNoticeMs: 1,
+  judge: () => judgement({}),
+  ...change,
+});
+const part = (version: number, compiled = rules()) => ({
+  ruleSet: "test" as RuleSetName,
+  version: version as RuleVersion,
+  bundle: String(version).repeat(64).slice(0, 64) as BundleDigest,
+  rules: compiled,
+});
+const prepare = async (version: number, compiled = rules(), slot = object("slot")) => {
+  const loaded = await versions.prepare([part(version, compiled)], slot);
+  if (!loaded.ok) throw new Error(`${loaded.error.code}: ${loaded.error.detail}`);
+  return loaded.value;
+};
+
+describe("a slot is tried before anybody is judged by it", () => {
+  test("kernel and agent hash alike, what is blocked is replaced, the event says so", async () => {
+    const loaded = await prepare(1);
+    expect(versions.stable).toBeNull();
+    for (const dialect of ["mysql", "pg"] as const) {
+      const sent = await bench.with(loaded.slot, trial => trial.send(frame(dialect, BLOCKED)));
+      expect(sent.arrived.toString()).toContain("Picket blocked: union-secret");
+      expect(sent.told).toMatchObject({
+        verdict: "attack",
+        action: "block",
+        guarantee: "prevented",
+        substituted: true,
+        version: 1,
+      });
+    }
+    versions.discard(loaded);
+  });
+
+  test("a kernel that hashes otherwise than the agent is refused, and the slot is free again", async () => {
+    const lying = selfTest(bench, { ...lexing, fingerprint: () => 7n }, () => new Set());
+    const failing = new Versions({
+      kernel,
+      learned,
+      secrets: { hashKey: key.key, hashStart: key.start },
+      ordinal: 0,
+      overrides: () => [],
+      selfTest: lying,
+      onOrdinal: () => {},
+    });
+    const refused = await failing.prepare([part(1)], object("slot"));
+    expect(refused).toMatchObject({
+      ok: false,
+      error: { code: "self-test-failed", detail: expect.stringContaining("fingerprint") },
+    });
+    expect(existsSync(`${pins}/slots/0`)).toBe(false);
+  });
+
+  test("an object that the verifier refuses is refused with its last lines, and the old version goes on", async () => {
+    versions.makeStable(await prepare(1), 0);
+    const broken = Buffer.from(object("slot"));
+    // An ELF whose program begins with an instruction that no verifier takes.
+    corruptProgram(broken);
+    const refused = await versions.prepare([part(2)], broken);
+    expect(refused).toMatchObject({ ok: false, error: { code: "verifier-refused" } });
+    if (!refused.ok) expect(refused.error.detail.length).toBeGreaterThan(20);
+    expect(kernel.dispatched()).toEqual({ stable: 0, candidate: 0 });
+  });
+});
+
+describe("versions", () => {
+  test("going back to a version that is still loaded needs no load", async () => {
+    const one = await prepare(1);
+    versions.makeStable(one, 0);
+    const two = await prepare(2);
+    versions.makeCandidate(two, 2_000, false, 0);
+    expect(kernel.dispatched()).toEqual({ stable: 0, candidate: 1 });
+    versions.dropCandidate(0);
+    expect(kernel.dispatched()).toEqual({ stable: 0, candidate: 0 });
+    expect(versions.find(Versions.key([part(2)]))).toBe(two);
+    versions.makeStable(two, 0);
+    expect(kernel.dispatched()).toEqual({ stable: 1, candidate: 1 });
+    expect(versions.byOrdinal(1)).toBe(one);
+    versions.retire(60_000);
+    expect(versions.byOrdinal(1)).toBeUndefined();
+  });
+
+  test("more versions than slots: the oldest retired ones are given up, never a live one", async () => {
+    for (let version = 1; version <= 20; version++) versions.makeStable(await prepare(version), 0);
+    expect(versions.stable!.ordinal).toBe(20);
+    expect(versions.byOrdinal(20)).toBeDefined();
+  });
+
+  test("what was learned is judged again by the new rules, and the rule set's own word stands above it", async () => {
+    const sample = (sql: string) => ({ sql: Buffer.from(sql), dialect: "mysql" as const, session: 0 });
+    const once = "SELECT a FROM once_benign WHERE id = 1";
+    const fingerprint = lexing.fingerprint(Buffer.from(once), "mysql", null);
+    learned.learn(fingerprint, { verdict: "benign", action: "observe", rules: [], sample: sample(once) });
+    const blocked = rules().shapes[0]!.fingerprint;
+    learned.learn(blocked, { verdict: "benign", action: "observe", rules: [], sample: sample(BLOCKED) });
+    const stricter = rules({
+      judge: sql =>
+        sql.includes("once_benign")
+          ? judgement({ verdict: "attack", action: "block", rules: ["honest"] })
+          : judgement({}),
+    });
+    const loaded = await prepare(1, stricter);
+    const entries = new Map(loaded.slot.verdicts());
+    expect(entries.get(fingerprint)).toMatchObject({ verdict: 2, action: 2 });
+    expect(loaded.ruleIds[entries.get(fingerprint)!.rule]).toBe("honest");
+    expect(entries.get(blocked)).toMatchObject({ verdict: 2, action: 2, source: 0 });
+  });
+
+  test("fingerprint 0 is never written", async () => {
+    const loaded = await prepare(1);
+    loaded.slot.setVerdict(0n, { verdict: "attack", action: "block", rule: 0, source: "judged" });
+    loaded.slot.setVerdicts([[0n, { verdict: "attack", action: "block", rule: 0, source: "judged" }]]);
+    expect(new Map(loaded.slot.verdicts()).has(0n)).toBe(false);
+  });
+});
+
+describe("the end", () => {
+  const left = () =>
+    (["prog", "map", "link"] as const)
+      .map(
+        kind =>
+          JSON.parse(execFileSync("bpftool", ["-j", kind, "list"], { encoding: "utf8" })) as {
+            pids?: { pid: number }[];
+          }[],
+      )
+      .map(list => list.filter(each => each.pids?.some(({ pid }) => pid === process.pid)).length);
+
+  test("stopping leaves no program, no map, no link and no pin", async () => {
+    versions.makeStable(await prepare(1), 0);
+    kernel.attach();
+    await kernel.close({ keep: false });
+    expect(existsSync(pins)).toBe(false);
+    expect(left()).toEqual([0, 0, 0]);
+    await open();
+  });
+
+  test("told to keep enforcing, the programs stay and the next agent takes them over", async () => {
+    versions.makeStable(await prepare(1), 0);
+    kernel.attach();
+    await kernel.close({ keep: true });
+    expect(existsSync(`${pins}/links/enrol`)).toBe(true);
+    await open(true);
+    expect(kernel.tookOver).toBe(true);
+    expect(kernel.dispatched()).toEqual({ stable: 0, candidate: 0 });
+    // The slot of the predecessor runs until the successor's own is ready.
+    const loaded = await prepare(2);
+    expect(loaded.slot.index).toBe(1);
+    versions.makeStable(loaded, 0);
+    kernel.attach();
+    await kernel.close({ keep: false });
+    expect(existsSync(pins)).toBe(false);
+    await open();
+  });
+});
+
+test("membership in a socket map is tried before any application's socket is touched", async () => {
+  const check = await checkSockets(object("dispatcher"));
+  expect(check.fionread).not.toBe("wrong");
+  expect(check.wakes).toBe(true);
+});
+
+describe("event numbers", () => {
+  const cases: [why: string, fresh: boolean, numbers: number[], emitted: number, lost: number][] = [
+    ["nothing lost", true, [1, 2, 3], 3, 0],
+    ["the first ones lost", true, [3, 4], 4, 2],
+    ["one lost in the middle", true, [1, 3], 3, 1],
+    ["two the other way round", true, [2, 1, 3], 3, 0],
+    ["taken over in mid-stream", false, [100, 101, 103], 4, 1],
+    ["taken over, the first two the other way round", false, [101, 100, 102], 3, 0],
+  ];
+  test.each(cases)("%s", (_, fresh, numbers, emitted, lost) => {
+    const tracker = new SequenceTracker(fresh);
+    for (const number of numbers) tracker.feed(0, BigInt(number));
+    expect(tracker.totals).toEqual({ emitted, received: numbers.length, lost });
+  });
+
+  test("CPUs count apart", () => {
+    const tracker = new SequenceTracker(true);
+    tracker.feed(0, 1n);
+    tracker.feed(1, 2n);
+    expect(tracker.totals).toEqual({ emitted: 3, received: 2, lost: 1 });
+  });
+});
+
+/** Overwrites the first instruction of section "sk_msg" with a read of an uninitialised register. */
+function corruptProgram(elf: Buffer): void {
+  const sections = Number(elf.readBigUInt64LE(40));
+  const size = elf.readUInt16LE(58);
+  const names = elf.readUInt16LE(62);
+  const namesAt = Number(elf.readBigUInt64LE(sections + names * size + 24));
+  for (let at = sections; at < sections + elf.readUInt16LE(60) * size; at += size) {
+    const nameAt = namesAt + elf.readUInt32LE(at);
+    if (elf.toString("latin1", nameAt, elf.indexOf(0, nameAt)) !== "sk_msg") continue;
+    // r0 = r9
+    Buffer.from([0xbf, 0x90, 0, 0, 0, 0, 0, 0]).copy(elf, Number(elf.readBigUInt64LE(at + 24)));
+    return;
+  }
+  throw new Error("no section sk_msg");
+}
