@@ -87,7 +87,7 @@ async function carryOut(
       const made = await tracker.comment(issue.number, step.comment);
       return made.ok ? ok(issue) : made;
     }
-    // The state first: a comment that fails then is not repeated at every attempt.
+    // Should the comment fail, both are done again: setting a state twice changes nothing.
     case "reopen":
     case "close": {
       const changed = await tracker.setState(issue.number, step.kind === "close" ? "closed" : "open");
