@@ -16,7 +16,8 @@
         "src/lexer/core/text.c",
         "src/lexer/core/shape.c",
         "src/lexer/core/tokens.c",
-        "src/lexer/core/redact.c"
+        "src/lexer/core/redact.c",
+        "src/lexer/core/token_rules.c"
       ]
     },
     {

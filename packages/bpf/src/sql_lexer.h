@@ -467,10 +467,11 @@ SQL_INLINE void sql_begin_quote(struct sql_lexer *l, __u32 quote)
 
 	sql_begin(l, SQL_QUOTE);
 	l->quote = quote;
-	if (quote == '\'' || (quote == '"' && l->dialect == SQL_MYSQL))
-		l->escapes = !known ? 2 : l->session & SQL_SESSION_NO_BACKSLASH ? 0 : 1;
-	else
-		l->escapes = 0;
+	l->escapes = !known ? 2 : l->session & SQL_SESSION_NO_BACKSLASH ? 0 : 1;
+	if (quote == '`' || (quote == '"' && (l->dialect != SQL_MYSQL || l->session & SQL_SESSION_ANSI_QUOTES)))
+		l->escapes = 0; /* a name has no escapes */
+	else if (quote == '"' && l->escapes && !(l->session & SQL_SESSION_QUOTES_KNOWN))
+		l->escapes = 2;
 }
 
 /* Whether what stands in this quote is a literal; else it is an identifier. */

@@ -5,5 +5,19 @@
 export { type DangerName, dangerNames, dangerOf } from "./danger.ts";
 export { type Lexed, lex, shapeAlgorithm } from "./lex.ts";
 export { type HashKey, type LexOptions, randomHashKey, type Sql, type SqlDialect } from "./lexing.ts";
+export {
+  compileTokenRules,
+  exhaustedRule,
+  type JudgeBatchOptions,
+  type Judged,
+  judgeBatch,
+  type Match,
+  type MatchOptions,
+  noRule,
+  type PatternError,
+  type RuleSourcePatterns,
+  stepsMaxDefault,
+  TokenRules,
+} from "./rules/token-rules.ts";
 export { type SessionFacts, SqlSession, sessionBits } from "./session.ts";
 export { redact, type Token, type TokenKind, tokenize } from "./tokenize.ts";

@@ -12,6 +12,23 @@ export interface Native {
   /** Five numbers a token: kind, start, end, mark, whether it is a number. */
   tokens(...lexing: Lexing): Uint32Array;
   redact(...lexing: Lexing): Buffer;
+  Rules: new (table: Uint32Array) => NativeRules;
+  judgeBatch(
+    ...args: [
+      ...Lexing,
+      offsets: Uint32Array,
+      rules: NativeRules | undefined,
+      stepsMax: number,
+      fingerprints: BigUint64Array,
+      danger: Uint32Array,
+      firstRule: Int32Array,
+    ]
+  ): void;
+}
+
+export interface NativeRules {
+  /** Whether its steps were used up (0 or 1), then three numbers a rule that is met: index, start, end. */
+  match(sql: Uint8Array, dialect: number, session: number, stepsMax: number): number[];
 }
 
 // The same two steps up from src/lexer and from dist/lexer.

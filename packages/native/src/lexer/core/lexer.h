@@ -47,13 +47,20 @@ struct picket_token {
 	size_t start;
 	size_t end;
 	uint64_t hash;   // keyed, of the text of a word, quoted name or literal
+	uint64_t tail;   // the last eight bytes of a word, folded
 	uint32_t danger; // what this token raised
 	uint8_t first;   // of its statement
 	uint8_t number;  // a literal that is a number
 };
+// How to read what the session leaves open.
+enum picket_reading {
+	PICKET_READ_VERSIONS = 1,  // what stands in /*! */ is code
+	PICKET_READ_MULTIBYTE = 2, // a byte from 0x81 swallows the next one, as in GBK and Big5
+};
+
 typedef int (*picket_on_token)(void *context, const struct picket_token *token);
-uint32_t picket_tokens(const struct picket_lexing *how, const uint8_t *sql, size_t bytes, picket_on_token on,
-		       void *context);
+uint32_t picket_tokens(const struct picket_lexing *how, uint32_t reading, const uint8_t *sql, size_t bytes,
+		       picket_on_token on, void *context);
 
 // The statement without a byte of any literal or comment, however its session reads it.
 void picket_redact(const struct picket_lexing *how, const uint8_t *sql, size_t bytes, struct picket_text *out);

@@ -81,5 +81,5 @@ void picket_redact(const struct picket_lexing *how, const uint8_t *sql, size_t b
 		.sql = sql, .bytes = bytes, .dialect = how->dialect, .session = how->session, .out = out,
 	};
 
-	picket_tokens(how, sql, bytes, redact_token, &r);
+	picket_tokens(how, 0, sql, bytes, redact_token, &r);
 }

@@ -20,6 +20,7 @@ struct walker {
 	picket_on_token on;
 	void *context;
 	const uint8_t *sql;
+	size_t bytes;
 	int stop;
 	uint32_t danger; // of the tokens so far
 };
@@ -35,7 +36,7 @@ static void token_ends(struct sql_lexer *l, uint32_t kind, uint32_t first)
 {
 	struct walker *w = (struct walker *)l;
 	struct picket_token token = {
-		.kind = kind, .mark = l->mark, .start = w->start, .end = w->at, .hash = l->token,
+		.kind = kind, .mark = l->mark, .start = w->start, .end = w->at, .hash = l->token, .tail = l->tail,
 		.danger = l->danger, .first = first,
 	};
 
@@ -57,14 +58,66 @@ static void token_ends(struct sql_lexer *l, uint32_t kind, uint32_t first)
 	w->stop = w->on(w->context, &token);
 }
 
-uint32_t picket_tokens(const struct picket_lexing *how, const uint8_t *sql, size_t bytes, picket_on_token on,
-		       void *context)
+// What the reading makes of a byte: brackets of a version comment become white space.
+struct reader {
+	uint32_t reading;
+	uint8_t lead;    // the byte before was the first of two
+	uint8_t version; // inside a version comment
+	uint8_t blank;   // bytes of its head to come
+};
+
+static uint32_t read_byte(struct reader *r, struct walker *w)
 {
-	struct walker w = {.on = on, .context = context, .sql = sql};
+	struct sql_lexer *l = &w->lexer;
+	uint32_t c = w->sql[w->at];
+
+	if (r->reading & PICKET_READ_MULTIBYTE) {
+		if (r->lead) {
+			r->lead = 0;
+			return c >= 0x40 ? 0x80 : c;
+		}
+		r->lead = c >= 0x81 && c != 0xff;
+	}
+	if (!(r->reading & PICKET_READ_VERSIONS))
+		return c;
+	if (r->blank) {
+		r->blank--;
+		return ' ';
+	}
+	if (l->state == SQL_BLOCK_OPEN && (c == '!' || (c == 'M' && w->at + 1 < w->bytes && w->sql[w->at + 1] == '!'))) {
+		uint32_t bang = c == 'M', digits = 0;
+
+		// A version has five or six digits; fewer are code.
+		while (digits < 6 && w->at + bang + digits + 1 < w->bytes &&
+		       w->sql[w->at + bang + digits + 1] - '0' < 10u)
+			digits++;
+		r->blank = bang + (digits < 5 ? 0 : digits);
+		r->version = 1;
+		l->state = SQL_START;
+		return ' ';
+	}
+	if (r->version && l->state == SQL_PUNCTUATION && l->mark == '*' && c == '/') {
+		// The star was held back, and is no token.
+		l->state = SQL_START;
+		r->version = 0;
+		return ' ';
+	}
+	return c;
+}
+
+uint32_t picket_tokens(const struct picket_lexing *how, uint32_t reading, const uint8_t *sql, size_t bytes,
+		       picket_on_token on, void *context)
+{
+	struct walker w = {.on = on, .context = context, .sql = sql, .bytes = bytes};
+	struct reader r = {.reading = reading};
 
 	sql_lexer_start(&w.lexer, how->dialect, how->session, how->key, how->start);
-	for (w.at = 0; w.at < bytes && !w.stop; w.at++)
-		sql_lexer_step(&w.lexer, sql[w.at]);
+	if (reading)
+		for (w.at = 0; w.at < bytes && !w.stop; w.at++)
+			sql_lexer_step(&w.lexer, read_byte(&r, &w));
+	else
+		for (w.at = 0; w.at < bytes && !w.stop; w.at++)
+			sql_lexer_step(&w.lexer, sql[w.at]);
 	if (w.stop)
 		return w.danger | w.lexer.danger;
 	sql_lexer_finish(&w.lexer);
