@@ -34,6 +34,10 @@ export async function openBrowser({ expected }: { expected: (text: string) => bo
     args: FLAGS,
     viewport: { width: 1_440, height: 900 },
   });
+  // Chromium does not write every violation to the console.
+  await context.addInitScript(
+    'document.addEventListener("securitypolicyviolation", e => console.error("CSP", e.violatedDirective, e.blockedURI))',
+  );
   const complaints: string[] = [];
   const complain = (page: Page, text: string) => {
     if (!expected(text)) complaints.push(`${new URL(page.url()).pathname}: ${text}`);

@@ -123,7 +123,8 @@ describe.skipIf(!hasChromium)("the console", () => {
     await fleet.author.push(3);
     await go("/rollouts");
     rollout = await startRollout(plane, 3, [
-      { percent: 20, soak: "4s", share: 20 },
+      // It soaks from its start: long enough for the page to show the installed canary first.
+      { percent: 20, soak: "9s", share: 20 },
       { percent: 60, soak: "1h" },
       { percent: 100, soak: "1h" },
     ]);
