@@ -35,7 +35,7 @@ import { drawSecrets, readSecrets } from "./rules/secrets.ts";
 import { selfTest } from "./rules/self-test.ts";
 import { RuleSources } from "./rules/sources.ts";
 import { RuleStore } from "./rules/store.ts";
-import { Versions } from "./rules/versions.ts";
+import { type Remembered, Versions } from "./rules/versions.ts";
 import { Spool } from "./spool/spool.ts";
 import { Certificates } from "./tls/certificates.ts";
 import { readEnrolment } from "./uplink/identity.ts";
@@ -81,13 +81,13 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
 
   async function run(): Promise<Agent> {
     if (kernel.tookOver) log.info("took over the programs of an earlier agent");
-    const remember = (ordinal: number) =>
+    const remember = (running: Remembered) =>
       claimed.write({
         abi: KERNEL_ABI,
         dispatcher: dispatcherDigest,
         hashKey: secrets.key.toString(16),
         hashStart: secrets.start.toString(16),
-        ordinal,
+        ...running,
       });
 
     // What is judged, and by what.
@@ -116,14 +116,14 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
       kernel,
       learned,
       secrets: { hashKey: secrets.key, hashStart: secrets.start },
-      ordinal: earlier?.ordinal ?? 0,
+      predecessor: earlier,
       overrides: () => overrides.all(),
       selfTest: selfTest(
         bench,
         lexing,
         () => new Set([...overrides.all()].map(({ fingerprint }) => fingerprint)),
       ),
-      onOrdinal: remember,
+      remember,
     });
     const installer = new Installer({
       versions,

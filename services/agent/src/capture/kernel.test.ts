@@ -10,7 +10,7 @@ import type { CompiledRules, Judgement } from "../rules/judging.ts";
 import { LearnedShapes } from "../rules/learned.ts";
 import { createLexing } from "../rules/lexing.ts";
 import { frame, selfTest } from "../rules/self-test.ts";
-import { Versions } from "../rules/versions.ts";
+import { type Remembered, Versions } from "../rules/versions.ts";
 import { Bench } from "./bench.ts";
 import { Kernel } from "./kernel.ts";
 import { SequenceTracker } from "./sequence.ts";
@@ -28,7 +28,7 @@ let bench: Bench;
 let versions: Versions;
 let learned: LearnedShapes;
 
-const open = async (takeOver = false) => {
+const open = async (takeOver = false, predecessor: Remembered | null = null) => {
   kernel = await Kernel.open({
     dispatcher: object("dispatcher"),
     pins,
@@ -51,10 +51,10 @@ const open = async (takeOver = false) => {
     kernel,
     learned,
     secrets: { hashKey: key.key, hashStart: key.start },
-    ordinal: 0,
+    predecessor,
     overrides: () => [],
     selfTest: selfTest(bench, lexing, () => new Set()),
-    onOrdinal: () => {},
+    remember: () => {},
   });
 };
 
@@ -129,10 +129,10 @@ describe("a slot is tried before anybody is judged by it", () => {
       kernel,
       learned,
       secrets: { hashKey: key.key, hashStart: key.start },
-      ordinal: 0,
+      predecessor: null,
       overrides: () => [],
       selfTest: lying,
-      onOrdinal: () => {},
+      remember: () => {},
     });
     const refused = await failing.prepare([part(1)], object("slot"));
     expect(refused).toMatchObject({
@@ -226,16 +226,20 @@ describe("the end", () => {
   });
 
   test("told to keep enforcing, the programs stay and the next agent takes them over", async () => {
-    versions.makeStable(await prepare(1), 0);
+    const first = await prepare(1);
+    first.slot.setVerdict(77n, { verdict: "attack", action: "block", rule: 1, source: "judged" });
+    versions.makeStable(first, 0);
     kernel.attach();
     await kernel.close({ keep: true });
     expect(existsSync(`${pins}/links/enrol`)).toBe(true);
-    await open(true);
+    await open(true, { ordinal: 1, stable: { slot: 0, parts: Versions.key(first.parts) } });
     expect(kernel.tookOver).toBe(true);
     expect(kernel.dispatched()).toEqual({ stable: 0, candidate: 0 });
     // The slot of the predecessor runs until the successor's own is ready.
-    const loaded = await prepare(2);
-    expect(loaded.slot.index).toBe(1);
+    const loaded = await prepare(1);
+    expect(loaded).toMatchObject({ ordinal: 2, slot: { index: 1 } });
+    // What had been judged is still known: no attack gets a second first time.
+    expect(new Map(loaded.slot.verdicts()).get(77n)).toMatchObject({ verdict: 2, action: 2, rule: 1 });
     versions.makeStable(loaded, 0);
     kernel.attach();
     await kernel.close({ keep: false });

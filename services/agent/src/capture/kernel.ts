@@ -7,33 +7,36 @@
  * emptied first, so that statements pass at once.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { BpfError, BpfLink, BpfMap, BpfObject, RingBuffer, u32, u64 } from "@picket/native/bpf";
-import { ABI, Dispatch, Loss, WorkloadMode as Mode, Workload } from "@picket/native/events";
+import { BpfError, BpfLink, type BpfMap, BpfObject, RingBuffer, u32, u64 } from "@picket/native/bpf";
+import {
+  ABI,
+  Dispatch,
+  Loss,
+  WorkloadMode as Mode,
+  type VerdictEntry,
+  Workload,
+} from "@picket/native/events";
 import { err, ok, type Result } from "@picket/shared/result";
 import type { WorkloadMode } from "@picket/shared/vocabulary";
 import type { WorkloadMaps } from "../workloads/workloads.ts";
 import { adopt } from "./adopt.ts";
 import { EventDecoder } from "./decode.ts";
 import type { ConnectionEvent, KernelEvent } from "./kernel-event.ts";
+import {
+  openPinnedMaps,
+  removeLink,
+  removePins,
+  retirePins,
+  SHARED,
+  type SharedMaps,
+  SLOTS_MAX,
+  sweepRetired,
+} from "./pins.ts";
 import { SequenceTracker } from "./sequence.ts";
 import { type Severed, sever } from "./sever.ts";
-import { Slot, type SlotRequest } from "./slot.ts";
-
-/** Shared with every slot, by name in maps.h. */
-const SHARED = [
-  "sockets",
-  "connections",
-  "events",
-  "slots",
-  "dispatch",
-  "workloads",
-  "workload_pids",
-  "losses",
-  "event_seq",
-] as const;
-type SharedMaps = Record<(typeof SHARED)[number], BpfMap<Buffer, Buffer>>;
+import { pinnedVerdicts, Slot, type SlotRequest } from "./slot.ts";
 
 /** Pinned links; the programs on the socket map stay with the map. */
 const LINKED = ["state_changed", "retransmitted", "enrol"] as const;
@@ -41,7 +44,6 @@ const LINKED = ["state_changed", "retransmitted", "enrol"] as const;
 /** Each page of the ring is mapped twice and counts as resident memory: 2 MiB hold about 8,000 events. */
 const RING_BYTES = 2 << 20;
 const BATCH_BYTES = 256 << 10;
-export const SLOTS_MAX = 16;
 
 const MODES: Record<WorkloadMode, number> = { off: Mode.OFF, observe: Mode.OBSERVE, enforce: Mode.ENFORCE };
 
@@ -227,6 +229,11 @@ export class Kernel {
     return now && now.salt !== 0n ? { stable: now.stable, candidate: now.candidate } : null;
   }
 
+  /** What a predecessor's slot knew of shapes, by the same hash key. */
+  inheritedVerdicts(index: number): Generator<[bigint, VerdictEntry]> {
+    return pinnedVerdicts(this.#options.pins, index);
+  }
+
   clearSlot(index: number): void {
     this.#slots.clear(index);
     rmSync(join(this.#options.pins, "slots", String(index)), { recursive: true, force: true });
@@ -318,74 +325,6 @@ export class Kernel {
 
 export function digestOf(object: Buffer): string {
   return createHash("sha256").update(object).digest("hex");
-}
-
-function openPinnedMaps(pins: string): SharedMaps | null {
-  const directory = join(pins, "maps");
-  if (!SHARED.every(name => existsSync(join(directory, name)))) return null;
-  return Object.fromEntries(
-    SHARED.map(name => [name, BpfMap.openPinned(join(directory, name))]),
-  ) as SharedMaps;
-}
-
-/** Pins of a predecessor that cannot be taken over: its programs go, its socket map waits for its sockets to close. */
-function retirePins(pins: string): void {
-  if (!existsSync(pins)) return;
-  for (const name of namesIn(join(pins, "links"))) removeLink(join(pins, "links", name));
-  const slots = join(pins, "maps", "slots");
-  if (existsSync(slots)) {
-    const map = BpfMap.openPinned(slots);
-    for (let index = 0; index < SLOTS_MAX; index++) map.clear(index);
-    map.close();
-  }
-  const sockets = join(pins, "maps", "sockets");
-  if (existsSync(sockets)) {
-    const retired = join(pins, "retired");
-    mkdirSync(retired, { recursive: true, mode: 0o700 });
-    renameSync(sockets, join(retired, `sockets-${Date.now()}`));
-  }
-  for (const part of ["maps", "slots", "links"]) rmSync(join(pins, part), { recursive: true, force: true });
-}
-
-/** Retired socket maps whose last socket has closed. */
-export function sweepRetired(pins: string): void {
-  const retired = join(pins, "retired");
-  for (const name of namesIn(retired)) {
-    const map = BpfMap.openPinned(join(retired, name));
-    const empty = map.keys().next().done === true;
-    map.close();
-    if (empty) rmSync(join(retired, name), { force: true });
-  }
-  try {
-    rmdirSync(retired);
-  } catch {
-    // Not there, or not empty yet.
-  }
-}
-
-function removeLink(path: string): void {
-  if (!existsSync(path)) return;
-  const link = BpfLink.openPinned(path);
-  rmSync(path, { force: true });
-  link.close();
-}
-
-function removePins(pins: string): void {
-  sweepRetired(pins);
-  for (const part of ["links", "maps", "slots"]) rmSync(join(pins, part), { recursive: true, force: true });
-  try {
-    rmdirSync(pins);
-  } catch {
-    // A retired map still waits there.
-  }
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
 }
 
 function randomBigInt(): bigint {

@@ -2,9 +2,9 @@
  * One rule version in the kernel: its program with its settings burnt in, its verdicts, its counters, the names of
  * its rules. Maps are its own, so that two versions never share a verdict.
  */
-import { mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type BpfMap, BpfObject, type BpfProgram, u32, u64 } from "@picket/native/bpf";
+import { BpfMap, BpfObject, type BpfProgram, u32, u64 } from "@picket/native/bpf";
 import {
   Action as KernelAction,
   Verdict as KernelVerdict,
@@ -147,6 +147,12 @@ export class Slot {
     );
   }
 
+  /** As they stood in a predecessor's slot of the same rules. */
+  inherit(entries: Iterable<readonly [bigint, VerdictEntry]>): void {
+    const list = [...entries];
+    if (list.length > 0) this.#verdicts.setMany(list);
+  }
+
   deleteVerdict(fingerprint: bigint): void {
     this.#verdicts.delete(fingerprint);
   }
@@ -195,6 +201,21 @@ export class Slot {
     rmSync(this.#pins, { recursive: true, force: true });
     mkdirSync(this.#pins, { recursive: true, mode: 0o700 });
     this.#verdicts.pin(join(this.#pins, "verdicts"));
+  }
+}
+
+/** Verdicts that the agent itself had come to, of a slot that a predecessor left. */
+export function* pinnedVerdicts(pins: string, index: number): Generator<[bigint, VerdictEntry]> {
+  const path = join(pins, "slots", String(index), "verdicts");
+  if (!existsSync(path)) return;
+  const map = BpfMap.openPinned(path).as({ key: u64, value: VerdictEntry });
+  try {
+    for (const [fingerprint, entry] of map.entries()) {
+      const source = SOURCES[entry.source];
+      if (source === "learned" || source === "judged") yield [fingerprint, entry];
+    }
+  } finally {
+    map.close();
   }
 }
 

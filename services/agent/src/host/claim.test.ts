@@ -49,7 +49,14 @@ test("a dead agent that left nothing is forgotten", () => {
 });
 
 test("the next agent of the same name learns what its predecessor ran", () => {
-  const running = { abi: 1, dispatcher: "d", hashKey: "k", hashStart: "s", ordinal: 7 };
+  const running = {
+    abi: 1,
+    dispatcher: "d",
+    hashKey: "k",
+    hashStart: "s",
+    ordinal: 7,
+    stable: { slot: 2, parts: "p" },
+  };
   place("one", "/a").write(running);
   kill("one");
   expect(place("one", "/a").earlier?.running).toEqual(running);

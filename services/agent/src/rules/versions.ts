@@ -10,7 +10,8 @@ import type { VersionCounters } from "@picket/shared/contract";
 import type { BundleDigest, RuleSetName, RuleVersion } from "@picket/shared/ids";
 import { err, ok, type Result } from "@picket/shared/result";
 import type { Dialect } from "@picket/shared/vocabulary";
-import { type Kernel, SLOTS_MAX } from "../capture/kernel.ts";
+import type { Kernel } from "../capture/kernel.ts";
+import { SLOTS_MAX } from "../capture/pins.ts";
 import type { ShapeVerdict, Slot } from "../capture/slot.ts";
 import { type CompiledRules, type Judgement, strongest } from "./judging.ts";
 import type { LearnedShapes } from "./learned.ts";
@@ -32,6 +33,9 @@ export type Loaded = {
 /** An override by hand: stronger than any rule set, in every version. */
 export type Override = { fingerprint: bigint; verdict: ShapeVerdict };
 
+/** What a successor needs to know of this agent's versions. */
+export type Remembered = { ordinal: number; stable: { slot: number; parts: string } | null };
+
 export const CONTROL_SOCKET_RULE = "control-socket";
 const RETIRE_AFTER_MS = 30_000;
 
@@ -41,7 +45,8 @@ export class Versions {
   readonly #secrets: { hashKey: bigint; hashStart: bigint };
   readonly #overrides: () => Iterable<Override>;
   readonly #selfTest: (loaded: Loaded) => Promise<string | null>;
-  readonly #onOrdinal: (ordinal: number) => void;
+  readonly #remember: (running: Remembered) => void;
+  #predecessor: Remembered["stable"];
   readonly #retired: { loaded: Loaded; sinceMs: number }[] = [];
   /** Slots of a predecessor that still run until the first switch. */
   #inherited: Set<number>;
@@ -53,19 +58,21 @@ export class Versions {
     kernel: Kernel;
     learned: LearnedShapes;
     secrets: { hashKey: bigint; hashStart: bigint };
-    ordinal: number;
+    /** Of a predecessor whose programs were taken over. */
+    predecessor: Remembered | null;
     overrides: () => Iterable<Override>;
     /** Null when the version does what it should, else what it did instead. */
     selfTest: (loaded: Loaded) => Promise<string | null>;
-    onOrdinal: (ordinal: number) => void;
+    remember: (running: Remembered) => void;
   }) {
     this.#kernel = input.kernel;
     this.#learned = input.learned;
     this.#secrets = input.secrets;
-    this.#ordinal = input.ordinal;
+    this.#ordinal = input.predecessor?.ordinal ?? 0;
+    this.#predecessor = input.kernel.tookOver ? (input.predecessor?.stable ?? null) : null;
     this.#overrides = input.overrides;
     this.#selfTest = input.selfTest;
-    this.#onOrdinal = input.onOrdinal;
+    this.#remember = input.remember;
     const before = input.kernel.tookOver ? input.kernel.dispatched() : null;
     this.#inherited = new Set(before ? [before.stable, before.candidate] : []);
   }
@@ -87,7 +94,7 @@ export class Versions {
   async prepare(parts: readonly Part[], object: Buffer): Promise<Result<Loaded, Refusal>> {
     const index = this.#spare();
     this.#ordinal += 1;
-    this.#onOrdinal(this.#ordinal);
+    this.#tellSuccessor();
     const ruleIds = [CONTROL_SOCKET_RULE, ...new Set(parts.flatMap(({ rules }) => rules.ruleIds))];
     const loading = await this.#kernel.loadSlot({
       object,
@@ -129,6 +136,7 @@ export class Versions {
     this.#switch();
     for (const each of before) this.#retire(each, nowMs);
     this.#releaseInherited();
+    this.#tellSuccessor();
   }
 
   /** A share of the processes is judged by it; without a stable version all are. */
@@ -219,8 +227,15 @@ export class Versions {
     return verdicts;
   }
 
+  #tellSuccessor(): void {
+    const stable = this.#stable && { slot: this.#stable.slot.index, parts: Versions.key(this.#stable.parts) };
+    this.#remember({ ordinal: this.#ordinal, stable: stable ?? this.#predecessor });
+  }
+
   /** Learned shapes are judged again by the new rules, from their samples; then the rule sets' own; then by hand. */
   #fill(loaded: Loaded): void {
+    if (this.#predecessor?.parts === Versions.key(loaded.parts))
+      loaded.slot.inherit(this.#kernel.inheritedVerdicts(this.#predecessor.slot));
     const verdicts = new Map<bigint, ShapeVerdict>();
     for (const [fingerprint, { sample }] of this.#learned.entries()) {
       if (!sample) continue;
@@ -273,6 +288,7 @@ export class Versions {
     for (const index of this.#inherited)
       if (!this.#all().some(({ slot }) => slot.index === index)) this.#kernel.clearSlot(index);
     this.#inherited = new Set();
+    this.#predecessor = null;
   }
 
   #live(): Loaded[] {
