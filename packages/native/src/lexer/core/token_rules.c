@@ -307,7 +307,9 @@ static int on_token(void *context, const struct picket_token *token)
 		return 1;
 	}
 	if (token->kind == SQL_TOKEN_COMMENT) {
-		step(run, PICKET_SYMBOL_COMMENT, 0, token->start, token->end, 1);
+		symbol = token->mark == SQL_COMMENT_DASHES || token->mark == SQL_COMMENT_HASH ? PICKET_SYMBOL_LINE_COMMENT
+											      : PICKET_SYMBOL_COMMENT;
+		step(run, symbol, 0, token->start, token->end, 1);
 		return 0;
 	}
 	symbol = symbol_of(run, token);

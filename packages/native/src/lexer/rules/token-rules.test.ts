@@ -50,6 +50,8 @@ const table: [pattern: string, sql: string, matched: string | undefined, dialect
   ["or !(a|b) =", "or b =", undefined],
   ["LITERAL COMMENT END", "a = 'x' -- y", "'x' -- y"],
   ["LITERAL COMMENT END", "a = 'x' /*c*/ and b", undefined],
+  ["LITERAL LINE_COMMENT END", "a = 'x' -- y", "'x' -- y"],
+  ["LITERAL LINE_COMMENT END", "a = 'x' /* y */", undefined],
   ["LITERAL END", "a = 'x' -- y", "'x' -- y"],
   ["LITERAL END", "a = 'x' ; b", "'x' "],
   ["START drop", "select 1; drop table x", "drop"],
