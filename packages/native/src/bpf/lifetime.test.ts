@@ -8,7 +8,7 @@ import { runInNewContext } from "node:vm";
 import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import { objectBytes, objectPath } from "../../test/objects.ts";
-import { BpfError, type BpfLink, BpfMap, BpfObject, RingBuffer, u32, u64 } from "./index.ts";
+import { BpfError, type BpfLink, type BpfMap, BpfObject, RingBuffer, u32, u64 } from "./index.ts";
 
 setFlagsFromString("--expose-gc");
 const gc = runInNewContext("gc") as () => void;
@@ -33,6 +33,15 @@ async function collectUntil(met: () => boolean): Promise<void> {
     await new Promise(setImmediate);
   }
   expect(met()).toBe(true);
+}
+
+/** The count without what earlier tests left to the collector. */
+async function settledHandles(): Promise<number> {
+  for (let turn = 0; turn < 20; turn++) {
+    gc();
+    await new Promise(setImmediate);
+  }
+  return kernelHandles();
 }
 
 const runs = (map: BpfMap<number, bigint>) => Number(map.get(2));
@@ -102,9 +111,9 @@ describe("after close", () => {
 });
 
 describe("what nobody holds is collected", () => {
-  test("opening and closing for ever leaks no descriptor", () => {
+  test("opening and closing for ever leaks no descriptor", async () => {
     open().close();
-    const before = kernelHandles();
+    const before = await settledHandles();
     for (let turn = 0; turn < 30; turn++) {
       const object = open();
       object.program("on_exec").attach();
@@ -115,17 +124,11 @@ describe("what nobody holds is collected", () => {
   });
 
   test("an object with programs, maps and links goes, links first", async () => {
-    const before = kernelHandles();
+    const before = await settledHandles();
     (() => {
       const object = open();
       object.program("on_exec").attach();
       object.program("on_message").attachSkMsg(object.map("sockets"));
-      RingBuffer.open(
-        BpfMap.create({ name: "r", type: "ringbuf", keySize: 0, valueSize: 0, maxEntries: 4096 }),
-        {
-          onBatch: () => {},
-        },
-      );
       expect(kernelHandles()).toBeGreaterThan(before + 10);
     })();
     await collectUntil(() => kernelHandles() === before);
@@ -141,6 +144,32 @@ describe("what nobody holds is collected", () => {
     await spawnTrue();
     expect(runs(execs(object))).toBeGreaterThan(0);
     object.close();
+  });
+
+  test("an open ring buffer reader is not collected, held or not, until it is closed", async () => {
+    const before = await settledHandles();
+    const object = BpfObject.open(objectBytes("ring"), { name: "ring" }).load();
+    let seen = 0;
+    let close = async () => {};
+    (() => {
+      const ring = RingBuffer.open(object.map("events"), {
+        onBatch: batch => {
+          seen += batch.count;
+          close = () => ring.close();
+        },
+      });
+    })();
+    const context = Buffer.alloc(12);
+    context.writeUInt32LE(10, 0);
+    context.writeUInt32LE(64, 4);
+    for (let turn = 1; turn <= 5; turn++) {
+      await settledHandles();
+      object.program("produce").testRun({ context });
+      while (seen < 10 * turn) await new Promise(setImmediate);
+    }
+    await close();
+    object.close();
+    await collectUntil(() => kernelHandles() === before);
   });
 
   test("a held link keeps working when its object is collected", async () => {
@@ -170,7 +199,7 @@ describe("worker threads", () => {
     );
 
   test("several load the addon at once, each with its own objects and errors, and end in mid-stream", async () => {
-    const before = kernelHandles();
+    const before = await settledHandles();
     const workers = [1000, 5000, 20_000].map(start);
     const messages = workers.map(worker => once(worker, "message"));
     const object = open();

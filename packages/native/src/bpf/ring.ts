@@ -82,12 +82,9 @@ export class RingBuffer {
     this.#inFlightMax = inFlightMax;
     const bytes = ((batchBytes + 7) & ~7) + this.#recordsMax * 8;
     this.#pool = Array.from({ length: buffers }, () => new ArrayBuffer(bytes));
-    // Only a weak hold from the native side: a reader that nobody holds is collected, thread and all.
-    const self = new WeakRef(this);
-    this.#native = new native.Ring(map.fd, this.#pool, this.#recordsMax, () => {
-      const ring = self.deref();
-      if (ring !== undefined) ring.#pump();
-    });
+    // Held by its native side until closed, as a listening server is: a reader that was collected because
+    // nobody kept its handle would end the events without a word.
+    this.#native = new native.Ring(map.fd, this.#pool, this.#recordsMax, () => this.#pump());
     if (options.keepAlive === false) this.#native.setKeepAlive(false);
   }
 

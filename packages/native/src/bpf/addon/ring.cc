@@ -47,8 +47,9 @@ struct Mapping {
   Mapping() = default;
   Mapping(const Mapping &) = delete;
   Mapping &operator=(const Mapping &) = delete;
-  ~Mapping() {
-    if (at != MAP_FAILED) munmap(at, size);
+  ~Mapping() { Unmap(); }
+  void Unmap() {
+    if (at != MAP_FAILED) munmap(std::exchange(at, MAP_FAILED), size);
   }
   bool Map(int fd, size_t bytes, int protection, off_t offset) {
     at = mmap(nullptr, bytes, protection, MAP_SHARED, fd, offset);
@@ -375,6 +376,12 @@ class Ring : public Napi::ObjectWrap<Ring> {
     // A call that answered napi_closing has given the function back already.
     if (ready_ != nullptr && !std::exchange(released_, true)) napi_release_threadsafe_function(ready_, napi_tsfn_release);
     for (auto &reference : references_) reference.Reset();
+    // All that it holds goes now, not when the handle is collected.
+    consumer_page_.Unmap();
+    producer_pages_.Unmap();
+    map_.reset();
+    epoll_.reset();
+    wake_.reset();
   }
 
   napi_env env_ = nullptr;  // while the cleanup hook is registered
