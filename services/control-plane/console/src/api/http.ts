@@ -37,6 +37,10 @@ export function isSignedOut(error: unknown): boolean {
   );
 }
 
+export function isUnreachable(error: unknown): boolean {
+  return error instanceof ApiError && error.failure.kind === "unreachable";
+}
+
 /** A gateway or proxy in front may answer without a problem document. */
 async function problemOf(response: Response): Promise<Problem> {
   const parsed = Problem.safeParse(await response.json().catch(() => null));

@@ -2,7 +2,7 @@
  * by stream (detections.ts). */
 import { Alert, Me, Node, NodeDetails, Rollout, RolloutDetails } from "@picket/shared/api";
 import { QueryCache, QueryClient, queryOptions } from "@tanstack/react-query";
-import { ApiError, get, isSignedOut, list } from "./http.ts";
+import { get, isSignedOut, isUnreachable, list } from "./http.ts";
 
 const REFRESH_MS = 5_000;
 
@@ -18,8 +18,7 @@ export const queryClient: QueryClient = new QueryClient({
       staleTime: 2_000,
       refetchInterval: REFRESH_MS,
       // The timer repairs; what was refused stays refused.
-      retry: (failures, error) =>
-        failures < 1 && error instanceof ApiError && error.failure.kind === "unreachable",
+      retry: (failures, error) => failures < 1 && isUnreachable(error),
       networkMode: "always",
     },
     mutations: { networkMode: "always" },

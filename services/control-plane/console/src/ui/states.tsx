@@ -1,7 +1,7 @@
 /** Nothing yet, not known yet, went wrong, not fresh: each is said, with what to do. */
 import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
-import { ApiError } from "../api/http.ts";
+import { ApiError, isUnreachable } from "../api/http.ts";
 import { Button } from "./button.tsx";
 import { clockTime } from "./clock.ts";
 
@@ -82,7 +82,8 @@ export function Failed({ error, onRetry }: { error: unknown; onRetry?: () => voi
   );
 }
 
-/** The four states of anything asked. Old figures stay on the page, and say that they are old. */
+/** The states of anything asked. Old figures stay on the page and say that they are old; that nothing answers at all
+ * is said once, above the page (pages/shell/link-state.tsx). */
 export function Asked<T>({
   query,
   what,
@@ -100,7 +101,7 @@ export function Asked<T>({
     );
   return (
     <>
-      {query.isError && (
+      {query.isError && !isUnreachable(query.error) && (
         <p
           role="status"
           className="mb-4 border-l-4 border-severed-fill bg-severed-wash px-3 py-1.5 text-sm text-ink"

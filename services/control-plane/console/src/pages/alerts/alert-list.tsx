@@ -6,6 +6,7 @@ import { alerts, nodes } from "../../api/queries.ts";
 import { PriorityBadge, Tag } from "../../ui/badges.tsx";
 import { Button } from "../../ui/button.tsx";
 import { PageHead, Section } from "../../ui/layout.tsx";
+import { LongText } from "../../ui/long-text.tsx";
 import { Asked, Empty } from "../../ui/states.tsx";
 import { Foreign } from "../../ui/text.tsx";
 import { Ago } from "../../ui/time.tsx";
@@ -92,9 +93,9 @@ export function AlertRow({ alert, brief = false }: { alert: Alert; brief?: boole
             <Foreign>{alert.title}</Foreign>
           </p>
           {!brief && (
-            <p className="max-w-[90ch] text-soft [overflow-wrap:anywhere]">
-              <Foreign>{alert.summary}</Foreign>
-            </p>
+            <div className="max-w-[90ch] text-soft">
+              <LongText>{alert.summary}</LongText>
+            </div>
           )}
           <p className="flex flex-wrap gap-x-3 text-xs text-faint">
             <span>

@@ -1,5 +1,4 @@
 import type { NodeDetails } from "@picket/shared/api";
-import type { ConnectionState } from "@picket/shared/contract";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { node } from "../../api/queries.ts";
@@ -10,6 +9,7 @@ import { Asked, Empty } from "../../ui/states.tsx";
 import { Foreign } from "../../ui/text.tsx";
 import { Ago } from "../../ui/time.tsx";
 import { bytes, connectionMeaning, count, percent, plural } from "../../ui/words.ts";
+import { type ConnectionGroup, connectionGroups } from "./connection-groups.ts";
 import { LabelList, Versions } from "./versions.tsx";
 
 export function NodePage() {
@@ -134,15 +134,16 @@ function Connections({ node }: { node: NodeDetails }) {
             <table className="table-log">
               <thead>
                 <tr>
+                  <th className="number">Open</th>
                   <th>Guarantee</th>
-                  <th>Process</th>
+                  <th>Workload</th>
                   <th>Database</th>
                   <th>Mode</th>
                 </tr>
               </thead>
               <tbody>
-                {node.connections.map(connection => (
-                  <Connection key={keyOf(connection)} connection={connection} />
+                {connectionGroups(node.connections).map((group, index) => (
+                  <Group key={index} group={group} />
                 ))}
               </tbody>
             </table>
@@ -153,16 +154,11 @@ function Connections({ node }: { node: NodeDetails }) {
   );
 }
 
-function keyOf({ endpoints, path, process }: ConnectionState): string {
-  return endpoints
-    ? `${endpoints.localAddress} ${endpoints.localPort} ${endpoints.remoteAddress} ${endpoints.remotePort} ${process.pid}`
-    : `${path} ${process.pid}`;
-}
-
-function Connection({ connection }: { connection: ConnectionState }) {
-  const { process, endpoints, dialect, path, guarantee, mode, why } = connection;
+function Group({ group: { like, count: alike, pids } }: { group: ConnectionGroup }) {
+  const { process, endpoints, dialect, path, guarantee, mode, why } = like;
   return (
     <tr>
+      <td className="number font-semibold">{count(alike)}</td>
       <td className="min-w-48">
         <GuaranteeBadge guarantee={guarantee} meaning={connectionMeaning[guarantee]} />
         {why && <span className="block max-w-[44ch] text-sm text-soft">{why}</span>}
@@ -170,7 +166,12 @@ function Connection({ connection }: { connection: ConnectionState }) {
       <td>
         <Foreign>{process.workload ?? process.comm}</Foreign>
         <span className="block whitespace-nowrap text-xs text-faint">
-          <Foreign>{process.comm}</Foreign> {process.pid}
+          <Foreign>{process.comm}</Foreign>{" "}
+          {pids.length === 1 ? (
+            pids[0]
+          ) : (
+            <span title={pids.join(", ")}>{plural(pids.length, "process", "processes")}</span>
+          )}
         </span>
       </td>
       <td className="whitespace-nowrap">

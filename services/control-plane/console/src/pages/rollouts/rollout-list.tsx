@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { rollouts } from "../../api/queries.ts";
 import { PageHead } from "../../ui/layout.tsx";
+import { firstLine } from "../../ui/long-text.tsx";
 import { Asked, Command, Empty } from "../../ui/states.tsx";
 import { Foreign } from "../../ui/text.tsx";
 import { Ago } from "../../ui/time.tsx";
@@ -75,7 +76,8 @@ export function RolloutRow({ rollout, later }: { rollout: Rollout; later: boolea
         )}
         {rollout.lastDecision && (
           <p className="line-clamp-3 text-soft [overflow-wrap:anywhere]">
-            {rollout.lastDecision.kind.replace("-", " ")}: <Foreign>{rollout.lastDecision.because}</Foreign>
+            {rollout.lastDecision.kind.replace("-", " ")}:{" "}
+            <Foreign>{firstLine(rollout.lastDecision.because)}</Foreign>
           </p>
         )}
       </div>

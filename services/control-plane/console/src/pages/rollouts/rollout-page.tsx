@@ -4,8 +4,8 @@ import { Link, useParams } from "@tanstack/react-router";
 import { rollout, rollouts } from "../../api/queries.ts";
 import { Tag, type Tone } from "../../ui/badges.tsx";
 import { Fact, Facts, PageHead, Scroll, Section } from "../../ui/layout.tsx";
+import { LongText } from "../../ui/long-text.tsx";
 import { Asked } from "../../ui/states.tsx";
-import { Foreign } from "../../ui/text.tsx";
 import { Ago, Clock } from "../../ui/time.tsx";
 import { count } from "../../ui/words.ts";
 import { LabelList } from "../nodes/versions.tsx";
@@ -113,9 +113,7 @@ function Gate({ decisions }: { decisions: readonly GateDecision[] }) {
               <span>
                 <Tag tone={decisionTone[each.kind]}>{each.kind.replace("-", " ")}</Tag>{" "}
                 <span className="text-faint">step {each.step + 1}</span>
-                <span className="block max-h-40 overflow-auto whitespace-pre-wrap [overflow-wrap:anywhere]">
-                  <Foreign>{each.because}</Foreign>
-                </span>
+                <LongText>{each.because}</LongText>
                 {each.times > 1 && (
                   <span className="block text-xs text-faint">
                     {count(each.times)} times since <Clock at={each.firstAt} />
@@ -166,16 +164,16 @@ function Plan({ nodes, later }: { nodes: readonly RolloutNode[]; later: boolean 
                 <tr key={each.node}>
                   <td>{each.step + 1}</td>
                   <td>
-                    <Link to="/nodes/$id" params={{ id: each.node }}>
+                    <Link to="/nodes/$id" params={{ id: each.node }} className="md:whitespace-nowrap">
                       {each.hostname}
                     </Link>
                   </td>
                   <td>
                     <Tag tone={nodeTone[each.state]}>{each.state}</Tag>
                     {each.detail && (
-                      <span className="block max-h-40 overflow-auto whitespace-pre-wrap text-xs text-soft [overflow-wrap:anywhere]">
-                        <Foreign>{each.detail}</Foreign>
-                      </span>
+                      <div className="text-sm text-soft">
+                        <LongText>{each.detail}</LongText>
+                      </div>
                     )}
                   </td>
                 </tr>
