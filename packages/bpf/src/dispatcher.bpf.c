@@ -261,16 +261,19 @@ int adopt(struct bpf_iter__tcp *ctx)
 		m = (struct membership){ owner->process.tgid, owner->workload, 1, owner->mode };
 	else if (!membership_of_cgroup(BPF_CORE_READ((struct sock *)tp, sk_cgrp_data.cgroup), &m))
 		return 0;
+	struct connection *c = bpf_sk_storage_get(&connections, tp, 0, 0);
+
+	if (c && c->enrolled) {
+		join(c, &m); /* a workload was chosen, or given up, while the connection lived */
+		return 0;
+	}
 	if (m.mode < WORKLOAD_OBSERVE)
 		return 0;
-	struct connection *c = bpf_sk_storage_get(&connections, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);
-
+	c = bpf_sk_storage_get(&connections, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!c) {
 		count_loss(LOSS_STORAGE_FULL);
 		return 0;
 	}
-	if (c->enrolled)
-		return 0;
 	c->cookie = cookie;
 	c->begun_ns = bpf_ktime_get_ns();
 	c->adopted = 1;
