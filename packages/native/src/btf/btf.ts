@@ -310,7 +310,8 @@ export class Btf {
     throw new BtfError("BTF_MALFORMED", `BTF type ${id} refers to itself`);
   }
 
-  sizeOf(id: number): number {
+  sizeOf(id: number, depth = 0): number {
+    if (depth > 64) throw new BtfError("BTF_MALFORMED", `BTF type ${id} contains itself`);
     const type = this.resolve(id);
     switch (type.kind) {
       case "int":
@@ -323,14 +324,15 @@ export class Btf {
       case "pointer":
         return 8;
       case "array":
-        return type.length * this.sizeOf(type.element);
+        return type.length * this.sizeOf(type.element, depth + 1);
       default:
         throw new BtfError("BTF_MALFORMED", `BTF type ${id} (${type.kind} ${type.name}) has no size`);
     }
   }
 
   /** The type as C would write it: "struct sock *", "char[16]", "u16". */
-  spell(id: number): string {
+  spell(id: number, depth = 0): string {
+    if (depth > 64) throw new BtfError("BTF_MALFORMED", `BTF type ${id} refers to itself`);
     const type = this.type(id);
     switch (type.kind) {
       case "void":
@@ -339,9 +341,9 @@ export class Btf {
       case "typedef":
         return type.name;
       case "pointer":
-        return `${this.spell(type.type)} *`;
+        return `${this.spell(type.type, depth + 1)} *`;
       case "array":
-        return `${this.spell(type.element)}[${type.length}]`;
+        return `${this.spell(type.element, depth + 1)}[${type.length}]`;
       case "struct":
       case "union":
       case "enum":
@@ -351,10 +353,10 @@ export class Btf {
       case "const":
       case "volatile":
       case "restrict":
-        return `${type.kind} ${this.spell(type.type)}`;
+        return `${type.kind} ${this.spell(type.type, depth + 1)}`;
       case "type-tag":
       case "variable":
-        return this.spell(type.type);
+        return this.spell(type.type, depth + 1);
       case "prototype":
       case "function":
         return "function";
