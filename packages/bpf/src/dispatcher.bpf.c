@@ -264,7 +264,12 @@ int adopt(struct bpf_iter__tcp *ctx)
 	struct connection *c = bpf_sk_storage_get(&connections, tp, 0, 0);
 
 	if (c && c->enrolled) {
-		join(c, &m); /* a workload was chosen, or given up, while the connection lived */
+		/* A workload was chosen, or given up, while the connection lived. */
+		__u32 before = c->workload;
+
+		join(c, &m);
+		if (c->workload != before)
+			report_connection(c, tp, CONNECTION_ADOPTED, state, state);
 		return 0;
 	}
 	if (m.mode < WORKLOAD_OBSERVE)
