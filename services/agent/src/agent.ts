@@ -217,7 +217,9 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
     // Rules first, then eyes: the first statement that is seen is judged.
     await sources.start();
     kernel.attach();
-    kernel.adopt(pid => workloads.ofProcess(pid));
+    // Also moves connections that are open to the workload that was chosen for them since.
+    const adopt = () => kernel.adopt(pid => workloads.ofProcess(pid));
+    adopt();
 
     const timers = [
       every(TICK_MS, () => {
@@ -226,7 +228,7 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
         versions.retire(nowMs());
       }),
       every(WORKLOADS_MS, () => {
-        if (workloads.moving) workloads.refresh();
+        if (workloads.moving && workloads.refresh()) adopt();
       }),
       every(SPOOL_FLUSH_MS, () => void spool.flush()),
       every(5_000, () => {
@@ -252,10 +254,15 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
         list: () => workloads.list(),
         put(request) {
           const workload = workloads.put(request);
+          adopt();
           sources.reportSoon();
           return workload;
         },
-        delete: id => workloads.delete(id),
+        delete(id) {
+          workloads.delete(id);
+          adopt();
+          sources.reportSoon();
+        },
       },
       verdicts: {
         list: () => overrides.list(),

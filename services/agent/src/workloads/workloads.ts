@@ -122,8 +122,11 @@ export class Workloads {
     this.refresh();
   }
 
-  /** Brings the kernel's maps in step: after a change, and on a timer for what comes and goes by itself. */
-  refresh(): void {
+  /**
+   * Brings the kernel's maps in step: after a change, and on a timer for what comes and goes by itself. True when
+   * something changed, so that open connections have to be looked at again.
+   */
+  refresh(): boolean {
     const cgroups = new Map<bigint, { id: number; mode: WorkloadMode }>();
     // Never itself: the prober's connections and the uploads are not an application's.
     const processes = new Map<number, { id: number; mode: WorkloadMode }>([
@@ -134,18 +137,9 @@ export class Workloads {
       for (const cgroup of this.#cgroupsOf(workload)) cgroups.set(cgroup, entry);
       for (const pid of this.#processesOf(workload)) if (pid !== process.pid) processes.set(pid, entry);
     }
-    sync(
-      this.#cgroups,
-      cgroups,
-      this.#maps.setCgroup.bind(this.#maps),
-      this.#maps.deleteCgroup.bind(this.#maps),
-    );
-    sync(
-      this.#processes,
-      processes,
-      this.#maps.setProcess.bind(this.#maps),
-      this.#maps.deleteProcess.bind(this.#maps),
-    );
+    const { setCgroup, deleteCgroup, setProcess, deleteProcess } = this.#maps;
+    const moved = sync(this.#cgroups, cgroups, setCgroup, deleteCgroup);
+    return sync(this.#processes, processes, setProcess, deleteProcess) || moved;
   }
 
   /** Whether the timer has anything to follow. */
@@ -229,23 +223,28 @@ export class Workloads {
   }
 }
 
+/** Whether the kernel's map had to change. */
 function sync<K>(
   current: Map<K, { id: number; mode: WorkloadMode }>,
   wanted: Map<K, { id: number; mode: WorkloadMode }>,
   set: (key: K, value: { id: number; mode: WorkloadMode }) => void,
   remove: (key: K) => void,
-): void {
+): boolean {
+  let changed = false;
   for (const [key, value] of wanted) {
     const has = current.get(key);
     if (has?.id === value.id && has.mode === value.mode) continue;
     set(key, value);
     current.set(key, value);
+    changed = true;
   }
   for (const key of current.keys()) {
     if (wanted.has(key)) continue;
     remove(key);
     current.delete(key);
+    changed = true;
   }
+  return changed;
 }
 
 const present = <T>(value: T | null): T[] => (value === null ? [] : [value]);
