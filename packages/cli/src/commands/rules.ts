@@ -1,0 +1,362 @@
+/** Rule sets from the author's file to a signed version: checked and signed here, stored by the control plane. */
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { formatRuleErrors, type RuleError } from "@picket/judge/check";
+import { compileRuleSet } from "@picket/judge/compile";
+import { coreRules } from "@picket/judge/core";
+import { ObjectRow, RuleSetSummary, RuleVersionDetails, RuleVersionRow } from "@picket/shared/api";
+import { Bundle, bundleDigest, Envelope, releaseKey, signBundle } from "@picket/shared/bundle";
+import { Duration, durationMs } from "@picket/shared/vocabulary";
+import type { Command } from "commander";
+import { PICKET_ABI } from "../abi.ts";
+import { group, leaf, parseVersioned, wholeNumber } from "../command.ts";
+import type { Context } from "../context.ts";
+import { CliError, usage } from "../errors.ts";
+import { ago, facts, table } from "../output.ts";
+import type { Surroundings } from "../program.ts";
+import { readReleaseKey } from "../release-key.ts";
+
+type SignOptions = {
+  version: number;
+  floor: number;
+  expires: string;
+  key?: string;
+  object?: string;
+  kernelMin: string;
+  out?: string;
+};
+
+export function ruleCommands(program: Command, surroundings: Surroundings): void {
+  const rules = group(program, "rules", "check, sign and store rule sets");
+  leaf(rules, surroundings, {
+    name: "check <file...>",
+    description: "compile rule files and run their own tests; a folder means its *.yaml",
+    talks: "nobody",
+    run: check,
+  });
+  leaf(rules, surroundings, {
+    name: "sign <file>",
+    description: "make a signed bundle of a rule file",
+    talks: "nobody",
+    build: command =>
+      command
+        .requiredOption(
+          "--version <n>",
+          "version of the rule set: one more than the last",
+          wholeNumber("--version", 1),
+        )
+        .option("--floor <n>", "nodes refuse older versions from then on", wholeNumber("--floor", 0), 0)
+        .option("--expires <duration>", "later than that nodes do not install it any more", "90d")
+        .option(
+          "--key <file>",
+          "release key (default: PICKET_RELEASE_KEY, or release.pem beside the configuration)",
+        )
+        .option("--object <file>", "slot program (default: the one built in packages/bpf)")
+        .option("--kernel-min <major.minor>", "oldest kernel", "6.1")
+        .option("--out <file>", "where to (default: <name>-<version>.bundle.json)"),
+    run: sign,
+  });
+  leaf(rules, surroundings, {
+    name: "push <bundle>",
+    description: "upload a signed bundle and its slot program",
+    talks: "control-plane",
+    build: command =>
+      command.option("--object <file>", "slot program (default: the one built in packages/bpf)"),
+    run: push,
+  });
+  leaf(rules, surroundings, {
+    name: "ls [name]",
+    description: "rule sets, or the versions of one",
+    talks: "control-plane",
+    run: list,
+  });
+  leaf(rules, surroundings, {
+    name: "show <name@version>",
+    description: "one version with its text; `core` shows the rules that ship with Picket",
+    talks: "control-plane",
+    build: command => command.option("--text", "only the rule text, as its author wrote it"),
+    run: show,
+  });
+}
+
+type Checked = { file: string; ok: boolean; rules: number; shapes: number; errors: RuleError[] };
+
+function check({ output }: Context, _options: object, paths: string[]): void {
+  const checked: Checked[] = paths.flatMap(ruleFiles).map(file => {
+    const compiled = compileRuleSet(readText(file));
+    return compiled.ok
+      ? {
+          file,
+          ok: true,
+          rules: compiled.value.rules.length,
+          shapes: compiled.value.shapes.length,
+          errors: [],
+        }
+      : { file, ok: false, rules: 0, shapes: 0, errors: compiled.error };
+  });
+  output.result(checked, () =>
+    checked
+      .map(({ file, ok, rules, shapes, errors }) =>
+        ok
+          ? `${output.paint("green", "ok")}  ${file}: ${rules} rules, ${shapes} shapes`
+          : formatRuleErrors(file, errors),
+      )
+      .join("\n"),
+  );
+  const wrong = checked.filter(({ ok }) => !ok);
+  if (wrong.length === 0) return;
+  const errors = wrong.reduce((sum, one) => sum + one.errors.length, 0);
+  throw new CliError(
+    "failed",
+    "rules-invalid",
+    `${errors} error${errors === 1 ? "" : "s"} in ${wrong.map(({ file }) => file).join(", ")}`,
+  );
+}
+
+function ruleFiles(path: string): string[] {
+  try {
+    if (!statSync(path).isDirectory()) return [path];
+  } catch {
+    throw new CliError("not-found", "no-file", `there is no file ${path}`);
+  }
+  const files = readdirSync(path)
+    .filter(name => /\.ya?ml$/.test(name))
+    .sort()
+    .map(name => join(path, name));
+  if (files.length === 0) throw new CliError("not-found", "no-file", `no *.yaml in ${path}`);
+  return files;
+}
+
+function readText(file: string): string {
+  return readBytes(file).toString("utf8");
+}
+
+function readBytes(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
+    throw new CliError(
+      missing ? "not-found" : "failed",
+      "no-file",
+      missing ? `there is no file ${file}` : `cannot read ${file}: ${(error as Error).message}`,
+    );
+  }
+}
+
+/** The slot program of this checkout. */
+function readObject(file: string | undefined): Buffer {
+  if (file !== undefined) return readBytes(file);
+  try {
+    return readFileSync(fileURLToPath(new URL("../../../bpf/dist/slot.bpf.o", import.meta.url)));
+  } catch {
+    throw new CliError(
+      "not-found",
+      "no-object",
+      "the slot program is not built",
+      "run `npm run build`, or name it with --object",
+    );
+  }
+}
+
+const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
+function sign({ env, output }: Context, options: SignOptions, file: string): void {
+  const { version, floor, expires, kernelMin } = options;
+  if (floor > version)
+    throw usage(`the floor ${floor} is above the version ${version}`, "nodes would refuse it");
+  if (!Duration.safeParse(expires).success) throw usage(`"${expires}" is not a duration`, "write 30d or 90d");
+  const ruleText = readText(file);
+  const compiled = compileRuleSet(ruleText);
+  if (!compiled.ok)
+    throw new CliError(
+      "failed",
+      "rules-invalid",
+      `${file} does not compile, so it is not signed`,
+      null,
+      output.json ? compiled.error : formatRuleErrors(file, compiled.error),
+    );
+  const key = readReleaseKey(env, options.key);
+  const nowMs = Date.now();
+  const bundle = Bundle.safeParse({
+    format: 1,
+    ruleSet: compiled.value.name,
+    version,
+    ruleText,
+    objects: { slot: sha256(readObject(options.object)) },
+    abi: PICKET_ABI,
+    kernelMin,
+    floor,
+    createdAt: new Date(nowMs).toISOString(),
+    expiresAt: new Date(nowMs + durationMs(expires)).toISOString(),
+  });
+  if (!bundle.success) {
+    const issue = bundle.error.issues[0];
+    throw usage(`${issue?.path.join(".")}: ${issue?.message}`);
+  }
+  const payload = Buffer.from(JSON.stringify(bundle.data));
+  const out = options.out ?? `${bundle.data.ruleSet}-${version}.bundle.json`;
+  try {
+    writeFileSync(out, `${JSON.stringify(signBundle(payload, [key]), null, 2)}\n`);
+  } catch (error) {
+    throw new CliError("failed", "cannot-write", `cannot write ${out}: ${(error as Error).message}`);
+  }
+  const made = {
+    file: out,
+    ruleSet: bundle.data.ruleSet,
+    version,
+    bundle: bundleDigest(payload),
+    signedBy: releaseKey(key).keyid,
+    floor,
+    expiresAt: bundle.data.expiresAt,
+    slot: bundle.data.objects.slot,
+  };
+  output.result(made, () =>
+    [
+      facts(output, [
+        ["Bundle", out],
+        ["Version", `${made.ruleSet}@${version}`],
+        ["Digest", made.bundle],
+        ["Signed by", made.signedBy],
+        ["Slot program", made.slot],
+        ["Expires", made.expiresAt],
+      ]),
+      "",
+      `Next: picket rules push ${out}`,
+    ].join("\n"),
+  );
+}
+
+async function push({ client, output }: Context, options: { object?: string }, file: string): Promise<void> {
+  const { envelope, bundle } = readEnvelope(file);
+  const object = readObject(options.object);
+  const digest = sha256(object);
+  if (digest !== bundle.objects.slot)
+    throw new CliError(
+      "conflict",
+      "other-object",
+      `the bundle was signed for the slot program ${bundle.objects.slot.slice(0, 16)}…, not for ${digest.slice(0, 16)}…`,
+      "name the one that it was signed for with --object, or sign again",
+    );
+  await client().request({ method: "PUT", path: `/v1/objects/${digest}`, bytes: object, answer: ObjectRow });
+  const row = await client().request({
+    method: "POST",
+    path: `/v1/rule-sets/${bundle.ruleSet}/versions`,
+    body: envelope,
+    answer: RuleVersionRow,
+  });
+  output.result(row, () =>
+    [
+      `Stored ${row.ruleSet}@${row.version} (${row.bundle.slice(0, 16)}…), signed by ${row.signedBy.join(", ")}.`,
+      `Next: picket rollout start ${row.ruleSet}@${row.version}`,
+    ].join("\n"),
+  );
+}
+
+function readEnvelope(file: string): { envelope: Envelope; bundle: Bundle } {
+  const wrong = (detail: string) =>
+    new CliError(
+      "failed",
+      "bad-bundle",
+      `${basename(file)} is no signed bundle: ${detail}`,
+      "`picket rules sign` makes one",
+    );
+  let value: unknown;
+  try {
+    value = JSON.parse(readText(file));
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    throw wrong("it is not JSON");
+  }
+  const envelope = Envelope.safeParse(value);
+  if (!envelope.success) throw wrong(envelope.error.issues[0]?.message ?? "not an envelope");
+  try {
+    const payload = Buffer.from(envelope.data.payload, "base64").toString("utf8");
+    return { envelope: envelope.data, bundle: Bundle.parse(JSON.parse(payload)) };
+  } catch {
+    throw wrong("its payload is no bundle");
+  }
+}
+
+async function list({ client, output }: Context, _options: object, name?: string): Promise<void> {
+  if (name === undefined) {
+    const sets = await client().list({ path: "/v1/rule-sets", item: RuleSetSummary });
+    output.result(sets, () =>
+      sets.length === 0
+        ? "No rule set yet: `picket rules sign`, then `picket rules push`."
+        : table(output, sets, [
+            { title: "NAME", value: row => row.name },
+            { title: "LATEST", value: row => String(row.latest), align: "right" },
+            { title: "STABLE", value: row => String(row.stable ?? "none"), align: "right" },
+            { title: "VERSIONS", value: row => String(row.versions), align: "right" },
+            { title: "PUSHED", value: row => ago(row.pushedAt) },
+          ]),
+    );
+    return;
+  }
+  const { name: ruleSet } = parseVersioned(name);
+  const versions = await client().list({ path: `/v1/rule-sets/${ruleSet}/versions`, item: RuleVersionRow });
+  output.result(versions, () =>
+    table(output, versions, [
+      { title: "VERSION", value: row => `${row.ruleSet}@${row.version}` },
+      { title: "BUNDLE", value: row => row.bundle.slice(0, 16) },
+      { title: "SIGNED BY", value: row => row.signedBy.join(", ") },
+      { title: "FLOOR", value: row => String(row.floor), align: "right" },
+      {
+        title: "EXPIRES",
+        value: row => ago(row.expiresAt),
+        style: row => (Date.parse(row.expiresAt) < Date.now() ? "red" : null),
+      },
+      { title: "PUSHED", value: row => ago(row.pushedAt) },
+      { title: "BY", value: row => row.pushedBy, flexible: true },
+    ]),
+  );
+}
+
+async function show(context: Context, { text }: { text?: boolean }, wanted: string): Promise<void> {
+  const { output } = context;
+  if (wanted === "core") {
+    const { rules } = coreRules().ruleSet.spec;
+    return output.result(rules, () =>
+      table(output, rules, [
+        { title: "RULE", value: row => row.id },
+        { title: "SEVERITY", value: row => row.severity },
+        {
+          title: "ACTION",
+          value: row => row.action,
+          style: row => (row.action === "block" ? "red" : "yellow"),
+        },
+        { title: "TITLE", value: row => row.title, flexible: true },
+      ]),
+    );
+  }
+  const { name, version } = parseVersioned(wanted);
+  const at = version ?? (await latest(context, name));
+  const row = await context
+    .client()
+    .request({ path: `/v1/rule-sets/${name}/versions/${at}`, answer: RuleVersionDetails });
+  if (text && !output.json) return output.line(row.ruleText.replace(/\n$/, ""));
+  output.result(row, () =>
+    [
+      facts(output, [
+        ["Version", `${row.ruleSet}@${row.version}`],
+        ["Digest", row.bundle],
+        ["Signed by", row.signedBy.join(", ")],
+        ["Floor", String(row.floor)],
+        ["Expires", row.expiresAt],
+        ["Pushed", `${ago(row.pushedAt)} by ${row.pushedBy}`],
+      ]),
+      "",
+      row.ruleText.replace(/\n$/, ""),
+    ].join("\n"),
+  );
+}
+
+async function latest({ client }: Context, name: string): Promise<number> {
+  const sets = await client().list({ path: "/v1/rule-sets", item: RuleSetSummary });
+  const found = sets.find(set => set.name === name);
+  if (!found) throw new CliError("not-found", "not-found", `there is no rule set "${name}"`);
+  return found.latest;
+}
