@@ -15,6 +15,7 @@ import {
   type Report,
 } from "@picket/shared/contract";
 import type { Detection } from "@picket/shared/detection";
+import pg from "pg";
 import { type Config, readConfig } from "../src/config.ts";
 import type { Listening } from "../src/listen.ts";
 import { startControlPlane } from "../src/main.ts";
@@ -399,6 +400,21 @@ export async function startFleet(
     },
     close: () => server.close(),
   };
+}
+
+/** One statement straight to the database: what no route should be able to do. */
+export async function ask<T extends object>(
+  stores: Pick<Stores, "postgres">,
+  text: string,
+  values: unknown[] = [],
+): Promise<T[]> {
+  const client = new pg.Client(stores.postgres.options);
+  await client.connect();
+  try {
+    return (await client.query<T>(text, values)).rows;
+  } finally {
+    await client.end();
+  }
 }
 
 /** Asks until it is so. The bound is only for a test that fails. */

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { type Alert, type Delivery, type Webhook, WebhookPayload } from "@picket/shared/api";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
+  ask,
   certificate,
   type Fleet,
   type SimulatedNode,
@@ -244,8 +245,8 @@ test("a private address that nobody allowed is never connected to, by whatever n
     const other = await closed.join("db-2");
     await other.events([statement({ causalKey: "private" })]);
     for (const webhook of hooks) {
-      const ask = () => closed.admin.call<{ items: Delivery[] }>("GET", "/v1/deliveries?limit=500");
-      const { items } = await until(ask, list =>
+      const listed = () => closed.admin.call<{ items: Delivery[] }>("GET", "/v1/deliveries?limit=500");
+      const { items } = await until(listed, list =>
         list.items.some(delivery => delivery.webhook === webhook.id && delivery.state === "dead"),
       );
       const delivery = items.find(({ webhook: id }) => id === webhook.id)!;
@@ -265,10 +266,9 @@ test("with a key, secrets lie sealed in the database and still sign", async () =
   fleet = await startFleet(stores, { secretKey: key });
   const hook = await receiver([200]);
   const webhook = await subscribe(hook.url);
-  const { default: postgres } = await import("postgres");
-  const sql = postgres(stores.postgres.options);
-  const [row] = await sql<{ secret: string }[]>`select secret from webhooks where id = ${webhook.id}`;
-  await sql.end();
+  const [row] = await ask<{ secret: string }>(stores, "select secret from webhooks where id = $1", [
+    webhook.id,
+  ]);
   expect(row!.secret).toMatch(/^v1\./);
   const sender = await fleet.join("db-3");
   await sender.events([statement({ causalKey: "sealed" })]);

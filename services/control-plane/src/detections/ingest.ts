@@ -31,7 +31,7 @@ export async function ingest({ ctx, input }: { ctx: Ctx; input: EventBatch }): P
         event
       from jsonb_array_elements(${batch}::jsonb) as batch(event)
       on conflict (node, id) do nothing`);
-    return rows.count;
+    return rows.rowCount ?? 0;
   });
   const duplicates = input.events.length - inserted;
   ctx.metrics.detections.inc({ outcome: "committed" }, inserted);

@@ -37,7 +37,7 @@ export function baseApp(services: Services): App {
     app,
     services,
     "health.ready",
-    { summary: "PostgreSQL and Redis answer" },
+    { summary: "PostgreSQL and Redis answer", unbounded: true },
     async (_ctx, _input, c) => {
       const state = await readiness(services);
       return c.json(state, state.ready ? 200 : 503);

@@ -2,7 +2,7 @@
 import type { Installed } from "@picket/shared/contract";
 import { and, eq, isNotNull, isNull, sql } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
-import type { DbOrTx } from "../db/client.ts";
+import type { Tx } from "../db/client.ts";
 import { assignments, nodes, rolloutNodes, type rollouts } from "../db/schema.ts";
 import type { ReachedNode } from "./core.ts";
 import type { RolloutRow } from "./reach.ts";
@@ -12,7 +12,7 @@ export const installedOf = (ruleSet: typeof rollouts.ruleSet | string) =>
   sql<Installed | null>`jsonb_path_query_first(${nodes.installed}, '$[*] ? (@.ruleSet == $name)',
     jsonb_build_object('name', ${ruleSet}::text))`;
 
-export async function readEvidence(ctx: Ctx, db: DbOrTx, rollout: RolloutRow): Promise<ReachedNode[]> {
+export async function readEvidence(ctx: Ctx, db: Tx, rollout: RolloutRow): Promise<ReachedNode[]> {
   const rows = await db
     .select({
       hostname: nodes.hostname,

@@ -3,7 +3,7 @@ import type { BundleDigest, NodeId, RuleSetName, RuleVersion } from "@picket/sha
 import type { Labels } from "@picket/shared/vocabulary";
 import { and, eq, inArray, isNotNull } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
-import type { DbOrTx, Tx } from "../db/client.ts";
+import type { Tx } from "../db/client.ts";
 import { rolloutNodes, rollouts } from "../db/schema.ts";
 import { assign, type NodeAssignment } from "./assign.ts";
 import { stableFor } from "./core.ts";
@@ -18,7 +18,7 @@ export interface Stable {
 }
 
 /** Of one rule set, or of all. */
-export async function completeRollouts(db: DbOrTx, ruleSet?: RuleSetName): Promise<Stable[]> {
+export async function completeRollouts(db: Tx, ruleSet?: RuleSetName): Promise<Stable[]> {
   return db
     .select({
       ruleSet: rollouts.ruleSet,
