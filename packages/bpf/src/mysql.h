@@ -88,7 +88,8 @@ struct mysql_attributes {
 	__u32 at; /* past MYSQL_ATTRIBUTES_BYTES_MAX: malformed, or longer than what is in hand */
 	__u32 count;
 	__u32 nulls;
-	__u8 types[MYSQL_ATTRIBUTES_MAX];
+	/* A stack slot of its own: after a write at a variable place 6.1 cannot read what shares the slot. */
+	__u8 types[MYSQL_ATTRIBUTES_MAX] __attribute__((aligned(8)));
 };
 
 #define MYSQL_MALFORMED (MYSQL_ATTRIBUTES_BYTES_MAX + 1)
@@ -172,6 +173,21 @@ static long mysql_attribute_value(__u32 i, struct mysql_attributes *a)
 	}
 	a->at += bytes;
 	return 0;
+}
+
+/*
+ * A driver may offer query attributes to a server that does not take them (mysql2
+ * to MariaDB): then the SQL begins at once. Where they were agreed, the second
+ * byte is the number of sets, which is always 1.
+ */
+static __always_inline bool mysql_begins_with_sql(struct sk_msg_md *msg, __u32 at)
+{
+	if (at > FIRST_BYTES_MAX)
+		return false;
+	__u8 *data = first_byte(msg) + at;
+
+	settle(data);
+	return (void *)(data + 2) <= bytes_end(msg) && data[1] != 1;
 }
 
 /* Bytes of the query attributes at `at`, or 0 where they are not whole in hand or make no sense. */

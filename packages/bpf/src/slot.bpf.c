@@ -363,8 +363,14 @@ static __always_inline __u32 read_prelude(struct sk_msg_md *msg, struct connecti
 	struct frame *f = &c->frame;
 	__u32 bytes = 0;
 
-	if (in_reach(msg, least(msg->size, at + MYSQL_ATTRIBUTES_BYTES_MAX)))
+	if (in_reach(msg, least(msg->size, at + MYSQL_ATTRIBUTES_BYTES_MAX))) {
+		if (f->protocol == PROTOCOL_MYSQL && mysql_begins_with_sql(msg, at)) {
+			f->capabilities &= ~MYSQL_QUERY_ATTRIBUTES;
+			f->phase = PHASE_TEXT;
+			return 0;
+		}
 		bytes = f->protocol == PROTOCOL_MYSQL ? mysql_attributes(msg, at) : postgresql_name(msg, at);
+	}
 	f->phase = PHASE_TEXT;
 	if (bytes && bytes <= f->remaining)
 		return bytes;

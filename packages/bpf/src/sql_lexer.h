@@ -80,6 +80,7 @@ enum sql_state {
 	SQL_LINE,
 	SQL_SLASH,
 	SQL_BLOCK_OPEN,
+	SQL_BLOCK_M, /* MariaDB reads the comment as code if an exclamation mark follows */
 	SQL_BLOCK,
 	SQL_BLOCK_STAR,
 	SQL_BLOCK_SLASH,
@@ -138,7 +139,7 @@ struct sql_lexer {
 	__u8 columns;  /* of the first row */
 	__u8 sign;     /* held back before a literal */
 	__u8 first;    /* no token of this statement yet */
-	__u8 ended;    /* a semicolon was seen */
+	__u8 ended;    /* 1: a semicolon was seen, 2: and something after it */
 	__u8 verb;     /* enum sql_word of CREATE or ROLLBACK, while it matters */
 	__u8 name;     /* 1: a generated name follows, its digits fold; 2: after TEMPORARY */
 };
@@ -280,6 +281,25 @@ SQL_INLINE void sql_word_means(struct sql_lexer *l, __u32 word, __u32 first)
 	l->name = name;
 }
 
+/* Functions and catalogues keep their meaning in quotes; words of the grammar do not. */
+SQL_INLINE void sql_name_means(struct sql_lexer *l)
+{
+	switch (sql_word_of(l)) {
+	case SQL_WORD_DELAY:
+		l->danger |= SQL_DANGER_DELAY;
+		break;
+	case SQL_WORD_FILE:
+		l->danger |= SQL_DANGER_FILE;
+		break;
+	case SQL_WORD_CATALOGUE:
+		l->danger |= SQL_DANGER_CATALOGUE;
+		break;
+	case SQL_WORD_CODE:
+		l->danger |= SQL_DANGER_CODE;
+		break;
+	}
+}
+
 /*
  * Folds lists. Returns whether the token is swallowed; *held gets what must be
  * told instead of tokens swallowed before, when the list turns out not to fold.
@@ -383,6 +403,11 @@ SQL_INLINE void sql_token(struct sql_lexer *l, __u32 kind)
 	__u64 value = l->token;
 
 	SQL_LEXER_ON_LEXED(l, kind, l->first);
+	/* A semicolon counts once something follows it: clients differ in whether they send the last one. */
+	if (l->ended == 1) {
+		l->ended = 2;
+		sql_emit(l, SQL_TOKEN_PUNCTUATION, ';');
+	}
 	if (kind == SQL_TOKEN_COMMENT) {
 		l->danger |= SQL_DANGER_COMMENT;
 		value = l->mark;
@@ -397,6 +422,8 @@ SQL_INLINE void sql_token(struct sql_lexer *l, __u32 kind)
 			sql_word_means(l, word, first);
 		} else {
 			l->name = 0;
+			if (kind == SQL_TOKEN_QUOTED)
+				sql_name_means(l);
 		}
 		if (kind == SQL_TOKEN_LITERAL) {
 			value = SQL_COMPARED_NOT;
@@ -429,7 +456,8 @@ SQL_INLINE void sql_token(struct sql_lexer *l, __u32 kind)
 		return;
 	if (held)
 		sql_emit(l, SQL_TOKEN_HELD, held);
-	sql_emit(l, kind, value);
+	if (mark != ';')
+		sql_emit(l, kind, value);
 }
 
 /* A byte of the token under way enters its hash. */
@@ -459,6 +487,8 @@ SQL_INLINE void sql_add_name(struct sql_lexer *l, __u32 c)
 	}
 	SQL_LEXER_ON_BYTE(l, c);
 	sql_add(l, c);
+	if (c - 'A' < 26u)
+		l->tail |= 32;
 }
 
 SQL_INLINE void sql_begin_quote(struct sql_lexer *l, __u32 quote)
@@ -467,6 +497,9 @@ SQL_INLINE void sql_begin_quote(struct sql_lexer *l, __u32 quote)
 
 	sql_begin(l, SQL_QUOTE);
 	l->quote = quote;
+	/* PostgreSQL: 'b' after E'a' and a line end is the same literal, with the escapes of its first part. */
+	if (quote == '\'' && l->dialect == SQL_POSTGRESQL && l->compare == 1 && l->continued)
+		return;
 	l->escapes = !known ? 2 : l->session & SQL_SESSION_NO_BACKSLASH ? 0 : 1;
 	if (quote == '`' || (quote == '"' && (l->dialect != SQL_MYSQL || l->session & SQL_SESSION_ANSI_QUOTES)))
 		l->escapes = 0; /* a name has no escapes */
@@ -506,6 +539,12 @@ SQL_APART int sql_lexer_turn(struct sql_lexer *l, __u32 c)
 	c &= 255;
 	class = sql_classes[c];
 	l->previous = c;
+	/* White space in latin1, where MariaDB also lets a comment begin with it; no UTF-8 begins like that. */
+	if (c == 0xa0 && previous < 128 && l->dialect == SQL_MYSQL && l->state != SQL_QUOTE &&
+	    l->state != SQL_QUOTE_BACKSLASH) {
+		l->danger |= SQL_DANGER_AMBIGUOUS;
+		class = SQL_C_SPACE;
+	}
 	/* A multi-byte character of some character sets may swallow this byte. */
 	if ((c == '\\' || c == '`') && previous >= 128 &&
 	    (l->session & (SQL_SESSION_CHARSET_KNOWN | SQL_SESSION_CHARSET_UNSAFE)) != SQL_SESSION_CHARSET_KNOWN)
@@ -520,18 +559,22 @@ SQL_APART int sql_lexer_turn(struct sql_lexer *l, __u32 c)
 			return 0;
 		}
 		if (c == '\'' && sql_is_prefix(l)) {
-			__u32 escaped = l->tail == 'e';
+			__u32 prefix = l->tail;
 
 			sql_begin_quote(l, c);
-			if (escaped)
-				l->escapes = 1;
+			if (prefix != 'n')
+				l->escapes = prefix == 'e'; /* none in x'' and b'' */
 			return 0;
 		}
 		token = SQL_TOKEN_WORD;
 		break;
 	case SQL_ZERO:
-		if ((c | 32) == 'x' || (c | 32) == 'b') {
-			sql_add(l, c | 32);
+		/* In capitals MariaDB reads a name; PostgreSQL has this notation from 16 on, before it 0 and a name. */
+		if (c == 'x' || c == 'b') {
+			if (l->dialect != SQL_MYSQL)
+				l->danger |= SQL_DANGER_MALFORMED_NUMBER;
+			sql_add(l, c);
+			l->quote = c;
 			l->state = SQL_HEX;
 			return 0;
 		}
@@ -568,10 +611,12 @@ SQL_APART int sql_lexer_turn(struct sql_lexer *l, __u32 c)
 		}
 		goto malformed;
 	case SQL_HEX:
-		if (class == SQL_C_DIGIT || (c | 32) - 'a' < 6u) {
+		if (l->quote == 'b' ? c - '0' < 2u : class == SQL_C_DIGIT || (c | 32) - 'a' < 6u) {
 			sql_add(l, c | 32);
 			return 0;
 		}
+		if (class == SQL_C_DIGIT)
+			goto malformed;
 		if (class == SQL_C_LETTER || class == SQL_C_DOLLAR || c == '.' || l->bytes < 3)
 			goto malformed;
 		token = SQL_TOKEN_LITERAL;
@@ -583,6 +628,9 @@ SQL_APART int sql_lexer_turn(struct sql_lexer *l, __u32 c)
 			l->state = SQL_FRACTION;
 			return 0;
 		}
+		/* MariaDB: a name that begins with digits. */
+		if (class == SQL_C_DIGIT)
+			l->danger |= SQL_DANGER_MALFORMED_NUMBER;
 		token = SQL_TOKEN_PUNCTUATION;
 		break;
 	case SQL_QUOTE:
@@ -643,6 +691,9 @@ SQL_APART int sql_lexer_turn(struct sql_lexer *l, __u32 c)
 		token = SQL_TOKEN_PUNCTUATION;
 		break;
 	case SQL_LINE:
+		/* MariaDB's comment ends at a zero byte; what follows is code to it, and a syntax error so far. */
+		if (!c)
+			l->danger |= SQL_DANGER_AMBIGUOUS;
 		if (c != '\n' && !(c == '\r' && l->dialect == SQL_POSTGRESQL))
 			return 0;
 	comment:
@@ -658,12 +709,16 @@ SQL_APART int sql_lexer_turn(struct sql_lexer *l, __u32 c)
 		token = SQL_TOKEN_PUNCTUATION;
 		break;
 	case SQL_BLOCK_OPEN:
-		l->state = SQL_BLOCK;
-		if (l->dialect == SQL_MYSQL && (c == '!' || c == 'M')) {
+	case SQL_BLOCK_M:
+		if (l->dialect == SQL_MYSQL && c == 'M' && l->state == SQL_BLOCK_OPEN) {
+			l->state = SQL_BLOCK_M;
+			return 0;
+		}
+		if (l->dialect == SQL_MYSQL && c == '!') {
 			/* Code or comment: the server's version decides. */
 			l->mark = SQL_COMMENT_VERSION;
 			l->danger |= SQL_DANGER_AMBIGUOUS;
-		} else if (c == '+') {
+		} else if (c == '+' && l->state == SQL_BLOCK_OPEN) {
 			l->mark = SQL_COMMENT_HINT;
 		}
 		/* fall through */
@@ -685,7 +740,10 @@ SQL_APART int sql_lexer_turn(struct sql_lexer *l, __u32 c)
 		goto block;
 	case SQL_BLOCK_SLASH:
 		if (c == '*') {
-			l->nesting++;
+			if (l->nesting == 0xffff)
+				l->danger |= SQL_DANGER_AMBIGUOUS;
+			else
+				l->nesting++;
 			l->state = SQL_BLOCK;
 			return 0;
 		}
@@ -873,8 +931,8 @@ SQL_INLINE __u64 sql_lexer_finish(struct sql_lexer *l)
 	    (s >= SQL_TAG && s < SQL_BODY_END))
 		l->danger |= SQL_DANGER_UNTERMINATED;
 	sql_lexer_step(l, '\n');
-	if (l->fold == SQL_FOLD_IN_COMMA || l->fold >= SQL_FOLD_ROWS_COMMA)
-		sql_emit(l, SQL_TOKEN_HELD, l->fold | (__u32)l->items << 8);
+	if (l->fold == SQL_FOLD_IN_COMMA || l->fold >= SQL_FOLD_ROWS_COMMA || l->sign)
+		sql_emit(l, SQL_TOKEN_HELD, l->fold | (__u32)l->items << 8 | (__u32)l->sign << 16);
 	__u64 h = l->hash ^ l->hash >> 32;
 
 	h *= 0xd6e8feb86659fd93ull;
