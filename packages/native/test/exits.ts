@@ -22,3 +22,13 @@ const ring = RingBuffer.open(object.map("events"), {
 });
 object.program("produce").testRun({ context });
 if (way === "exit") process.exit(0);
+if (way === "refused") {
+  // libbpf has much to say about this, and none of it may reach the terminal.
+  for (const bytes of [Buffer.alloc(100), readFileSync(path!).subarray(0, 900)])
+    try {
+      BpfObject.open(bytes, { name: "broken" });
+    } catch (error) {
+      console.log((error as Error).name);
+    }
+  process.exit(0);
+}

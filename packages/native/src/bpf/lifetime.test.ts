@@ -247,6 +247,9 @@ describe("a process that ends with everything open", () => {
   test("stays alive for its reader until that is closed", async () => {
     expect(await end("wait")).toEqual({ code: 0, signal: null, output: "closed after 1000\n" });
   });
+  test("prints nothing of what libbpf says about a broken object", async () => {
+    expect(await end("refused")).toEqual({ code: 0, signal: null, output: "BpfError\nBpfError\n" });
+  });
   test("by an error in a handler ends as any uncaught error does", async () => {
     const { code, output } = await end("throw");
     expect(code).toBe(1);

@@ -48,7 +48,7 @@ describe("types of an object", () => {
     ["flag", 416, 1, "unsigned int"],
     ["level", 417, 3, "unsigned int"],
     ["rest", 420, 28, "unsigned int"],
-    ["callback", 576, 64, "function *"],
+    ["callback", 512, 64, "function *"],
   ];
   for (const [name, offsetBits, sizeBits, type] of fields)
     test(`field ${name} lies where the compiler put it`, () => {
