@@ -57,7 +57,6 @@ export async function startControlPlane(): Promise<ControlPlane> {
       cwd: root,
       env: {
         PATH: process.env.PATH,
-        NODE_OPTIONS: process.env.NODE_OPTIONS,
         DATABASE_URL: postgres.url,
         REDIS_URL: redis.url,
         PICKET_LISTEN: new URL(url).host,

@@ -57,8 +57,9 @@ export async function until<T>(
   what: string,
   ask: () => Promise<T>,
   good: (answer: T) => boolean,
+  timeoutMs = 40_000,
 ): Promise<T> {
-  const deadline = performance.now() + 40_000;
+  const deadline = performance.now() + timeoutMs;
   for (;;) {
     const answer = await ask();
     if (good(answer)) return answer;
