@@ -498,7 +498,7 @@ SQL_INLINE void sql_begin_quote(struct sql_lexer *l, __u32 quote)
 	sql_begin(l, SQL_QUOTE);
 	l->quote = quote;
 	/* PostgreSQL: 'b' after E'a' and a line end is the same literal, with the escapes of its first part. */
-	if (quote == '\'' && l->dialect == SQL_POSTGRESQL && l->compare == 1 && l->continued)
+	if (quote == '\'' && l->dialect == SQL_POSTGRESQL && l->compare == 1)
 		return;
 	l->escapes = !known ? 2 : l->session & SQL_SESSION_NO_BACKSLASH ? 0 : 1;
 	if (quote == '`' || (quote == '"' && (l->dialect != SQL_MYSQL || l->session & SQL_SESSION_ANSI_QUOTES)))

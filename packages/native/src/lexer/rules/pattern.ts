@@ -175,7 +175,8 @@ export function parsePattern(pattern: string): Node {
     if (!atoms)
       throw new PatternProblem(target.column, `"!" stands before one token or a choice of single tokens`);
     const between = atoms.find(
-      atom => atom.kind === "metaclass" && ["COMMENT", "LINE_COMMENT", "START", "END"].includes(atom.metaclass),
+      atom =>
+        atom.kind === "metaclass" && ["COMMENT", "LINE_COMMENT", "START", "END"].includes(atom.metaclass),
     );
     if (between)
       throw new PatternProblem(target.column, "COMMENT, START and END are no tokens that could be missing");
