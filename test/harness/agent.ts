@@ -110,10 +110,18 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       if (error.code === "ENOENT" || error.code === "ECONNREFUSED") return undefined;
       throw error;
     });
-  }, "the agent answers on its control socket").catch(async error => {
-    await end("SIGKILL");
-    throw new Error(`${(error as Error).message}\n${log}`);
-  });
+  }, "the agent answers on its control socket")
+    .then(async () => {
+      if (options.rules === undefined) return;
+      await eventually(
+        async () => (await agent.status()).report.installed.some(one => one.kind === "active") || undefined,
+        "the agent has installed the rules of its directory",
+      );
+    })
+    .catch(async error => {
+      await end("SIGKILL");
+      throw new Error(`${(error as Error).message}\n${log}`);
+    });
   return agent;
 }
 

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { createConnection } from "mysql2/promise";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Agent, eventually, forget, startAgent } from "../harness/agent.ts";
+import { type Agent, forget, startAgent } from "../harness/agent.ts";
 import { type Cgroup, inCgroup, makeCgroup, startMariaDB, startPostgreSQL } from "../harness/index.ts";
 import { comQuery, pgQuery, RawMySql, RawPostgres } from "./raw.ts";
 import { DATABASE, SCHEMA, SHOP_RULES } from "./shop-rules.ts";
@@ -185,9 +185,10 @@ test("MySQL: LOAD DATA LOCAL of a file that reads like queries is untouched and 
 
 test("MySQL: CHANGE_USER keeps the connection framed and guarded", async () => {
   const connection = await mysql2();
-  await connection.changeUser({ user: "raw", password: "", database: DATABASE });
+  await mariadb.exec("CREATE USER second@'%' IDENTIFIED BY 'second'; GRANT ALL ON *.* TO second@'%'");
+  await connection.changeUser({ user: "second", password: "second", database: DATABASE });
   const [rows] = await connection.query("SELECT current_user() AS me");
-  expect((rows as { me: string }[])[0]!.me).toMatch(/^raw@/);
+  expect((rows as { me: string }[])[0]!.me).toMatch(/^second@/);
   await expect(connection.query(UNION)).rejects.toMatchObject({ errno: 1644 });
   await connection.end();
 });
@@ -254,10 +255,6 @@ test("200 connections opened before the agent started are adopted and guarded", 
     instance: before.instance,
   });
   await agent.guard(cgroup.path);
-  await eventually(
-    async () => ((await agent.status()).report.connectionsTotal >= 200 ? true : undefined),
-    "all 200 connections are known",
-  );
   for (const client of clients) {
     await client.send(client instanceof RawMySql ? comQuery(HONEST) : pgQuery(HONEST));
     expect(await client.answer()).toEqual({ ok: true, rows: 1 });
