@@ -21,6 +21,7 @@ import { startTraffic, type Traffic } from "./traffic.ts";
 
 const CGROUP = "picket-demo";
 const SHOP_PORT = 7480;
+const GUARD = ["guard", `/${CGROUP}/shop`, "--label", "app=shop"];
 const WORKERS = 20;
 const TRAFFIC_PER_S = 40;
 const CANARY_SHARE_PERCENT = 20;
@@ -31,7 +32,7 @@ type Props = {
   traffic?: Traffic;
   webhook: WebhookReceiver;
   tracker: Tracker;
-  key: string;
+  scene?: Scene;
 };
 
 export async function demoStory(home: Home): Promise<Story> {
@@ -40,7 +41,6 @@ export async function demoStory(home: Home): Promise<Story> {
     address: `http://127.0.0.1:${port}`,
     webhook: await startWebhookReceiver(),
     tracker: await startTracker(),
-    key: "",
   };
   return {
     controlPlaneEnv: {
@@ -52,7 +52,11 @@ export async function demoStory(home: Home): Promise<Story> {
     agent: { instance: "demo", cgroup: `/${CGROUP}`, labels: "app=shop" },
     before: [outsideService(props), cgroupService(), databasesService(props, home)],
     beforeAgent: scene => publishVersions(scene, props),
-    after: [shopService(props, { home, port, statusPort: await freePort() }), trafficService(props)],
+    after: [
+      guardService(props),
+      shopService(props, { home, port, statusPort: await freePort() }),
+      trafficService(props),
+    ],
     tell: scene => tell(scene, props),
   };
 }
@@ -82,6 +86,17 @@ function databasesService(props: Props, home: Home): Service {
     async start() {
       props.databases = await startShopDatabases({ dir: join(home.dir, "databases") });
       return props.databases;
+    },
+  };
+}
+
+/** Before the shop starts, so that its first connection is guarded, too. */
+function guardService(props: Props): Service {
+  return {
+    name: "The shop's cgroup is guarded",
+    async start() {
+      await props.scene!.picket(GUARD, { quiet: true });
+      return { stop: async () => undefined };
     },
   };
 }
@@ -119,7 +134,8 @@ function trafficService(props: Props): Service {
 async function publishVersions(scene: Scene, props: Props): Promise<void> {
   const { screen, picket, home } = scene;
   await screen.step("Release key, two signed versions of the rules", async () => {
-    props.key = await ensureReleaseKey(scene);
+    props.scene = scene;
+    const key = await ensureReleaseKey(scene);
     const core = await picket<{ id: string; action: string }[]>(["rules", "show", "core"], { quiet: true });
     const held = await picket<{ version: number }[]>(["rules", "ls", "shop"], { quiet: true }).catch(
       () => [],
@@ -132,7 +148,7 @@ async function publishVersions(scene: Scene, props: Props): Promise<void> {
       ];
       writeFileSync(rules, text);
       await picket(
-        ["rules", "sign", rules, "--version", String(version + 1), "--key", props.key, "--out", bundle],
+        ["rules", "sign", rules, "--version", String(version + 1), "--key", key, "--out", bundle],
         { quiet: true },
       );
       await picket(["rules", "push", bundle], { quiet: true });
@@ -168,7 +184,7 @@ async function tell(scene: Scene, props: Props): Promise<void> {
   screen.note(`${screen.bold("Shop")}     ${props.address}`);
 
   chapter("1. Picket guards the shop by version 1, which only reports");
-  await picket(["guard", `/${CGROUP}/shop`, "--label", "app=shop"]);
+  await picket(GUARD);
   await rollOut(scene, "shop@1", ["--steps", "100%:0s"]);
   const learned = await screen.step("Learning the shop's shapes", () =>
     until(

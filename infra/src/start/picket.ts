@@ -29,7 +29,7 @@ export function picketCommand(options: {
     return new Promise<T>((resolve, reject) => {
       execFile(
         process.execPath,
-        [program, "--json", ...args],
+        [program, ...args, "--json"],
         { cwd: dir, env, maxBuffer: 64 * 1024 * 1024 },
         (error, stdout, stderr) => {
           if (error !== null)
