@@ -537,10 +537,13 @@ static void connection_cases(void)
 
 	run_iterator("adopt");
 	drain();
-	e = connection_event(CONNECTION_ADOPTED);
-	check(e && e->cookie == l.cookie && e->adopted && e->enrolled, "adopted");
-	for (int i = 0; (e = connection_event_nth(CONNECTION_ADOPTED, i)); i++)
+	bool adopted = false;
+
+	for (int i = 0; (e = connection_event_nth(CONNECTION_ADOPTED, i)); i++) {
+		adopted |= e->cookie == l.cookie && e->adopted && e->enrolled && e->workload == 11;
 		check(e->cookie != accepted.cookie, "the server's end was adopted");
+	}
+	check(adopted, "not adopted");
 	close_link(&accepted);
 	give(&l, slice(bad, 0, 7));
 	give(&l, slice(bad, 7, bad.size)); // no whole frame: passes
@@ -594,13 +597,13 @@ static void slot_cases(void)
 	set_dispatch(0, 1, 3000);
 	int taken = 0, torn = 0;
 
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < 100; i++) {
 		int answer = share_child(frame);
 
 		taken += answer & 1;
 		torn += answer >> 1;
 	}
-	check(taken > 30 && taken < 90, "%d of 200", taken);
+	check(taken > 12 && taken < 50, "%d of 100", taken);
 	check(!torn, "%d changed sides", torn);
 	set_dispatch(0, 0, 0);
 	close_slot(&candidate);
@@ -619,8 +622,8 @@ static void pressure_cases(int protocol)
 	int blocked = 0;
 
 	squeeze(&l);
-	for (int round = 0; round < 60; round++) {
-		struct bytes sql = join(3, text("select pressed, '"), repeat("abcdefgh", 1000 + 7919 * (round % 23)), text("'"));
+	for (int round = 0; round < 24; round++) {
+		struct bytes sql = join(3, text("select pressed, '"), repeat("abcdefgh", 1000 + 7919 * round), text("'"));
 		struct bytes frame = query(protocol, (char *)sql.at);
 
 		wanted += frame.size;
@@ -634,7 +637,7 @@ static void pressure_cases(int protocol)
 	}
 	check(all.size == wanted, "%zu bytes arrived of %zu", all.size, wanted);
 	check(loss(LOSS_FRAME_UNKNOWN) == lost, "framing lost");
-	check(blocked > 60, "the buffer was full %d times", blocked);
+	check(blocked > 24, "the buffer was full %d times", blocked);
 	printf("#   %s: %d partial sends, %llu of them left bytes unseen\n", names[protocol], blocked,
 	       (unsigned long long)loss(LOSS_BYTES_UNSEEN));
 	close_link(&l);

@@ -12,7 +12,7 @@
 #include "frame.h"
 
 #define TEXT_BYTES 128   /* every replacement is padded with spaces to this */
-#define RULE_BYTES_MAX 31
+#define RULE_BYTES_MAX 31 /* a mask, too */
 #define INCIDENT_DIGITS 12
 #define SQL_AT_MAX 1024  /* longest header, statement name and attributes that are kept */
 #define TAIL_BYTES 3     /* PostgreSQL Parse: closing zero byte, no parameter types */
@@ -52,7 +52,7 @@ static __always_inline __u8 harmless(__u8 c)
 	do {                                                                                                 \
 		__builtin_memcpy(out->text, head, sizeof(head) - 1);                                         \
 		place = sizeof(head) - 1;                                                                    \
-		_Pragma("unroll") for (int i = 0; i < RULE_BYTES_MAX; i++)                                   \
+		_Pragma("unroll") for (__u32 i = 0; i < RULE_BYTES_MAX; i++)                                   \
 			out->text[place + i] = i < bytes ? harmless(rule->text[i]) : ' ';                    \
 		place += bytes;                                                                              \
 		out->text[place++] = ' ';                                                                    \
@@ -69,8 +69,10 @@ static __always_inline void compose(struct replacement *out, const struct frame 
 				    const struct picket_rule_text *rule, __u64 incident)
 {
 	__u32 place;
-	int bytes = rule->bytes <= RULE_BYTES_MAX ? rule->bytes : RULE_BYTES_MAX;
+	__u32 bytes = rule->bytes <= RULE_BYTES_MAX ? rule->bytes : RULE_BYTES_MAX;
 
+	settle(bytes);
+	bytes &= RULE_BYTES_MAX; /* the bound once more, on the copy that 6.1's verifier looks at */
 	__builtin_memset(out, ' ', sizeof(*out));
 	if (f->protocol == PROTOCOL_MYSQL && f->message == MESSAGE_QUERY)
 		COMPOSE(MYSQL_QUERY_HEAD, MYSQL_QUERY_FOOT);

@@ -63,15 +63,11 @@ static __always_inline bool membership_of_cgroup(struct cgroup *cgroup, struct m
 /* The mode may change while a connection lives; an entry that is gone keeps what was last known. */
 static __always_inline __u8 refresh_mode(struct connection *c)
 {
-	struct picket_workload *w;
+	__u64 cgroup = c->workload_key; /* a copy: 6.1 takes no key from a function's argument */
+	__u32 tgid = cgroup;
+	struct picket_workload *w = c->by_pid ? bpf_map_lookup_elem(&workload_pids, &tgid) :
+						bpf_map_lookup_elem(&workloads, &cgroup);
 
-	if (c->by_pid) {
-		__u32 tgid = c->workload_key;
-
-		w = bpf_map_lookup_elem(&workload_pids, &tgid);
-	} else {
-		w = bpf_map_lookup_elem(&workloads, &c->workload_key);
-	}
 	if (w) {
 		c->mode = w->mode;
 		c->workload = w->id;
