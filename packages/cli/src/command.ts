@@ -9,7 +9,7 @@ type Talks = "control-plane" | "agent" | "nobody";
 /** Adds a leaf; `run` gets the arguments and options in commander's order, the context first. */
 export function leaf<Args extends unknown[], Options extends object>(
   parent: Command,
-  { env }: Surroundings,
+  { env, json }: Surroundings,
   {
     name,
     description,
@@ -32,7 +32,7 @@ export function leaf<Args extends unknown[], Options extends object>(
   command.action(async (...all: unknown[]) => {
     const options = command.opts<Options & CommonOptions>();
     const args = all.slice(0, -2) as Args;
-    await run(createContext(env, options), options, ...args);
+    await run(createContext(env, { ...options, json }), options, ...args);
   });
   return command;
 }

@@ -1,5 +1,5 @@
 /** The command's table of contents: each file of commands/ adds its own, in the order an operator meets them. */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { agentCommands } from "./commands/agent.ts";
 import { alertCommands } from "./commands/alerts.ts";
 import { detectionCommands } from "./commands/detections.ts";
@@ -40,6 +40,8 @@ export function createProgram(surroundings: Surroundings): Command {
     .description("Guards the traffic between applications and their databases.")
     .usage("<command> [options]")
     .version("0.1.0", "-V, --version", "show the version")
+    // Understood before the command as well as after it.
+    .addOption(new Option("--json", "print JSON").hideHelp())
     .helpOption("-h, --help", "show help")
     .helpCommand("help [command]", "show help of a command")
     .showSuggestionAfterError(true)
