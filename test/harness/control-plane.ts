@@ -5,7 +5,7 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -39,6 +39,7 @@ async function freePort(): Promise<number> {
 
 export async function startControlPlane(env: Record<string, string> = {}): Promise<ControlPlane> {
   const home = mkdtempSync(join(tmpdir(), "picket-control-plane-"));
+  chmodSync(home, 0o711); // The database runs as an account of its own.
   const postgres = await startEmbeddedPostgres({ dir: join(home, "postgres") });
   const redis = await startEmbeddedRedis({ dir: join(home, "redis") });
   const port = await freePort();
