@@ -108,11 +108,12 @@ class Map : public Napi::ObjectWrap<Map> {
     Napi::Env env = info.Env();
     int fd = Open(env, "map");
     const uint8_t *key = Key(info[0]);
-    auto value = Napi::Buffer<uint8_t>::New(env, value_bytes_);
-    int err = -bpf_map_lookup_elem(fd, key, value.Data());
+    // A miss is common and should not cost a Buffer.
+    value_.resize(value_bytes_);
+    int err = -bpf_map_lookup_elem(fd, key, value_.data());
     if (err == ENOENT) return env.Undefined();
     if (err != 0) Fail(env, err, "could not read");
-    return value;
+    return Napi::Buffer<uint8_t>::Copy(env, value_.data(), value_.size());
   }
 
   void Update(const Napi::CallbackInfo &info) {
@@ -281,6 +282,7 @@ class Map : public Napi::ObjectWrap<Map> {
   UniqueFd fd_;
   bpf_map_info info_{};
   size_t value_bytes_ = 0;
+  std::vector<uint8_t> value_;  // of the lookup under way
   Batches batches_ = Batches::kUnknown;
 };
 
