@@ -1,7 +1,7 @@
 /**
  * Writes the pictures of the console for the documents: the real control plane, five simulated nodes.
  *
- *     npm --prefix test run screenshots -- ../docs/images
+ *     node --conditions=source --import tsx test/browser/screenshots.ts docs/images
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -22,7 +22,7 @@ try {
   await rollOutEverywhere(plane, fleet, 2);
   await fleet.author.push(3);
   const rollout = await startRollout(plane, 3, [
-    { percent: 20, soak: "1ms", share: 20 },
+    { percent: 20, soak: "5s", share: 20 },
     { percent: 60, soak: "30m" },
     { percent: 100, soak: "1h" },
   ]);
@@ -83,10 +83,7 @@ try {
   await picture("console-detections", "/detections", { scheme: "light", before: openSevered });
   await picture("console-rollout", `/rollouts/${rollout.id}`, { scheme: "dark" });
   await picture("console-node", `/nodes/${refusing.id}`, { scheme: "dark" });
-  await picture("console-nodes", "/nodes", { scheme: "light", height: 640 });
-  await picture("console-alerts", "/alerts", { scheme: "dark" });
   await picture("console-narrow", "/", { scheme: "dark", width: 360, height: 740 });
-  await picture("console-narrow-detections", "/detections", { scheme: "light", width: 360, height: 740 });
 } finally {
   await browser.close();
   await plane.stop();
