@@ -220,7 +220,6 @@ class Ring : public Napi::ObjectWrap<Ring> {
         records++;
       }
       position_ += step;
-      records_seen_++;
     }
     consumer_->store(position_, std::memory_order_seq_cst);
     if (filled != Filled::kEmpty) return filled;
@@ -407,7 +406,7 @@ class Ring : public Napi::ObjectWrap<Ring> {
   bool released_ = false;
   bool finishing_ = false;
   bool stopped_ = false;
-  uint64_t delivered_ = 0, delivered_bytes_ = 0, records_seen_ = 0, batches_ = 0, in_flight_ = 0;
+  uint64_t delivered_ = 0, delivered_bytes_ = 0, batches_ = 0, in_flight_ = 0;
   uint64_t discarded_ = 0, oversized_ = 0, stalls_ = 0;
 
   std::atomic<bool> stop_{false};
