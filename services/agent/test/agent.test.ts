@@ -18,7 +18,7 @@ spec:
       title: Time-based injection
       severity: high
       action: block
-      tokens: sleep (
+      tokens: "sleep '('"
       reason: No honest statement of the shop sleeps.
 `;
 
