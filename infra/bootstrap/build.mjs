@@ -62,7 +62,7 @@ export async function build({ screen }) {
         TURBO_TELEMETRY_DISABLED: "1",
         DO_NOT_TRACK: "1",
         TURBO_NO_UPDATE_NOTIFIER: "1",
-        FORCE_COLOR: "0",
+        NO_COLOR: "1",
       },
       logFile: join(root, ".picket/logs/build.log"),
       relevant: linesOfFailedPackage,
@@ -79,10 +79,9 @@ export function linesOfFailedPackage(lines) {
   const failed = lines
     .map(line => /^(@picket\/[\w-]+)#build: +ERROR/.exec(line)?.[1])
     .find(name => name !== undefined);
-  if (failed === undefined) return lines;
+  if (failed === undefined) return lines.slice(-30);
   const prefix = `${failed}:build: `;
-  return [
-    `${failed} does not build:`,
-    ...lines.filter(line => line.startsWith(prefix)).map(line => line.slice(prefix.length)),
-  ];
+  const own = lines.filter(line => line.startsWith(prefix)).map(line => line.slice(prefix.length));
+  const said = own.filter(line => !/^npm (?:error|warn) |^cache |^> |^$/.test(line));
+  return [`${failed} does not build:`, ...said.slice(-30)];
 }

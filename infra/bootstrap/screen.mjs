@@ -75,7 +75,7 @@ export function runLogged({
   env = process.env,
   logFile,
   onLine,
-  relevant = lines => lines,
+  relevant = lines => lines.slice(-30),
   statusFd = false,
 }) {
   mkdirSync(dirname(logFile), { recursive: true });
@@ -100,7 +100,7 @@ export function runLogged({
       if (problem === undefined) return resolve();
       reject(
         new Failed(
-          `${[...relevant(recent).slice(-30), "", `${command} ${args.join(" ")}: ${problem}. Whole log: ${logFile}`].join("\n")}`,
+          `${[...relevant(recent), "", `${command} ${args.join(" ")}: ${problem}. Whole log: ${logFile}`].join("\n")}`,
         ),
       );
     }

@@ -6,16 +6,16 @@ import { callAgent } from "./control-socket.ts";
 const SHOWN_MAX = 20;
 
 /** Every database connection found on this host, with its guarantee or why it is unseen. */
-export async function printConnections({
-  socket,
-  screen,
-}: {
+export async function printConnections(options: {
   socket: string;
+  home: string;
   screen: Screen;
 }): Promise<void> {
+  const { socket, home, screen } = options;
   const { connections } = await callAgent<Doctor>(socket, "GET", "/v1/doctor");
-  screen.note("");
-  for (const line of describeConnections(connections)) screen.note(line);
+  // The control plane's own connections to the embedded server are nobody's application.
+  const foreign = connections.filter(({ path }) => path?.startsWith(home) !== true);
+  for (const line of describeConnections(foreign)) screen.note(line);
 }
 
 export function describeConnections(connections: ConnectionState[]): string[] {

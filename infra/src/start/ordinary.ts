@@ -19,7 +19,11 @@ spec:
 export function ordinaryStory(): Story {
   return {
     controlPlaneEnv: {},
-    agent: { instance: "agent", cgroup: "/", labels: "" },
+    agent: {
+      instance: "agent",
+      cgroup: process.env.PICKET_CGROUP || "/",
+      labels: process.env.PICKET_LABELS ?? "",
+    },
     before: [],
     beforeAgent: publishFirstRules,
     after: [],
@@ -37,7 +41,7 @@ export function ordinaryStory(): Story {
         return;
       }
       screen.note("");
-      await printConnections({ socket, screen });
+      await printConnections({ socket, home: scene.home.dir, screen });
       screen.note("");
       screen.note("It observes, and blocks nothing until you say: npx picket guard <unit|cgroup|pid>");
     },
