@@ -4,6 +4,7 @@
 // exact. Runs natively and inside the kernels of the matrix (run.mjs).
 #define _GNU_SOURCE
 #include "harness.h"
+#include "sql_lexer.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -351,6 +352,7 @@ static void mysql_wire_cases(void)
 	// Three parameters: a string "trace" = "00-ab", a NULL, and a 32-bit number named "n".
 	struct bytes attributes = raw("\3\1\2\1" "\xfe\0\5trace" "\6\0\0" "\3\0\1n" "\5" "00-ab" "\7\0\0\0", 4 + 8 + 3 + 4 + 6 + 4);
 	struct bytes plain = mysql_packet(0, join(2, raw("\3\0\1", 3), text("select attributed, 1 from users")));
+	struct bytes none = mysql_packet(0, join(2, raw(&query_byte, 1), text("select attributed, 1 from users")));
 	struct bytes full = mysql_packet(0, join(3, raw(&query_byte, 1), attributes, text("select attributed, 1 from users")));
 	uint64_t fingerprint = learn(&l, plain, VERDICT_ATTACK, ACTION_BLOCK);
 
@@ -359,6 +361,12 @@ static void mysql_wire_cases(void)
 	drain();
 	check(last_statement() && last_statement()->fingerprint == fingerprint, "the same shape");
 	check_same(got, mysql_packet(0, join(3, raw(&query_byte, 1), attributes, denial(SIGNAL_TEXT, incident()))));
+
+	begin_case("mysql: query attributes that were offered and not agreed are not waited for");
+	give(&l, none);
+	got = arrived(&l, 1);
+	drain();
+	check_same(got, mysql_packet(0, join(2, raw(&query_byte, 1), denial(SIGNAL_TEXT, incident()))));
 	close_link(&l);
 
 	begin_case("mysql: other commands are passed by, whatever they hold");
@@ -427,6 +435,50 @@ static void postgresql_wire_cases(void)
 	check(e && e->protocol == PROTOCOL_OTHER && e->notice == NOTICE_REPLICATION, "recognised");
 	give(&l, query_bad);
 	check_same(arrived(&l, query_bad.size), query_bad);
+	close_link(&l);
+}
+
+static uint8_t session_of(struct link *l, struct bytes frame)
+{
+	drain();
+	give(l, frame);
+	arrived(l, frame.size);
+	drain();
+	return check(last_statement(), "no event") ? last_statement()->session : 0xff;
+}
+
+static void session_cases(void)
+{
+	begin_case("session: mysql's character set is known from the login until SET may change it");
+	struct link l = mysql_link();
+
+	check(session_of(&l, mysql_command(COM_QUERY, "select 1 as session_a")) == SQL_SESSION_CHARSET_KNOWN, "utf8mb4");
+	session_of(&l, mysql_command(COM_QUERY, "set names gbk"));
+	check(session_of(&l, mysql_command(COM_QUERY, "select 1 as session_b")) == 0, "after SET NAMES");
+	close_link(&l);
+	l = open_link();
+	struct bytes login = mysql_login(0, 0);
+
+	login.at[12] = 28; // gbk_chinese_ci
+	give(&l, login);
+	arrived(&l, login.size);
+	check(session_of(&l, mysql_command(COM_QUERY, "select 1 as session_c")) == (SQL_SESSION_CHARSET_KNOWN | SQL_SESSION_CHARSET_UNSAFE), "gbk");
+	give(&l, mysql_command(0x1f, ""));
+	arrived(&l, 5);
+	check(session_of(&l, mysql_command(COM_QUERY, "select 1 as session_d")) == 0, "after COM_RESET_CONNECTION");
+	close_link(&l);
+
+	begin_case("session: postgresql's character set is known where the startup names UTF8");
+	l = postgresql_link();
+	check(session_of(&l, postgresql_query("select 1 as session_e")) == 0, "not named");
+	close_link(&l);
+	l = open_link();
+	struct bytes parameters = raw("user\0app\0client_encoding\0UTF8\0\0", 31);
+	uint8_t head[8] = { 0, 0, 0, 8 + 31, 0, 3, 0, 0 };
+
+	give(&l, join(2, raw(head, 8), parameters));
+	arrived(&l, 39);
+	check(session_of(&l, postgresql_query("select 1 as session_f")) == SQL_SESSION_CHARSET_KNOWN, "UTF8");
 	close_link(&l);
 }
 
@@ -658,6 +710,7 @@ int main(int argc, char **argv)
 		split_cases(protocol);
 	mysql_wire_cases();
 	postgresql_wire_cases();
+	session_cases();
 	recognition_cases();
 	connection_cases();
 	slot_cases();

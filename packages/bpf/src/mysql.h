@@ -71,11 +71,38 @@ static __always_inline enum opening mysql_opening(const struct frame *f)
 	return OPENING_YES;
 }
 
+/*
+ * Character sets, by collation number, in which the second byte of a character may
+ * be a backslash or a backquote (SHOW COLLATION: big5, sjis, gbk, cp932, gb18030).
+ */
+static __always_inline bool mysql_charset_unsafe(__u8 collation)
+{
+	switch (collation) {
+	case 1:
+	case 84:
+	case 13:
+	case 88:
+	case 28:
+	case 87:
+	case 95:
+	case 96:
+	case 248:
+	case 249:
+	case 250:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The character set is known until something may change it; whether a backslash escapes only the server tells. */
 static __always_inline void mysql_login(struct frame *f)
 {
 	f->capabilities = little_endian(f->header + 4);
 	f->command = MYSQL_LOGIN;
-	f->session = 0;
+	f->session = SQL_SESSION_CHARSET_KNOWN;
+	if (mysql_charset_unsafe(f->header[12]))
+		f->session |= SQL_SESSION_CHARSET_UNSAFE;
 }
 
 #define MYSQL_ATTRIBUTES_MAX 16

@@ -169,9 +169,14 @@ struct postgresql_parameters {
 	__u8 *data;
 	void *end;
 	__u32 replication;
+	__u32 utf8; /* client_encoding was given, and is UTF8 */
 };
 
-/* Looks for the first eight bytes of a name at each place: "\0replica", as one number. */
+/* Names of parameters as the numbers that their bytes make, the closing zero byte of what is before included. */
+#define POSTGRESQL_REPLICA bpf_cpu_to_be64(0x007265706c696361ull) /* "\0replica" */
+#define POSTGRESQL_CLIENT bpf_cpu_to_be64(0x00636c69656e745full)  /* "\0client_" */
+#define POSTGRESQL_ENCODING bpf_cpu_to_be64(0x656e636f64696e67ull) /* "encoding" */
+
 static long postgresql_parameter(__u32 i, struct postgresql_parameters *s)
 {
 	if (i > POSTGRESQL_OPENING_MAX)
@@ -181,18 +186,27 @@ static long postgresql_parameter(__u32 i, struct postgresql_parameters *s)
 	settle(p);
 	if ((void *)(p + 8) > s->end)
 		return 1;
-	if (*(__u64 *)p == bpf_cpu_to_be64(0x007265706c696361ull))
+	__u64 name = *(__u64 *)p;
+
+	if (name == POSTGRESQL_REPLICA)
 		s->replication = 1;
-	return s->replication != 0;
+	if (name == POSTGRESQL_CLIENT && (void *)(p + 22) <= s->end && *(__u64 *)(p + 8) == POSTGRESQL_ENCODING)
+		/* 'UTF8', 'utf8' and 'UTF-8' are what drivers send; any other is not known here to be safe. */
+		s->utf8 = !p[16] && (p[17] | 32) == 'u' && (p[18] | 32) == 't' && (p[19] | 32) == 'f' &&
+			  (p[20] == '8' || p[20] == '-');
+	return 0;
 }
 
-/* Whether a StartupMessage in hand asks to be a walsender, whose stream is no SQL. */
-__noinline __u32 postgresql_replication(struct sk_msg_md *msg, __u32 bytes)
+#define POSTGRESQL_IS_REPLICATION 1
+#define POSTGRESQL_IS_UTF8 2
+
+/* What a StartupMessage in hand asks for: to be a walsender, whose stream is no SQL; a character set. */
+__noinline __u32 postgresql_startup(struct sk_msg_md *msg, __u32 bytes)
 {
 	struct postgresql_parameters s = { .data = first_byte(msg), .end = bytes_end(msg) };
 
 	bpf_loop(bytes < 1024 ? bytes : 1024, postgresql_parameter, &s, 0);
-	return s.replication;
+	return (s.replication ? POSTGRESQL_IS_REPLICATION : 0) | (s.utf8 ? POSTGRESQL_IS_UTF8 : 0);
 }
 
 #endif

@@ -55,7 +55,7 @@ static __always_inline bool fill(struct picket_statement_event *e, struct sk_msg
 	e->action = t->is.action;
 	e->guarantee = t->is.guarantee;
 	e->slot = t->slot;
-	e->session = f->session;
+	e->session = c->lexer.session; /* as the text was lexed */
 	e->first = f->fragment == 0;
 	e->last = t->last;
 	e->substituted = t->is.substituted;

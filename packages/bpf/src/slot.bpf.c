@@ -154,6 +154,8 @@ __noinline int conclude(struct sk_msg_md *msg, struct connection *c, struct plac
 	struct picket_verdict_entry *entry = fingerprint ? bpf_map_lookup_elem(&verdicts, &fingerprint) : 0;
 
 	t.is.fingerprint = fingerprint;
+	if (f->torn || c->lexer.danger & SQL_DANGER_CODE)
+		f->session = 0; /* it may have been SET NAMES, or a function that does it */
 	COUNT(counters, statements, 1);
 	COUNT(counters, bytes, f->statement_bytes);
 	if (!entry || entry->verdict == VERDICT_UNKNOWN) {
@@ -290,10 +292,14 @@ static __always_inline __u32 open_connection(struct sk_msg_md *msg, struct conne
 	case OPENING_AGAIN:
 		return POSTGRESQL_OPENING - before;
 	case OPENING_YES:
-		if (protocol == PROTOCOL_POSTGRESQL && in_reach(msg, least(size, 1024)) &&
-		    postgresql_replication(msg, bytes)) {
-			give_up(c, PROTOCOL_OTHER, NOTICE_REPLICATION);
-			break;
+		if (protocol == PROTOCOL_POSTGRESQL && in_reach(msg, least(size, 1024))) {
+			__u32 is = postgresql_startup(msg, bytes);
+
+			if (is & POSTGRESQL_IS_REPLICATION) {
+				give_up(c, PROTOCOL_OTHER, NOTICE_REPLICATION);
+				break;
+			}
+			f->session = is & POSTGRESQL_IS_UTF8 ? SQL_SESSION_CHARSET_KNOWN : 0;
 		}
 		f->protocol = protocol;
 		f->phase = PHASE_SKIP;
