@@ -321,6 +321,7 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
         server.closeAllConnections();
       }
       await sources.stop();
+      versions.close();
       const { socketsLeft } = await kernel.close({ keep });
       pipeline.flush(true);
       spool.close();

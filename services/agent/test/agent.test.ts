@@ -1,8 +1,9 @@
 /** The agent alone with rules from a directory, on the real kernel, between real drivers and real databases. */
+import { existsSync } from "node:fs";
 import { type Database, startMariaDB, startPostgreSQL } from "@picket/infra/databases";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Application, startApplication } from "./application.ts";
-import { bpfObjects, eventually, makeHost } from "./host.ts";
+import { eventually, held, loaded, makeHost } from "./host.ts";
 
 const BAD = "SELECT name FROM users WHERE id = 1 UNION SELECT secret FROM vault";
 const RULES = (action: string) => `
@@ -258,20 +259,24 @@ describe("connections", () => {
 
 describe("the end", () => {
   test("stopped: statements pass at once, and no program, map, link or pin is left", async () => {
-    const before = bpfObjects();
     host.writeRules(RULES("block"));
     await host.start();
     await host.guard();
     const application = await connect("mysql2");
     expect((await application.run(BAD)).error).toContain("Picket blocked");
+    const whileRunning = held();
+    expect(whileRunning.size).toBeGreaterThan(20);
     await host.stop();
     expect((await application.run(BAD)).rows).toHaveLength(2);
+    expect([...held()]).toEqual([]);
     await application.stop();
     applications.length = 0;
     // What had to wait for the connection goes with the next start and stop.
     await host.start();
     await host.stop();
-    expect([...bpfObjects()].filter(each => !before.has(each))).toEqual([]);
+    expect(existsSync(host.pins)).toBe(false);
+    const left = loaded();
+    expect([...whileRunning].filter(each => left.has(each))).toEqual([]);
   });
 
   test("told to keep enforcing: blocked while no agent runs, and by the next one", async () => {

@@ -1,6 +1,6 @@
 /** An agent of this test's own on the real kernel: own cgroup, state, socket, pins. In this process, from source. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -94,8 +94,22 @@ export async function eventually<T>(poll: () => Promise<T | undefined | false>, 
   }
 }
 
-/** Ids of this host's BPF programs, maps and links whose names are Picket's. */
-export function bpfObjects(): Set<string> {
+/** Ids of the BPF programs, maps and links that a process holds, from its descriptors. */
+export function held(pid = process.pid): Set<string> {
+  return new Set(
+    readdirSync(`/proc/${pid}/fdinfo`).flatMap(fd => {
+      try {
+        const info = readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8");
+        return [...info.matchAll(/^(prog|map|link)_id:\s*(\d+)$/gm)].map(([, kind, id]) => `${kind} ${id}`);
+      } catch {
+        return []; // Closed since the listing.
+      }
+    }),
+  );
+}
+
+/** Those of all of this host. */
+export function loaded(): Set<string> {
   return new Set(
     (["prog", "map", "link"] as const).flatMap(kind =>
       (

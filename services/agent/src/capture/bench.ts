@@ -21,7 +21,6 @@ const WAIT_MS = 3_000;
 export type Trial = {
   /** What arrived at the other end, and what the kernel told of it. */
   send(frame: Buffer): Promise<{ arrived: Buffer; told: StatementFragment | null }>;
-  close(): void;
 };
 
 export class Bench {
@@ -47,12 +46,17 @@ export class Bench {
   /** Runs `work` with a connection of the client's side enrolled in enforce mode, judged by the slot. */
   async with<T>(slot: Slot, work: (trial: Trial) => Promise<T>): Promise<T> {
     const object = await this.#open();
+    const maps = {
+      slots: object.map("slots"),
+      dispatch: object.map("dispatch"),
+      sockets: object.map("sockets"),
+      owners: object.map("owners"),
+    };
     const pair = await openPair();
     this.#trials.set(pair.cookie, []);
     try {
-      object.map("slots").setProgram(slot.index, slot.program);
-      const dispatch = object.map("dispatch").as({ key: u32, value: Dispatch });
-      dispatch.set(0, {
+      maps.slots.setProgram(slot.index, slot.program);
+      maps.dispatch.as({ key: u32, value: Dispatch }).set(0, {
         salt: 1n,
         scopeSinceNs: 0n,
         stable: slot.index,
@@ -60,23 +64,21 @@ export class Bench {
         share: 0,
         newProcessesOnly: 0,
       });
-      const link = object.program("dispatcher").attachSkMsg(object.map("sockets"));
-      const owners = object.map("owners").as({ key: u64, value: Owner });
+      const link = object.program("dispatcher").attachSkMsg(maps.sockets);
       const owner = ownerOf(process.pid, 0n, { id: 1, mode: "enforce" });
-      owners.set(pair.cookie, { ...owner, process: { ...owner.process, tgid: NOBODY } });
+      maps.owners
+        .as({ key: u64, value: Owner })
+        .set(pair.cookie, { ...owner, process: { ...owner.process, tgid: NOBODY } });
       walk(object, "adopt");
-      if (object.map("sockets").keys().next().done)
-        throw new Error("the kernel did not enrol the test connection");
+      if (maps.sockets.keys().next().done) throw new Error("the kernel did not enrol the test connection");
       try {
-        return await work({
-          send: frame => this.#send(pair, frame),
-          close: pair.close,
-        });
+        return await work({ send: frame => this.#send(pair, frame) });
       } finally {
         link.close();
       }
     } finally {
       pair.close();
+      for (const map of Object.values(maps)) map.close();
       object.close();
       // Its closing is still told: known until then, so that it is not taken for an application's.
       const { cookie } = pair;

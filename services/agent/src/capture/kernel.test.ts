@@ -5,6 +5,7 @@ import { makeCgroup } from "@picket/infra/cgroup";
 import { randomHashKey } from "@picket/native/lexer";
 import type { BundleDigest, RuleSetName, RuleVersion } from "@picket/shared/ids";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { held, loaded } from "../../test/host.ts";
 import { mountPoint } from "../host/cgroups.ts";
 import type { CompiledRules, Judgement } from "../rules/judging.ts";
 import { LearnedShapes } from "../rules/learned.ts";
@@ -65,6 +66,7 @@ beforeAll(() => {
 afterAll(() => cgroup.remove());
 beforeEach(() => open());
 afterEach(async () => {
+  versions.close();
   await kernel.close({ keep: false });
   rmSync(pins, { recursive: true, force: true });
 });
@@ -206,22 +208,17 @@ describe("versions", () => {
 });
 
 describe("the end", () => {
-  const left = () =>
-    (["prog", "map", "link"] as const)
-      .map(
-        kind =>
-          JSON.parse(execFileSync("bpftool", ["-j", kind, "list"], { encoding: "utf8" })) as {
-            pids?: { pid: number }[];
-          }[],
-      )
-      .map(list => list.filter(each => each.pids?.some(({ pid }) => pid === process.pid)).length);
-
   test("stopping leaves no program, no map, no link and no pin", async () => {
     versions.makeStable(await prepare(1), 0);
     kernel.attach();
+    const whileRunning = held();
+    expect(whileRunning.size).toBeGreaterThan(20);
+    versions.close();
     await kernel.close({ keep: false });
     expect(existsSync(pins)).toBe(false);
-    expect(left()).toEqual([0, 0, 0]);
+    expect([...held()]).toEqual([]);
+    const left = loaded();
+    expect([...whileRunning].filter(each => left.has(each))).toEqual([]);
     await open();
   });
 

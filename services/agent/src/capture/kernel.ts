@@ -89,6 +89,7 @@ export class Kernel {
   readonly #lossesBefore: Record<string, number>;
   readonly tookOver: boolean;
   #ring: RingBuffer | undefined;
+  #closed = false;
 
   private constructor(object: BpfObject, maps: SharedMaps, options: KernelOptions, tookOver: boolean) {
     this.#object = object;
@@ -301,6 +302,8 @@ export class Kernel {
    * not read. Says how many those are.
    */
   async close({ keep }: { keep: boolean }): Promise<{ socketsLeft: number }> {
+    if (this.#closed) return { socketsLeft: 0 };
+    this.#closed = true;
     const { pins, streamVerdict } = this.#options;
     if (!keep) {
       this.emptySlots();

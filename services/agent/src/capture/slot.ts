@@ -168,8 +168,8 @@ export class Slot {
     return sum;
   }
 
-  close(): void {
-    rmSync(this.#pins, { recursive: true, force: true });
+  close({ keepPins }: { keepPins: boolean }): void {
+    if (!keepPins) rmSync(this.#pins, { recursive: true, force: true });
     this.#verdicts.close();
     this.#counters.close();
     this.#object.close();

@@ -124,7 +124,7 @@ export class Versions {
 
   discard(loaded: Loaded): void {
     this.#kernel.clearSlot(loaded.slot.index);
-    loaded.slot.close();
+    loaded.slot.close({ keepPins: false });
   }
 
   /** All are judged by it from the next message on. */
@@ -192,6 +192,11 @@ export class Versions {
       if (verdict) slot.setVerdict(fingerprint, verdict);
       else slot.deleteVerdict(fingerprint);
     }
+  }
+
+  /** Lets go of every slot; what is pinned stays for a successor. */
+  close(): void {
+    for (const { slot } of this.#all()) slot.close({ keepPins: true });
   }
 
   counters(): VersionCounters[] {
