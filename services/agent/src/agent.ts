@@ -46,7 +46,8 @@ import { Workloads } from "./workloads/workloads.ts";
 const TICK_MS = 500;
 const WORKLOADS_MS = 1_000;
 const SPOOL_FLUSH_MS = 1_000;
-const CERTIFICATES_MS = 3_600_000;
+/** How often endpoints are looked through for one that is due. */
+const CERTIFICATES_MS = 5_000;
 
 export type Agent = { stop(): Promise<void> };
 
@@ -231,10 +232,10 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
         if (workloads.moving && workloads.refresh()) adopt();
       }),
       every(SPOOL_FLUSH_MS, () => void spool.flush()),
-      every(5_000, () => {
+      every(Math.min(CERTIFICATES_MS, config.certificateIntervalMs), () => {
         const noticeMs = versions.stable?.parts[0]?.rules.certificateNoticeMs ?? 30 * 86_400_000;
         void certificates
-          .round({ nowMs, noticeMs, intervalMs: CERTIFICATES_MS, signal: stopping.signal })
+          .round({ nowMs, noticeMs, intervalMs: config.certificateIntervalMs, signal: stopping.signal })
           .catch(error => log.error({ error: String(error) }, "certificates could not be probed"));
       }),
     ];

@@ -2,7 +2,7 @@
 import { hostname, release } from "node:os";
 import { join } from "node:path";
 import { CONTROL_SOCKET_DEFAULT } from "@picket/shared/control-socket";
-import { Labels } from "@picket/shared/vocabulary";
+import { Duration, durationMs, Labels } from "@picket/shared/vocabulary";
 
 export const AGENT_VERSION = "0.1.0";
 
@@ -24,6 +24,8 @@ export type Config = {
   /** Stop leaves the programs judging; the next start takes over without a gap. */
   keepEnforcing: boolean;
   spoolBytesMax: number;
+  /** How often each database's TLS endpoint is probed. */
+  certificateIntervalMs: number;
   logLevel: string;
 };
 
@@ -53,6 +55,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     kernel: release(),
     keepEnforcing: env.PICKET_KEEP_ENFORCING === "1",
     spoolBytesMax: parseBytes(env.PICKET_SPOOL_BYTES_MAX ?? "67108864"),
+    certificateIntervalMs: parseInterval(env.PICKET_CERTIFICATE_INTERVAL ?? "1h"),
     logLevel: env.PICKET_LOG_LEVEL || "info",
   };
 }
@@ -87,6 +90,16 @@ function parseBytes(text: string): number {
   if (!Number.isSafeInteger(bytes) || bytes < 1 << 20)
     throw new ConfigError(`PICKET_SPOOL_BYTES_MAX wants at least 1048576 bytes, not "${text}"`);
   return bytes;
+}
+
+/** Below a second the probes themselves would be a load. */
+function parseInterval(text: string): number {
+  const duration = Duration.safeParse(text);
+  if (!duration.success || durationMs(text) < 1_000)
+    throw new ConfigError(
+      `PICKET_CERTIFICATE_INTERVAL wants a duration of at least 1s, such as 30m or 1h, not "${text}"`,
+    );
+  return durationMs(text);
 }
 
 function normaliseCgroup(text: string): string {
