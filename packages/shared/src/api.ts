@@ -251,7 +251,10 @@ export const Delivery = z.object({
 });
 export type Delivery = z.infer<typeof Delivery>;
 
-/** Body of a webhook, Standard Webhooks: `type`, `timestamp`, `data`. */
+/**
+ * Body of a webhook, Standard Webhooks: `type`, `timestamp`, `data`. `alert.opened` comes again for the same alert
+ * when it becomes more urgent; `alert.resolved` comes once.
+ */
 export const WebhookPayload = z.object({
   type: z.enum(["alert.opened", "alert.resolved"]),
   timestamp: z.iso.datetime(),

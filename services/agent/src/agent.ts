@@ -337,10 +337,6 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
   }
 }
 
-let handler: ReturnType<typeof import("./control/routes.ts").controlRoutes> extends infer H
-  ? Promise<H> | undefined
-  : never;
-
 function every(ms: number, work: () => void): NodeJS.Timeout {
   return setInterval(work, ms);
 }

@@ -228,6 +228,29 @@ test("only alerts urgent enough are sent, and one that becomes so is sent then",
   hook.close();
 });
 
+test("who heard of an alert hears again when it becomes more urgent, and once that it ended", async () => {
+  const hook = await receiver([200]);
+  const webhook = await subscribe(hook.url);
+  const heard = () =>
+    hook.received.map(({ body }) => {
+      const { type, data } = WebhookPayload.parse(JSON.parse(body));
+      return `${type} ${data.priority}`;
+    });
+  const step = async (event: Parameters<typeof certificate>[0], count: number) => {
+    await node.events([certificate({ causalKey: "urgent", ...event })]);
+    await until(
+      async () => hook.received.length,
+      length => length === count,
+    );
+  };
+  await step({ priority: "P3", handshake: "succeeded", error: undefined }, 1);
+  await step({ priority: "P0" }, 2);
+  await step({ priority: null, handshake: "succeeded", error: undefined }, 3);
+  expect(heard()).toEqual(["alert.opened P3", "alert.opened P0", "alert.resolved P0"]);
+  await unsubscribe(webhook);
+  hook.close();
+});
+
 test("a private address that nobody allowed is never connected to, by whatever name", async () => {
   const closed = await startFleet(stores, { allowPrivateWebhooks: [], deliveryScheduleMs: [40] });
   const hook = await receiver([200]);

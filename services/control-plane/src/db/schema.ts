@@ -365,6 +365,8 @@ export const deliveries = pgTable(
       .notNull()
       .references(() => webhooks.id),
     event: text().$type<"alert.opened" | "alert.resolved">().notNull(),
+    /** Of the alert when this was written: one that becomes more urgent is announced again. */
+    priority: text().$type<Priority>().notNull(),
     /** The exact body: every attempt sends and signs the same bytes. */
     body: text().notNull(),
     state: text().$type<"pending" | "delivered" | "dead">().notNull(),
@@ -376,7 +378,7 @@ export const deliveries = pgTable(
     deliveredAt: at("delivered_at"),
   },
   table => [
-    uniqueIndex("deliveries_once").on(table.alert, table.webhook, table.event),
+    uniqueIndex("deliveries_once").on(table.alert, table.webhook, table.event, table.priority),
     uniqueIndex("deliveries_sequence").on(table.sequence),
     index("deliveries_due").on(table.nextAttemptAt).where(sql`${table.state} = 'pending'`),
   ],

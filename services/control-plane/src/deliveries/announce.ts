@@ -1,4 +1,4 @@
-/** Writes what webhooks must hear of an alert, as rows: one per alert, webhook and event. */
+/** Writes what webhooks must hear of an alert, as rows: one per alert, webhook, event and priority. */
 import type { WebhookPayload } from "@picket/shared/api";
 import { and, eq, isNull } from "drizzle-orm";
 import { worse } from "../alerts/priority.ts";
@@ -35,6 +35,7 @@ export async function announce(
         alert: alert.id,
         webhook,
         event,
+        priority: alert.priority,
         body,
         state: "pending" as const,
         nextAttemptAt: now(ctx),
@@ -59,7 +60,7 @@ async function receiversOf(tx: Tx, alert: AlertRow, event: WebhookPayload["type"
     case "alert.resolved": {
       // Only who heard that it opened hears that it ended.
       const rows = await tx
-        .select({ id: webhooks.id })
+        .selectDistinct({ id: webhooks.id })
         .from(deliveries)
         .innerJoin(webhooks, eq(deliveries.webhook, webhooks.id))
         .where(and(eq(deliveries.alert, alert.id), eq(deliveries.event, "alert.opened"), live));
