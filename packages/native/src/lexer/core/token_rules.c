@@ -228,6 +228,9 @@ static void step(struct run *run, uint32_t symbol, uint64_t value, size_t start,
 	}
 	if (entries[1] > entries[0])
 		steps += entries[1] - entries[0];
+	// Gaps end with the statement: a semicolon may be what follows one, nothing after it may.
+	if (symbol == PICKET_SYMBOL_SEMICOLON)
+		memset(s->latches + 1, 0, (h->latches - 1) * sizeof(size_t));
 	if (taken)
 		open_latches(run, taken);
 	run->turn ^= 1;
@@ -307,16 +310,16 @@ static int on_token(void *context, const struct picket_token *token)
 		return 1;
 	}
 	if (token->kind == SQL_TOKEN_COMMENT) {
-		symbol = token->mark == SQL_COMMENT_DASHES || token->mark == SQL_COMMENT_HASH ? PICKET_SYMBOL_LINE_COMMENT
-											      : PICKET_SYMBOL_COMMENT;
+		symbol = token->mark == SQL_COMMENT_DASHES || token->mark == SQL_COMMENT_HASH ?
+				 PICKET_SYMBOL_LINE_COMMENT :
+			 token->mark == SQL_COMMENT_VERSION ? PICKET_SYMBOL_VERSION_COMMENT :
+							      PICKET_SYMBOL_COMMENT;
 		step(run, symbol, 0, token->start, token->end, 1);
 		return 0;
 	}
 	symbol = symbol_of(run, token);
 	if (symbol == PICKET_SYMBOL_SEMICOLON) {
 		statement_ends(run, token->start);
-		// Gaps end here; the semicolon itself may be the next element.
-		memset(run->scratch->latches + 1, 0, (run->rules->header->latches - 1) * sizeof(size_t));
 	} else if (!run->began) {
 		run->began = 1;
 		step(run, PICKET_SYMBOL_START, 0, token->start, token->start, 1);

@@ -27,10 +27,11 @@ enum {
 
 // The symbols a token can be; named punctuation and words follow from PICKET_SYMBOL_NAMED.
 enum picket_symbol {
-	PICKET_SYMBOL_START, // of a statement: stands between tokens, like the next three
+	PICKET_SYMBOL_START, // of a statement: stands between tokens, like the next four
 	PICKET_SYMBOL_END,
 	PICKET_SYMBOL_COMMENT,      // in brackets
 	PICKET_SYMBOL_LINE_COMMENT, // to the end of the line
+	PICKET_SYMBOL_VERSION_COMMENT,
 	PICKET_SYMBOL_PLACEHOLDER,
 	PICKET_SYMBOL_NUMBER,
 	PICKET_SYMBOL_STRING,

@@ -11,6 +11,7 @@ export type Metaclass =
   | "OPERATOR"
   | "COMMENT"
   | "LINE_COMMENT"
+  | "VERSION_COMMENT"
   | "PLACEHOLDER"
   | "END"
   | "START"
@@ -25,6 +26,7 @@ const metaclasses: ReadonlySet<string> = new Set<Metaclass>([
   "OPERATOR",
   "COMMENT",
   "LINE_COMMENT",
+  "VERSION_COMMENT",
   "PLACEHOLDER",
   "END",
   "START",
@@ -174,10 +176,7 @@ export function parsePattern(pattern: string): Node {
     const atoms = singleTokens(node);
     if (!atoms)
       throw new PatternProblem(target.column, `"!" stands before one token or a choice of single tokens`);
-    const between = atoms.find(
-      atom =>
-        atom.kind === "metaclass" && ["COMMENT", "LINE_COMMENT", "START", "END"].includes(atom.metaclass),
-    );
+    const between = atoms.find(atom => atom.kind === "metaclass" && /COMMENT|START|END/.test(atom.metaclass));
     if (between)
       throw new PatternProblem(target.column, "COMMENT, START and END are no tokens that could be missing");
     return { kind: "token", atoms, negated: true };

@@ -74,11 +74,7 @@ function ways(items: Node[], column: number): Step[][] {
 function waysOf(node: Node, column: number): Step[][] {
   switch (node.kind) {
     case "token":
-      if (
-        node.atoms.some(
-          atom => atom.kind === "metaclass" && /^(COMMENT|LINE_COMMENT|START|END)$/.test(atom.metaclass),
-        )
-      )
+      if (node.atoms.some(atom => atom.kind === "metaclass" && /COMMENT|START|END/.test(atom.metaclass)))
         throw new PatternProblem(column, "COMMENT, START and END cannot stand between uses of variables");
       if (
         node.atoms.some(atom => atom.kind === "metaclass" && atom.metaclass === "OPERATOR") &&
