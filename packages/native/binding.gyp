@@ -34,7 +34,8 @@
         "src/bpf/addon/link.cc",
         "src/bpf/addon/ring.cc",
         "src/bpf/addon/probe.cc",
-        "src/bpf/addon/sockets.cc"
+        "src/bpf/addon/sockets.cc",
+        "src/bpf/addon/process.cc"
       ],
       "libraries": ["-lbpf", "-lelf", "-lz"]
     }

@@ -19,6 +19,7 @@ export {
 export type { LinkInfo, MapInfo, ProgramInfo, RingStats, TestRunOptions } from "./native.ts";
 export { BpfObject, type OpenOptions, type Variable, type VariableValue } from "./object.ts";
 export { type Attachment, probe, type Support } from "./probe.ts";
+export { replaceProcess } from "./process.ts";
 export { BpfProgram, enableRunTimeStats, type IterOptions, type UprobeOptions } from "./program.ts";
 export { RingBatch, RingBuffer, type RingOptions } from "./ring.ts";
 export {

@@ -175,6 +175,7 @@ export interface Native {
   probeAttach(kind: string): string;
   sockDiag(request: Uint8Array, netns: string | undefined): Buffer;
   waitingBytes(fd: number): number;
+  replaceProcess(path: string, args: string[], env: string[]): never;
 }
 
 // The same two steps up from src/bpf and from dist/bpf.

@@ -18,6 +18,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   picket::InitRing(env, exports);     // Ring: ring buffer reader thread
   picket::InitProbe(env, exports);    // what this kernel can do
   picket::InitSockets(env, exports);  // TCP sockets by SOCK_DIAG
+  picket::InitProcess(env, exports);  // exec
   return exports;
 }
 
