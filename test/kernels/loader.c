@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define RULE 3
@@ -613,6 +615,33 @@ static void connection_cases(void)
 	close_link(&l);
 }
 
+static void membership_cases(void)
+{
+	begin_case("membership: bytes that wait to be read survive that a socket is let go");
+	static const size_t sizes[] = { 1, 1000, 30000 };
+
+	for (int i = 0; i < 3; i++) {
+		struct link l = mysql_link();
+		struct bytes answer = repeat("row ", sizes[i]);
+		int waiting = -1;
+
+		check(send(l.server, answer.at, answer.size, 0) == (ssize_t)answer.size, "send");
+		usleep(50000);
+		ioctl(l.client, FIONREAD, &waiting);
+		if (!i)
+			printf("#   FIONREAD of a member socket: %d of 1 byte%s\n", waiting, waiting ? "" : " (affected kernel)");
+		bpf_map_delete_elem(map_fd(dispatcher, "sockets"), &l.cookie);
+		ioctl(l.client, FIONREAD, &waiting);
+		check(waiting == (int)answer.size, "%d of %zu bytes wait", waiting, answer.size);
+		int client = l.client;
+
+		l.client = l.server;
+		l.server = client;
+		check_same(arrived(&l, answer.size), answer);
+		close_link(&l);
+	}
+}
+
 static void slot_cases(void)
 {
 	begin_case("slots: a swap takes effect at the next statement of a live connection");
@@ -713,6 +742,7 @@ int main(int argc, char **argv)
 	session_cases();
 	recognition_cases();
 	connection_cases();
+	membership_cases();
 	slot_cases();
 	for (int protocol = 0; protocol < 2; protocol++)
 		pressure_cases(protocol);
