@@ -77,9 +77,13 @@ async function start({
     return { server, port };
   });
   const exec = (sql: string): Promise<string> =>
-    run("mariadb", ["--no-defaults", `--socket=${socket}`, "--user=root", "--batch", "--skip-column-names"], {
-      input: sql,
-    });
+    run(
+      "mariadb",
+      ["--no-defaults", "--skip-ssl", `--socket=${socket}`, "--user=root", "--batch", "--skip-column-names"],
+      {
+        input: sql,
+      },
+    );
   await exec(`CREATE DATABASE IF NOT EXISTS \`${database}\` CHARACTER SET utf8mb4;
     CREATE OR REPLACE USER '${user}'@'%' IDENTIFIED BY '${password}';
     GRANT ALL ON *.* TO '${user}'@'%';`);
@@ -149,7 +153,14 @@ const initialise = (account: Account) => async (dir: string) => {
 
 async function answers(socket: string): Promise<boolean> {
   if (!existsSync(socket)) return false;
-  return run("mariadb", ["--no-defaults", `--socket=${socket}`, "--user=root", "-e", "SELECT 1"]).then(
+  return run("mariadb", [
+    "--no-defaults",
+    "--skip-ssl",
+    `--socket=${socket}`,
+    "--user=root",
+    "-e",
+    "SELECT 1",
+  ]).then(
     () => true,
     () => false,
   );
