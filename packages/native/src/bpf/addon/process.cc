@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <fcntl.h>
 
 namespace picket {
 
@@ -22,7 +23,8 @@ std::vector<char *> PointersTo(std::vector<std::string> &texts) {
   return pointers;
 }
 
-// Returns only if it fails. What Node opened closes by itself (close-on-exec); standard input and output stay.
+// Returns only if it fails. What Node opened closes by itself. Node marks standard input and output so, too, lest
+// children inherit them by accident: here they are meant to stay.
 void ReplaceProcess(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   std::string path = TextOf(info[0], "path");
@@ -33,8 +35,10 @@ void ReplaceProcess(const Napi::CallbackInfo &info) {
   sigemptyset(&none);
   pthread_sigmask(SIG_SETMASK, &none, &before);
   auto pipe = std::signal(SIGPIPE, SIG_DFL);
+  for (int fd = 0; fd <= 2; fd++) fcntl(fd, F_SETFD, 0);
   execve(path.c_str(), PointersTo(arguments).data(), PointersTo(environment).data());
   int err = errno;
+  for (int fd = 0; fd <= 2; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
   std::signal(SIGPIPE, pipe);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   Throw(env, {"BPF_FAILED", "exec", err, "could not start " + path});
