@@ -19,6 +19,7 @@ export async function startGateway(config: Config): Promise<Listening> {
   return {
     url: server.url,
     async close() {
+      services.beginClosing();
       bell.close();
       waiters.endAll();
       await services.close();

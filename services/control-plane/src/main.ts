@@ -25,6 +25,7 @@ export async function startControlPlane(
   return {
     url: server.url,
     async close() {
+      services.beginClosing();
       gateway?.bell.close();
       waiters.endAll();
       await workers?.close();

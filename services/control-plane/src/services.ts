@@ -12,6 +12,8 @@ import { connectJobs } from "./queue/jobs.ts";
 import { connectRedis, failFast, untilReady } from "./queue/redis.ts";
 
 export interface OpenServices extends Services {
+  /** Fires `closing`: what is long ends early. */
+  beginClosing(): void;
   close(): Promise<void>;
 }
 
@@ -47,6 +49,7 @@ export async function openServices(config: Config, name: string, chosen: Chosen 
     random: randomBytes,
     closing: closing.signal,
     ...chosen,
+    beginClosing: () => closing.abort(),
     async close() {
       closing.abort();
       await jobs.close();

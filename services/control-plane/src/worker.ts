@@ -11,6 +11,7 @@ export async function startWorker(config: Config): Promise<{ close(): Promise<vo
   services.log.info("worker running");
   return {
     async close() {
+      services.beginClosing();
       await workers.close();
       await services.close();
     },

@@ -3,7 +3,7 @@
  * written in the same transaction. A nudge, the sweep or two workers at once may call it; the row is locked.
  */
 import type { Detection } from "@picket/shared/detection";
-import { and, asc, eq, gt, inArray, isNotNull, isNull, sql } from "drizzle-orm";
+import { and, asc, eq, gt, inArray, isNotNull, isNull } from "drizzle-orm";
 import { recordCertificates } from "../certificates/record.ts";
 import type { Ctx } from "../context.ts";
 import type { Tx } from "../db/client.ts";
@@ -11,7 +11,7 @@ import { certificates, cursors, detections, nodes } from "../db/schema.ts";
 import { OWN_CAUSE } from "../nodes/alerts.ts";
 import { describe } from "./describe.ts";
 import { type Fold, foldSightings } from "./fold.ts";
-import { type Effects, raiseAlerts, resolveAlerts } from "./raise.ts";
+import { type Effects, type Raised, raiseAlerts, resolveAlerts } from "./raise.ts";
 
 const CURSOR = "alerts";
 const ROWS_AT_ONCE = 5_000;
@@ -19,6 +19,7 @@ const ROWS_AT_ONCE = 5_000;
 /** Folds until nothing is left; how many detections that were. */
 export async function foldDetections({ ctx }: { ctx: Ctx }): Promise<number> {
   for (let folded = 0; ; ) {
+    if (ctx.closing.aborted) return folded;
     const { rows, effects } = await ctx.db.transaction(tx => foldOnce(ctx, tx));
     for (const effect of effects) effect.nudge();
     folded += rows;
@@ -37,7 +38,7 @@ async function foldOnce(ctx: Ctx, tx: Tx): Promise<{ rows: number; effects: Effe
       at: detections.at,
       priority: detections.priority,
       causalKey: detections.causalKey,
-      count: sql<number>`coalesce((${detections.payload} ->> 'count')::int, 1)`,
+      count: detections.count,
     })
     .from(detections)
     .where(gt(detections.sequence, cursor!.sequence))
@@ -50,8 +51,7 @@ async function foldOnce(ctx: Ctx, tx: Tx): Promise<{ rows: number; effects: Effe
   if (certified.length > 0) await recordCertificates(tx, certified);
   const folds = foldSightings(rows.map(row => ({ ...row, causalKey: nodesOwnCause(row.causalKey) })));
   const words = await wordsOf(tx, folds);
-  const effects: Effects[] = [];
-  for (const fold of folds) effects.push(await carryOut(ctx, tx, fold, words));
+  const effects = await carryOut(ctx, tx, folds, words);
   await tx.update(cursors).set({ sequence: last.sequence }).where(eq(cursors.name, CURSOR));
   return { rows: rows.length, effects };
 }
@@ -74,39 +74,50 @@ async function wordsOf(tx: Tx, folds: readonly Fold[]): Promise<Words> {
   return new Map(rows.map(row => [row.sequence, row]));
 }
 
-async function carryOut(ctx: Ctx, tx: Tx, fold: Fold, words: Words): Promise<Effects> {
-  switch (fold.kind) {
-    case "raise": {
-      const { detection, hostname } = words.get(fold.spokesman)!;
-      const said = describe(detection, hostname);
-      return raiseAlerts(
-        ctx,
-        tx,
-        fold.nodes.map(({ node, count }) => ({
-          causalKey: fold.causalKey,
-          priority: fold.priority,
-          ...said,
-          node,
-          count,
-          at: fold.at,
-        })),
-      );
-    }
-    case "gone": {
-      // Another node may still see the old certificate: the cause is gone when it is gone for all.
-      const [seen] = await tx
-        .select({ node: certificates.node })
-        .from(certificates)
-        .innerJoin(nodes, eq(certificates.node, nodes.id))
-        .where(
-          and(
-            eq(certificates.causalKey, fold.causalKey),
-            isNotNull(certificates.priority),
-            isNull(nodes.retiredAt),
-          ),
-        )
-        .limit(1);
-      return resolveAlerts(ctx, tx, seen ? [] : [fold.causalKey], { statesOnly: true });
+/** Raises together what follows one another; a cause that is gone is ended in its place between them. */
+async function carryOut(ctx: Ctx, tx: Tx, folds: readonly Fold[], words: Words): Promise<Effects[]> {
+  const effects: Effects[] = [];
+  let raises: Raised[] = [];
+  const flush = async () => {
+    effects.push(await raiseAlerts(ctx, tx, raises));
+    raises = [];
+  };
+  for (const fold of folds) {
+    switch (fold.kind) {
+      case "raise":
+        raises.push(raisedBy(fold, words));
+        break;
+      case "gone":
+        await flush();
+        effects.push(await resolveIfGone(ctx, tx, fold.causalKey));
+        break;
     }
   }
+  await flush();
+  return effects;
+}
+
+function raisedBy(fold: Extract<Fold, { kind: "raise" }>, words: Words): Raised {
+  const { detection, hostname } = words.get(fold.spokesman)!;
+  return {
+    causalKey: fold.causalKey,
+    priority: fold.priority,
+    ...describe(detection, hostname),
+    nodes: fold.nodes,
+    count: fold.count,
+    at: fold.at,
+  };
+}
+
+/** Another node may still see the old certificate: the cause is gone when it is gone for all. */
+async function resolveIfGone(ctx: Ctx, tx: Tx, causalKey: string): Promise<Effects> {
+  const [seen] = await tx
+    .select({ node: certificates.node })
+    .from(certificates)
+    .innerJoin(nodes, eq(certificates.node, nodes.id))
+    .where(
+      and(eq(certificates.causalKey, causalKey), isNotNull(certificates.priority), isNull(nodes.retiredAt)),
+    )
+    .limit(1);
+  return resolveAlerts(ctx, tx, seen ? [] : [causalKey], { statesOnly: true });
 }

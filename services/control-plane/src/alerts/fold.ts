@@ -22,7 +22,8 @@ export type Fold =
       kind: "raise";
       causalKey: string;
       priority: Priority;
-      nodes: { node: NodeId; count: number }[];
+      nodes: NodeId[];
+      count: number;
       at: Date;
       /** The most urgent sighting, the first of equals: its words become the alert's. */
       spokesman: number;
@@ -45,7 +46,8 @@ export function foldSightings(sightings: readonly Sighting[]): Fold[] {
         kind: "raise" as const,
         causalKey,
         priority,
-        nodes: [{ node, count }],
+        nodes: [node],
+        count,
         at,
         spokesman: sequence,
       };
@@ -55,10 +57,9 @@ export function foldSightings(sightings: readonly Sighting[]): Fold[] {
     }
     if (priority < fold.priority) fold.spokesman = sequence;
     fold.priority = worst(priority, fold.priority);
+    fold.count += count;
     if (at > fold.at) fold.at = at;
-    const known = fold.nodes.find(other => other.node === node);
-    if (known) known.count += count;
-    else fold.nodes.push({ node, count });
+    if (!fold.nodes.includes(node)) fold.nodes.push(node);
   }
   return folds;
 }

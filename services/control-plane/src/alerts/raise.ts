@@ -5,7 +5,7 @@
  */
 import type { AlertId, NodeId } from "@picket/shared/ids";
 import type { Priority } from "@picket/shared/vocabulary";
-import { and, eq, inArray, ne } from "drizzle-orm";
+import { and, asc, eq, inArray, ne, sql } from "drizzle-orm";
 import { type Ctx, now, uuid } from "../context.ts";
 import type { Tx } from "../db/client.ts";
 import { alerts } from "../db/schema.ts";
@@ -18,8 +18,10 @@ export interface Raised {
   priority: Priority;
   title: string;
   summary: string;
-  node: NodeId;
+  /** Who saw it. */
+  nodes: NodeId[];
   count: number;
+  /** When it was seen last. */
   at: Date;
   endsQuietly: boolean;
 }
@@ -34,75 +36,107 @@ export interface Effects {
 /** A cause seen by many more nodes than this is not told apart any further. */
 const NODES_MAX = 1_000;
 
+/** Causes are distinct. Three statements for any number of them, and one more for each that changes its words. */
 export async function raiseAlerts(ctx: Ctx, tx: Tx, raised: readonly Raised[]): Promise<Effects> {
   const effects = collect(ctx);
+  if (raised.length === 0) return effects;
   // In one order everywhere, so that two transactions cannot wait for each other's alerts.
-  for (const one of [...raised].sort((a, b) => (a.causalKey < b.causalKey ? -1 : 1))) {
-    const opened = await open(ctx, tx, one);
-    if (opened) {
-      effects.deliveries(await announce(ctx, tx, opened, "alert.opened"));
-      effects.ticket(await markTicket(ctx, tx, opened));
-      continue;
-    }
-    const [live] = await tx
-      .select()
-      .from(alerts)
-      .where(and(eq(alerts.causalKey, one.causalKey), ne(alerts.state, "resolved")))
-      .for("update");
-    if (!live) continue; // Resolved between the two statements: the next sighting opens a new one.
-    const joined = await join(ctx, tx, live, one);
-    if (joined.priority !== live.priority) {
-      effects.deliveries(await announce(ctx, tx, joined, "alert.opened"));
-      effects.ticket(await markTicket(ctx, tx, joined));
-    }
-  }
+  const ordered = raised.toSorted((a, b) => (a.causalKey < b.causalKey ? -1 : 1));
+  const live = await lockLive(
+    tx,
+    ordered.map(({ causalKey }) => causalKey),
+  );
+  const opened = await open(
+    ctx,
+    tx,
+    ordered.filter(({ causalKey }) => !live.has(causalKey)),
+  );
+  const openedCauses = new Set(opened.map(({ causalKey }) => causalKey));
+  for (const alert of opened) await announced(ctx, tx, alert, effects);
+  // Somebody else opened these between the two statements.
+  const raced = ordered.filter(({ causalKey }) => !live.has(causalKey) && !openedCauses.has(causalKey));
+  for (const [cause, alert] of await lockLive(
+    tx,
+    raced.map(({ causalKey }) => causalKey),
+  ))
+    live.set(cause, alert);
+  await join(ctx, tx, ordered, live, effects);
   return effects;
 }
 
-async function open(ctx: Ctx, tx: Tx, one: Raised): Promise<AlertRow | undefined> {
-  const [row] = await tx
-    .insert(alerts)
-    .values({
-      id: uuid(ctx),
-      priority: one.priority,
-      state: "open",
-      causalKey: one.causalKey,
-      title: one.title,
-      summary: one.summary,
-      count: one.count,
-      nodes: [one.node],
-      firstAt: one.at,
-      lastAt: one.at,
-      heardAt: now(ctx),
-      endsQuietly: one.endsQuietly,
-    })
-    .onConflictDoNothing()
-    .returning();
-  return row;
+async function announced(ctx: Ctx, tx: Tx, alert: AlertRow, effects: Collected): Promise<void> {
+  effects.deliveries(await announce(ctx, tx, alert, "alert.opened"));
+  effects.ticket(await markTicket(ctx, tx, alert));
 }
 
-async function join(ctx: Ctx, tx: Tx, live: AlertRow, one: Raised): Promise<AlertRow> {
-  const rises = worse(one.priority, live.priority) && one.priority !== live.priority;
-  const known = live.nodes.includes(one.node) || live.nodes.length >= NODES_MAX;
-  const [row] = await tx
-    .update(alerts)
-    .set({
-      count: live.count + one.count,
-      heardAt: now(ctx),
-      // Events may come late and out of order.
-      lastAt: one.at > live.lastAt ? one.at : live.lastAt,
-      firstAt: one.at < live.firstAt ? one.at : live.firstAt,
-      ...(!known && { nodes: [...live.nodes, one.node] }),
-      ...(rises && {
+async function lockLive(tx: Tx, causalKeys: string[]): Promise<Map<string, AlertRow>> {
+  if (causalKeys.length === 0) return new Map();
+  const rows = await tx
+    .select()
+    .from(alerts)
+    .where(and(inArray(alerts.causalKey, causalKeys), ne(alerts.state, "resolved")))
+    .orderBy(asc(alerts.causalKey))
+    .for("update");
+  return new Map(rows.map(row => [row.causalKey, row]));
+}
+
+async function open(ctx: Ctx, tx: Tx, raised: readonly Raised[]): Promise<AlertRow[]> {
+  if (raised.length === 0) return [];
+  return tx
+    .insert(alerts)
+    .values(
+      raised.map(one => ({
+        id: uuid(ctx),
         priority: one.priority,
+        state: "open" as const,
+        causalKey: one.causalKey,
         title: one.title,
         summary: one.summary,
-        state: "open" as const,
-      }),
-    })
-    .where(eq(alerts.id, live.id))
+        count: one.count,
+        nodes: one.nodes.slice(0, NODES_MAX),
+        firstAt: one.at,
+        lastAt: one.at,
+        heardAt: now(ctx),
+        endsQuietly: one.endsQuietly,
+      })),
+    )
+    .onConflictDoNothing()
     .returning();
-  return row!;
+}
+
+/** A flood of what is known already is one statement; only what changes an alert's words is a statement of its own. */
+async function join(
+  ctx: Ctx,
+  tx: Tx,
+  raised: readonly Raised[],
+  live: ReadonlyMap<string, AlertRow>,
+  effects: Collected,
+): Promise<void> {
+  const known = raised.flatMap(one => {
+    const alert = live.get(one.causalKey);
+    return alert ? [{ one, alert }] : [];
+  });
+  if (known.length === 0) return;
+  await tx.execute(sql`
+    update alerts set
+      count = alerts.count + seen.count, heard_at = ${now(ctx).toISOString()}::timestamptz,
+      -- Events may come late and out of order.
+      last_at = greatest(alerts.last_at, seen.at), first_at = least(alerts.first_at, seen.at)
+    from jsonb_to_recordset(${JSON.stringify(known.map(({ one, alert }) => ({ id: alert.id, count: one.count, at: one.at })))}::jsonb)
+      as seen(id uuid, count bigint, at timestamptz)
+    where alerts.id = seen.id`);
+  for (const { one, alert } of known) {
+    const nodes = [...new Set([...alert.nodes, ...one.nodes])].slice(0, NODES_MAX);
+    const rises = one.priority !== alert.priority && worse(one.priority, alert.priority);
+    if (nodes.length === alert.nodes.length && !rises) continue;
+    const words = { priority: one.priority, title: one.title, summary: one.summary, state: "open" as const };
+    const [changed] = await tx
+      .update(alerts)
+      .set({ nodes, ...(rises && words) })
+      .where(eq(alerts.id, alert.id))
+      .returning();
+    if (rises) await announced(ctx, tx, changed!, effects);
+  }
 }
 
 /** `statesOnly`: what a node says is gone can only be a state; an incident ends by falling quiet. */

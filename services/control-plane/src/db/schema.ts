@@ -278,6 +278,8 @@ export const detections = pgTable(
     verdict: text().$type<Verdict>(),
     guarantee: text().$type<Guarantee>(),
     rules: text().array(),
+    /** Of a statement: how many were folded into this one event. */
+    count: integer().notNull().default(1),
     payload: jsonb().$type<Detection>().notNull(),
   },
   table => [

@@ -22,13 +22,13 @@ export async function ingest({ ctx, input }: { ctx: Ctx; input: EventBatch }): P
     await tx.execute(sql`select pg_advisory_xact_lock(${SEQUENCE_LOCK})`);
     const rows = await tx.execute(sql`
       insert into detections
-        (node, id, kind, at, received_at, priority, causal_key, verdict, guarantee, rules, payload)
+        (node, id, kind, at, received_at, priority, causal_key, verdict, guarantee, rules, count, payload)
       select
         ${node}::uuid, (event ->> 'id')::uuid, event ->> 'kind', (event ->> 'at')::timestamptz,
         ${now(ctx).toISOString()}::timestamptz, event ->> 'priority', event ->> 'causalKey', event ->> 'verdict',
         event ->> 'guarantee',
         case when event ? 'rules' then array(select jsonb_array_elements_text(event -> 'rules')) end,
-        event
+        coalesce((event ->> 'count')::int, 1), event
       from jsonb_array_elements(${batch}::jsonb) as batch(event)
       on conflict (node, id) do nothing`);
     return rows.rowCount ?? 0;

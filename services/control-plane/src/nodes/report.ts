@@ -64,7 +64,7 @@ export async function report({ ctx, input }: { ctx: Ctx; input: Report }): Promi
       await raiseAlerts(
         ctx,
         tx,
-        seen.raise.map(alert => ({ ...alert, node: id, count: 1, at: now(ctx) })),
+        seen.raise.map(alert => ({ ...alert, nodes: [id], count: 1, at: now(ctx) })),
       ),
     ];
     const installedChanged = !isDeepStrictEqual(before.installed, input.installed);

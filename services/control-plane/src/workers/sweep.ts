@@ -127,7 +127,7 @@ async function findLostNodes(ctx: Ctx): Promise<void> {
       tx,
       silent.map(({ id, hostname, lastSeenAt }) => ({
         ...nodeLostAlert(id, hostname, lastSeenAt!),
-        node: id,
+        nodes: [id],
         count: 1,
         at: now(ctx),
       })),
