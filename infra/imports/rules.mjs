@@ -20,7 +20,7 @@ const PACKAGES = {
 /** A thin executable in front of a package picks what it loads. */
 const MAY_COMPUTE = /\/bin\//;
 
-const IS_TEST = /\.test\.[cm]?tsx?$|^test\/|^packages\/native\/(?:test|bench)\//;
+const IS_TEST = /\.test\.[cm]?tsx?$|(?:^|\/)(?:test|bench)\//;
 const NOUNS = "rules|bundles|nodes|rollouts|detections|certificates|alerts|deliveries|tickets|identity|audit";
 const CONTROL_PLANE = "^services/control-plane/src/";
 

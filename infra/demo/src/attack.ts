@@ -20,7 +20,7 @@ export type Attempt = {
   worker: number;
 };
 
-type Attack = {
+export type Attack = {
   name: string;
   path: string;
   fields(database: StoreName): Record<string, string>;

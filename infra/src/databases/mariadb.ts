@@ -1,6 +1,6 @@
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { serverAccount } from "../account.ts";
+import { assertReachable, serverAccount } from "../account.ts";
 import { sharedCache } from "../embedded/binaries.ts";
 import { socketDirectory } from "../embedded/socket-dir.ts";
 import { type Account, InfraError, launch, untilReady } from "../process.ts";
@@ -43,6 +43,7 @@ async function start({
 }): Promise<MariaDB> {
   const data = join(dir, "data");
   const account = serverAccount({ data, preferred: ["mysql", "nobody"] });
+  assertReachable(dir, account);
   if (!existsSync(data))
     await fromTemplate({
       template: await templatePath(account),

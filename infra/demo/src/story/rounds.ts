@@ -1,30 +1,36 @@
 import { callAgent } from "@picket/infra/start/control-socket";
 import type { LocalDetections } from "@picket/shared/control-socket";
 import type { StatementDetection } from "@picket/shared/detection";
-import { ATTACKS, type Attempt, attempt, type Shop } from "../attack.ts";
+import { ATTACKS, type Attack, type Attempt, attempt, type Shop } from "../attack.ts";
 import type { StoreName } from "../stores.ts";
 
 // A round of attacks, with what Picket said of each: the detection that names the same worker process.
 
-export type Judged = Attempt & { detection: StatementDetection | undefined };
+export type Attempted = { attack: Attack; database: StoreName };
+export type Judged = Attempt & { attack: Attack; detection: StatementDetection | undefined };
+
+/** Every attack on both databases. */
+export const ALL: Attempted[] = ATTACKS.flatMap(attack => [
+  { attack, database: "mariadb" as const },
+  { attack, database: "postgresql" as const },
+]);
 
 export async function attackRound(options: {
   shop: Shop;
   socket: string;
-  attacks?: typeof ATTACKS;
-  databases?: StoreName[];
+  attempts?: Attempted[];
 }): Promise<Judged[]> {
-  const { shop, socket, attacks = ATTACKS, databases = ["mariadb", "postgresql"] } = options;
+  const { shop, socket, attempts = ALL } = options;
   const judged: Judged[] = [];
-  for (const attack of attacks) {
-    for (const database of databases) {
-      const { last } = await localDetections(socket, { after: Number.MAX_SAFE_INTEGER });
-      const made = await attempt(shop, attack, database);
-      judged.push({ ...made, detection: await detectionOf({ socket, after: last, made }) });
-    }
+  for (const { attack, database } of attempts) {
+    const { last } = await localDetections(socket, { after: Number.MAX_SAFE_INTEGER });
+    const made = await attempt(shop, attack, database);
+    judged.push({ ...made, attack, detection: await detectionOf({ socket, after: last, made }) });
   }
   return judged;
 }
+
+export const isPrevented = ({ detection }: Judged): boolean => detection?.guarantee === "prevented";
 
 /** Detections come from the kernel a moment after the statement, so there is a short wait. */
 async function detectionOf(options: {
@@ -34,7 +40,7 @@ async function detectionOf(options: {
 }): Promise<StatementDetection | undefined> {
   const { socket, after, made } = options;
   const dialect = made.database === "mariadb" ? "mysql" : "pg";
-  for (let tries = 1; tries <= 15; tries++) {
+  for (let tries = 1; tries <= 8; tries++) {
     const { items } = await localDetections(socket, { after });
     const statements = items.flatMap(({ detection }) => (detection.kind === "statement" ? [detection] : []));
     const found = statements.find(
@@ -56,7 +62,7 @@ export function describeJudged(one: Judged): string {
   const said =
     detection === undefined
       ? "unnoticed"
-      : `${detection.guarantee === "prevented" ? "blocked" : detection.guarantee}${detection.version === undefined ? "" : ` by version ${detection.version}`}`;
+      : `${isPrevented(one) ? "blocked" : detection.guarantee}${detection.version === undefined ? "" : ` by version ${detection.version}`}`;
   const what = `${name} on ${database === "mariadb" ? "MariaDB" : "PostgreSQL"}`.padEnd(37);
   switch (outcome.kind) {
     case "succeeded":
@@ -77,7 +83,7 @@ export function tally(round: Judged[]): Tally {
       versions.set(detection.version, (versions.get(detection.version) ?? 0) + 1);
   }
   return {
-    prevented: round.filter(({ detection }) => detection?.guarantee === "prevented").length,
+    prevented: round.filter(isPrevented).length,
     succeeded: round.filter(({ outcome }) => outcome.kind === "succeeded").length,
     versions,
   };
