@@ -52,7 +52,8 @@ struct frame {
 	__u8 latched : 1;   /* a message is under way: stay in this slot */
 	__u8 departed : 1;  /* earlier bytes of this message have left */
 	__u8 resynced : 1;  /* not seen from its first byte: adopted, or a slot was empty */
-	__u8 spare : 2;
+	__u8 cut : 1;       /* more text than is told of one statement: counted once */
+	__u8 spare : 1;
 	__u8 sequence; /* MySQL: of the packet last seen */
 	__u8 header_bytes;
 	__u8 header[FIRST_BYTES_MAX];

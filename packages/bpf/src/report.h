@@ -113,7 +113,9 @@ __noinline int tell(struct sk_msg_md *msg, struct connection *c, struct telling 
 	__u32 left = f->reported_bytes < text_bytes_max ? text_bytes_max - f->reported_bytes : 0;
 
 	if (bytes > left) {
-		count_loss(LOSS_TEXT_CUT);
+		if (!f->cut)
+			count_loss(LOSS_TEXT_CUT);
+		f->cut = 1;
 		bytes = left;
 	}
 	if (bytes > WINDOW)

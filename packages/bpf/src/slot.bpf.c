@@ -83,6 +83,7 @@ static __always_inline void begin_statement(struct connection *c)
 	f->reported_bytes = 0;
 	f->fragment = 0;
 	f->torn = 0;
+	f->cut = 0;
 	sql_lexer_start(&c->lexer, f->protocol == PROTOCOL_MYSQL ? SQL_MYSQL : SQL_POSTGRESQL, f->session,
 			settings.hash_key, settings.hash_start);
 }
