@@ -1,21 +1,9 @@
-import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { casesOf } from "../test/support.ts";
 import { formatRuleErrors } from "./rule-error.ts";
 import { readRuleSet } from "./rule-source.ts";
 
 const coreIds = ["union-select", "always-true"];
-
-export function casesOf(file: string): { name: string; input: string; expected: string }[] {
-  const text = readFileSync(new URL(`../../../test/corpus/rules/${file}`, import.meta.url), "utf8");
-  return text
-    .split(/^==== /m)
-    .slice(1)
-    .map(block => {
-      const [head = "", expected = ""] = block.split(/^---- expect\n/m);
-      const lineEnd = head.indexOf("\n");
-      return { name: head.slice(0, lineEnd), input: head.slice(lineEnd + 1), expected: expected.trimEnd() };
-    });
-}
 
 for (const file of ["structure.txt", "ids.txt", "yaml.txt"])
   describe(file, () => {
