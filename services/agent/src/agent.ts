@@ -2,16 +2,15 @@
  * One agent: puts the parts together in the order in which they depend on each other, and takes them apart in the
  * reverse one. What each part does is its own file's business; the data path is pipeline.ts.
  */
-import { readFileSync } from "node:fs";
 import type { Server } from "node:http";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { Detection } from "@picket/shared/detection";
 import type { ObjectDigest } from "@picket/shared/ids";
 import { Bench } from "./capture/bench.ts";
 import { digestOf, KERNEL_ABI, Kernel } from "./capture/kernel.ts";
+import { readObject } from "./capture/objects.ts";
 import { checkSockets } from "./capture/socket-check.ts";
-import { type Config, ConfigError } from "./config.ts";
+import type { Config } from "./config.ts";
 import { Notices } from "./connections/notices.ts";
 import { Processes } from "./connections/processes.ts";
 import { ConnectionTable } from "./connections/table.ts";
@@ -43,11 +42,11 @@ import { Fold } from "./wire/fold.ts";
 import { Statements } from "./wire/statements.ts";
 import { Workloads } from "./workloads/workloads.ts";
 
-const TICK_MS = 500;
-const WORKLOADS_MS = 1_000;
-const SPOOL_FLUSH_MS = 1_000;
-/** How often endpoints are looked through for one that is due. */
-const CERTIFICATES_MS = 5_000;
+const TICK_MS = 1_000;
+const CERTIFICATES_TICKS = 5;
+/** Each endpoint is probed once an hour. */
+const CERTIFICATES_MS = 3_600_000;
+const CERTIFICATE_NOTICE_MS = 30 * 86_400_000;
 
 export type Agent = { stop(): Promise<void> };
 
@@ -55,16 +54,16 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
   const nowMs = Date.now;
   const host = requireHost(config);
   const claimed = claim({ instance: config.instance, cgroup: host.cgroup, pins: host.pins });
-  const objects = shippedObjects();
-  const dispatcherDigest = digestOf(objects.dispatcher);
+  const dispatcher = readObject("dispatcher");
+  const dispatcherDigest = digestOf(dispatcher);
 
-  const sockets = await checkSockets(objects.dispatcher);
+  const sockets = await checkSockets(dispatcher);
   log.info(sockets, "socket check");
   const earlier = claimed.earlier?.running ?? null;
   const takeOver = earlier !== null && earlier.abi === KERNEL_ABI;
   const secrets = takeOver ? readSecrets(earlier) : drawSecrets();
   const kernel = await Kernel.open({
-    dispatcher: objects.dispatcher,
+    dispatcher,
     pins: host.pins,
     cgroupPath: host.cgroupPath,
     takeOver,
@@ -94,7 +93,7 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
     // What is judged, and by what.
     const lexing = createLexing(secrets);
     const learned = new LearnedShapes();
-    const bench = new Bench({ dispatcher: objects.dispatcher, kernel });
+    const bench = new Bench({ dispatcher: () => readObject("dispatcher"), kernel });
     const recent = new RecentDetections();
     const spool = new Spool({
       directory: join(config.stateDirectory, "spool"),
@@ -129,7 +128,7 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
     const installer = new Installer({
       versions,
       store: new RuleStore(config.stateDirectory),
-      shipped: { digest: digestOf(objects.slot) as ObjectDigest, bytes: objects.slot },
+      shipped: { digest: digestOf(readObject("slot")) as ObjectDigest, read: () => readObject("slot") },
       compile: createCompiler(secrets),
       abi: KERNEL_ABI,
       kernel: config.kernel,
@@ -222,23 +221,23 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
     const adopt = () => kernel.adopt(pid => workloads.ofProcess(pid));
     adopt();
 
-    const timers = [
-      every(TICK_MS, () => {
-        pipeline.flush();
-        overrides.expire(nowMs());
-        versions.retire(nowMs());
-      }),
-      every(WORKLOADS_MS, () => {
-        if (workloads.moving && workloads.refresh()) adopt();
-      }),
-      every(SPOOL_FLUSH_MS, () => void spool.flush()),
-      every(Math.min(CERTIFICATES_MS, config.certificateIntervalMs), () => {
-        const noticeMs = versions.stable?.parts[0]?.rules.certificateNoticeMs ?? 30 * 86_400_000;
-        void certificates
-          .round({ nowMs, noticeMs, intervalMs: config.certificateIntervalMs, signal: stopping.signal })
-          .catch(error => log.error({ error: String(error) }, "certificates could not be probed"));
-      }),
-    ];
+    // One timer: each wake-up of an idle agent costs the host.
+    let ticks = 0;
+    const timer = setInterval(() => {
+      ticks += 1;
+      pipeline.flush();
+      overrides.expire(nowMs());
+      versions.retire(nowMs());
+      if (workloads.moving && workloads.refresh()) adopt();
+      spool.flush().catch(error => log.error({ error: String(error) }, "the spool could not be flushed"));
+      if (ticks % CERTIFICATES_TICKS === 0) lookAtCertificates();
+    }, TICK_MS);
+    const lookAtCertificates = () => {
+      const noticeMs = versions.stable?.parts[0]?.rules.certificateNoticeMs ?? CERTIFICATE_NOTICE_MS;
+      certificates
+        .round({ nowMs, noticeMs, intervalMs: CERTIFICATES_MS, signal: stopping.signal })
+        .catch(error => log.error({ error: String(error) }, "certificates could not be probed"));
+    };
     const stopping = new AbortController();
 
     const control: Control = {
@@ -313,7 +312,7 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
 
     async function stop(): Promise<void> {
       stopping.abort();
-      for (const timer of timers) clearInterval(timer);
+      clearInterval(timer);
       const keep = config.keepEnforcing;
       // First of all the traffic: statements pass from here on.
       if (!keep) kernel.emptySlots();
@@ -335,21 +334,4 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
       else claimed.release();
     }
   }
-}
-
-function every(ms: number, work: () => void): NodeJS.Timeout {
-  return setInterval(work, ms);
-}
-
-/** Beside this package as built, or in the repository. */
-function shippedObjects(): { dispatcher: Buffer; slot: Buffer } {
-  const resolve = createRequire(import.meta.url).resolve;
-  const read = (name: string) => {
-    try {
-      return readFileSync(resolve(`@picket/bpf/dist/${name}`));
-    } catch {
-      throw new ConfigError(`the kernel program ${name} is not built: run "npm run build"`);
-    }
-  };
-  return { dispatcher: read("dispatcher.bpf.o"), slot: read("slot.bpf.o") };
 }

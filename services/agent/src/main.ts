@@ -1,33 +1,7 @@
 /** Starts the agent and stops it on SIGTERM or SIGINT; a second signal ends it at once. */
-import { startAgent } from "./agent.ts";
-import { AGENT_VERSION, ConfigError, readConfig } from "./config.ts";
-import { ClaimRefused } from "./host/claim.ts";
-import { HostRefused } from "./host/requirements.ts";
-import { openLog } from "./log.ts";
+import { fileURLToPath } from "node:url";
+import { beLean } from "./capture/lean.ts";
 
-try {
-  const config = readConfig(process.env);
-  const log = openLog(config.logLevel);
-  log.info({ version: AGENT_VERSION, kernel: config.kernel }, "picket agent");
-  const agent = await startAgent(config, log);
-  let stopping = false;
-  const stop = (signal: NodeJS.Signals) => {
-    if (stopping) process.exit(1);
-    stopping = true;
-    log.info({ signal }, "stopping");
-    agent.stop().then(
-      () => process.exit(0),
-      error => {
-        log.error({ error: String(error) }, "the stop did not end well");
-        process.exit(1);
-      },
-    );
-  };
-  process.on("SIGTERM", stop);
-  process.on("SIGINT", stop);
-} catch (error) {
-  // What the operator can put right is said without a stack.
-  const known = error instanceof ConfigError || error instanceof HostRefused || error instanceof ClaimRefused;
-  process.stderr.write(`picket agent: ${known ? error.message : ((error as Error).stack ?? error)}\n`);
-  process.exitCode = known ? 78 : 1;
-}
+beLean(fileURLToPath(import.meta.url));
+// Loaded only by the process that stays.
+await (await import("./run.ts")).run();

@@ -24,12 +24,12 @@ export type Trial = {
 };
 
 export class Bench {
-  readonly #dispatcher: Buffer;
+  readonly #dispatcher: () => Buffer;
   readonly #kernel: Kernel;
   readonly #trials = new Map<bigint, StatementFragment[]>();
   #arrived = () => {};
 
-  constructor(input: { dispatcher: Buffer; kernel: Kernel }) {
+  constructor(input: { dispatcher: () => Buffer; kernel: Kernel }) {
     this.#dispatcher = input.dispatcher;
     this.#kernel = input.kernel;
   }
@@ -91,7 +91,7 @@ export class Bench {
       ([name]) => !(OWN as readonly string[]).includes(name),
     );
     const names = [...this.#kernel.object.programs];
-    return BpfObject.open(this.#dispatcher, {
+    return BpfObject.open(this.#dispatcher(), {
       name: "bench",
       mapReuse: Object.fromEntries(shared),
       autoload: Object.fromEntries(names.map(({ name }) => [name, RUN.has(name)])),

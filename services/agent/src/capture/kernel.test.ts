@@ -39,7 +39,7 @@ const open = async (takeOver = false, predecessor: Remembered | null = null) => 
     streamVerdict: true,
     enrolSockets: true,
   });
-  bench = new Bench({ dispatcher: object("dispatcher"), kernel });
+  bench = new Bench({ dispatcher: () => object("dispatcher"), kernel });
   kernel.read(
     event => void bench.feed(event),
     () => {},

@@ -79,7 +79,7 @@ export type KernelOptions = {
 export class Kernel {
   readonly #object: BpfObject;
   readonly #maps: SharedMaps;
-  readonly #options: KernelOptions;
+  readonly #options: Omit<KernelOptions, "dispatcher">;
   readonly #sequence: SequenceTracker;
   readonly #links = new Map<string, BpfLink>();
   readonly #sockmapLinks: BpfLink[] = [];
@@ -94,7 +94,8 @@ export class Kernel {
   private constructor(object: BpfObject, maps: SharedMaps, options: KernelOptions, tookOver: boolean) {
     this.#object = object;
     this.#maps = maps;
-    this.#options = options;
+    const { dispatcher: _loaded, ...rest } = options;
+    this.#options = rest;
     this.tookOver = tookOver;
     this.#slots = maps.slots;
     this.#dispatch = maps.dispatch.as({ key: u32, value: Dispatch });

@@ -26,7 +26,7 @@ export type InstallerInput = {
   versions: Versions;
   store: RuleStore;
   /** The slot program that ships with this agent, by digest: most bundles name it. */
-  shipped: { digest: ObjectDigest; bytes: Buffer };
+  shipped: { digest: ObjectDigest; read(): Buffer };
   compile: (ruleText: string, name: string) => Result<CompiledRules, string>;
   abi: number;
   kernel: string;
@@ -37,7 +37,7 @@ export type InstallerInput = {
 };
 
 /** What this node runs of one rule set, as it was assigned. */
-type Running = { assignment: Assignment; part: Part; object: Buffer; good: LastGood };
+type Running = { assignment: Assignment; part: Part; good: LastGood };
 
 export class Installer {
   readonly #input: InstallerInput;
@@ -126,7 +126,7 @@ export class Installer {
         const bundle = createHash("sha256").update(text).digest("hex") as BundleDigest;
         parts.push({ ruleSet: compiled.value.ruleSet, version, bundle, rules: compiled.value });
       }
-      const loaded = await versions.prepare(parts.sort(byRuleSet), shipped.bytes);
+      const loaded = await versions.prepare(parts.sort(byRuleSet), shipped.read());
       if (!loaded.ok) {
         this.#refuseLocal(files.map(({ name }) => name).join(", "), version, loaded.error);
         return;
@@ -211,13 +211,10 @@ export class Installer {
       });
       if (!verified.ok) return verified;
       const { bundle } = verified.value;
-      const object = await this.#object(bundle, downloads);
-      if (!object.ok) return object;
       const compiled = this.#input.compile(bundle.ruleText, `${bundle.ruleSet} ${bundle.version}`);
       if (!compiled.ok) return err({ code: "compile-failed", detail: compiled.error.slice(0, 4_000) });
       running = {
         assignment,
-        object: object.value,
         part: {
           ruleSet: bundle.ruleSet,
           version: bundle.version,
@@ -227,7 +224,7 @@ export class Installer {
         good: { assignment, envelope: fetched.value as LastGood["envelope"] },
       };
     }
-    const loaded = await this.#load(running);
+    const loaded = await this.#load(running, downloads);
     if (!loaded.ok) return loaded;
     this.#switch(running, loaded.value);
     if (installing) store.raiseFloor(assignment.ruleSet, bundleOf(running.good).floor);
@@ -241,11 +238,13 @@ export class Installer {
   }
 
   /** All rule sets that this node runs, with the assigned one in its new version, as one slot. */
-  async #load(running: Running): Promise<Result<Loaded, Refusal>> {
+  async #load(running: Running, downloads: Downloads): Promise<Result<Loaded, Refusal>> {
     const others = [...this.#running.values()].filter(({ part }) => part.ruleSet !== running.part.ruleSet);
     const parts = [...others.map(({ part }) => part), running.part].sort(byRuleSet);
     const loaded = this.#input.versions.find(Versions.key(parts));
-    return loaded ? ok(loaded) : this.#input.versions.prepare(parts, running.object);
+    if (loaded) return ok(loaded);
+    const object = await this.#object(objectOf(running.good), downloads);
+    return object.ok ? this.#input.versions.prepare(parts, object.value) : object;
   }
 
   #switch({ assignment, part }: Running, loaded: Loaded): void {
@@ -267,7 +266,7 @@ export class Installer {
   }
 
   #keep(running: Running): void {
-    const { store, shipped } = this.#input;
+    const { store } = this.#input;
     this.#running.set(running.part.ruleSet, running);
     const { assignment } = running;
     const whole = assignment.share >= WHOLE && assignment.scope === "all";
@@ -278,8 +277,6 @@ export class Installer {
     store.keep(kept);
     const digests = [...this.#running.values()].map(({ good }) => objectOf(good));
     store.forgetObjectsExcept([...digests, ...(this.#stable ? [objectOf(this.#stable)] : [])]);
-    const digest = objectOf(running.good);
-    if (digest !== shipped.digest && !store.object(digest)) store.keepObject(digest, running.object);
   }
 
   #refuse(assignment: Assignment, because: Refusal): void {
@@ -299,13 +296,15 @@ export class Installer {
     });
   }
 
-  async #object(bundle: Bundle, downloads: Downloads): Promise<Result<Buffer, Refusal>> {
+  /** From this agent, from its disk, else from the control plane, and then kept. */
+  async #object(digest: ObjectDigest, downloads: Downloads): Promise<Result<Buffer, Refusal>> {
     const { shipped, store } = this.#input;
-    const digest = bundle.objects.slot;
-    const here = digest === shipped.digest ? shipped.bytes : store.object(digest);
+    const here = digest === shipped.digest ? shipped.read() : store.object(digest);
     if (here) return ok(here);
     const fetched = await downloads.object(digest);
-    return fetched.ok ? fetched : err({ code: "download-failed", detail: fetched.error });
+    if (!fetched.ok) return err({ code: "download-failed", detail: fetched.error });
+    store.keepObject(digest, fetched.value);
+    return fetched;
   }
 }
 

@@ -12,9 +12,7 @@ import type { Log } from "../log.ts";
 import { Refused } from "../refusal.ts";
 import type { Spool } from "../spool/spool.ts";
 import { backoffMs } from "../uplink/backoff.ts";
-import { EnrolError, enrol } from "../uplink/enrol.ts";
-import { type Fleet, joinFleet } from "../uplink/fleet.ts";
-import { closeHttp } from "../uplink/http.ts";
+import type { Fleet } from "../uplink/fleet.ts";
 import { type Enrolment, forgetEnrolment } from "../uplink/identity.ts";
 import { sleep } from "../uplink/sleep.ts";
 import { CORE_ONLY } from "./compile.ts";
@@ -54,7 +52,7 @@ export class RuleSources {
     if (this.#enrolment) {
       await this.#installer.restore(this.#enrolment.releaseKeys);
       if (!this.#installer.judges) await this.#core(false);
-      this.#joined(this.#enrolment);
+      await this.#joined(this.#enrolment);
       return;
     }
     await this.#local();
@@ -105,10 +103,10 @@ export class RuleSources {
     await this.#enrolling;
     await this.#directory?.stopped;
     await this.#fleet?.stop();
-    closeHttp();
   }
 
   async #enrol(url: string, joinToken: string, labels: Record<string, string>): Promise<void> {
+    const { EnrolError, enrol } = await import("../uplink/enrol.ts");
     try {
       this.#enrolment = await enrol({ config: this.#config, url, joinToken, labels });
     } catch (error) {
@@ -119,10 +117,12 @@ export class RuleSources {
     await this.#directory?.stopped;
     this.#directory = null;
     this.#log.info({ node: this.#enrolment.node, url: this.#enrolment.url }, "enrolled");
-    this.#joined(this.#enrolment);
+    await this.#joined(this.#enrolment);
   }
 
-  #joined(enrolment: Enrolment): void {
+  async #joined(enrolment: Enrolment): Promise<void> {
+    // Only an enrolled agent keeps the uplink in memory.
+    const { joinFleet } = await import("../uplink/fleet.ts");
     this.#fleet = joinFleet({
       enrolment,
       stateDirectory: this.#config.stateDirectory,

@@ -10,6 +10,7 @@ import type { Downloads, Installer } from "../rules/installer.ts";
 import type { Spool } from "../spool/spool.ts";
 import { backoffMs } from "./backoff.ts";
 import { connectControlPlane, explain } from "./control-plane.ts";
+import { closeHttp } from "./http.ts";
 import { type Enrolment, nodeKey, tokenSource } from "./identity.ts";
 import { sleep } from "./sleep.ts";
 import { startUpload } from "./upload.ts";
@@ -117,6 +118,7 @@ export function joinFleet(input: {
     async stop() {
       stop.abort();
       await Promise.all(loops);
+      closeHttp();
     },
   };
 }

@@ -1,0 +1,40 @@
+/** From settings to a running agent, and from a signal to its end. */
+import { startAgent } from "./agent.ts";
+import { AGENT_VERSION, ConfigError, readConfig } from "./config.ts";
+import { ClaimRefused } from "./host/claim.ts";
+import { HostRefused } from "./host/requirements.ts";
+import { openLog } from "./log.ts";
+
+export async function run(): Promise<void> {
+  try {
+    await start();
+  } catch (error) {
+    // What the operator can put right is said without a stack.
+    const known =
+      error instanceof ConfigError || error instanceof HostRefused || error instanceof ClaimRefused;
+    process.stderr.write(`picket agent: ${known ? error.message : ((error as Error).stack ?? error)}\n`);
+    process.exitCode = known ? 78 : 1;
+  }
+}
+
+async function start(): Promise<void> {
+  const config = readConfig(process.env);
+  const log = openLog(config.logLevel);
+  log.info({ version: AGENT_VERSION, kernel: config.kernel }, "picket agent");
+  const agent = await startAgent(config, log);
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals) => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    log.info({ signal }, "stopping");
+    agent.stop().then(
+      () => process.exit(0),
+      error => {
+        log.error({ error: String(error) }, "the stop did not end well");
+        process.exit(1);
+      },
+    );
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+}
