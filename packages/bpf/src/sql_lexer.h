@@ -27,6 +27,9 @@ enum sql_session {
 	SQL_SESSION_CHARSET_UNSAFE = 32, /* a trail byte may be 0x5c or 0x60: GBK, Big5, SJIS */
 };
 
+/* What is said of a fact that is not known says nothing. */
+#define SQL_SESSION_SAID(session) ((session) & (21 | ((session) & 21) << 1))
+
 /* What a statement holds that an attacker would want; never proof by itself. */
 enum sql_danger {
 	SQL_DANGER_UNION = 1 << 0,
@@ -918,7 +921,7 @@ SQL_INLINE void sql_lexer_start(struct sql_lexer *l, __u32 dialect, __u32 sessio
 	l->key = key;
 	l->hash = start ^ dialect;
 	l->dialect = dialect;
-	l->session = session;
+	l->session = SQL_SESSION_SAID(session);
 	l->first = 1;
 }
 

@@ -336,8 +336,8 @@ static uint32_t readings_of(const struct picket_lexing *how, uint32_t danger, ui
 {
 	uint32_t count = 1;
 
-	sessions[0] = how->session;
-	ways[0] = (how->session & SQL_SESSION_CHARSET_UNSAFE) ? PICKET_READ_MULTIBYTE : 0;
+	sessions[0] = SQL_SESSION_SAID(how->session);
+	ways[0] = (sessions[0] & SQL_SESSION_CHARSET_UNSAFE) ? PICKET_READ_MULTIBYTE : 0;
 	if (!(danger & SQL_DANGER_AMBIGUOUS))
 		return 1;
 #define BOTH(session, way)                                                                                   \
@@ -351,7 +351,7 @@ static uint32_t readings_of(const struct picket_lexing *how, uint32_t danger, ui
 		BOTH(SQL_SESSION_ESCAPES_KNOWN | SQL_SESSION_NO_BACKSLASH, 0);
 	if (how->dialect == SQL_MYSQL && !(how->session & SQL_SESSION_QUOTES_KNOWN))
 		BOTH(SQL_SESSION_QUOTES_KNOWN | SQL_SESSION_ANSI_QUOTES, 0);
-	if (!(how->session & (SQL_SESSION_CHARSET_KNOWN | SQL_SESSION_CHARSET_UNSAFE)))
+	if (!(how->session & SQL_SESSION_CHARSET_KNOWN))
 		BOTH(0, PICKET_READ_MULTIBYTE);
 	if (how->dialect == SQL_MYSQL)
 		BOTH(0, PICKET_READ_VERSIONS);
@@ -370,8 +370,8 @@ struct picket_rules_result picket_rules_run(const struct picket_rules *rules, st
 
 	scratch_layout(h, scratch);
 	memset(scratch->spans, 0, h->rules * sizeof(*scratch->spans));
-	sessions[0] = how->session;
-	ways[0] = (how->session & SQL_SESSION_CHARSET_UNSAFE) ? PICKET_READ_MULTIBYTE : 0;
+	sessions[0] = SQL_SESSION_SAID(how->session);
+	ways[0] = (sessions[0] & SQL_SESSION_CHARSET_UNSAFE) ? PICKET_READ_MULTIBYTE : 0;
 	for (uint32_t i = 0; i < readings; i++) {
 		struct picket_lexing lexing = *how;
 
@@ -380,6 +380,8 @@ struct picket_rules_result picket_rules_run(const struct picket_rules *rules, st
 		scratch->latches[0] = 1; // always open
 		memset(scratch->latches + 1, 0, (h->latches - 1) * sizeof(size_t));
 		result.danger |= picket_tokens(&lexing, ways[i], sql, bytes, on_token, &run);
+		if (run.exhausted) // where it stopped is no end
+			break;
 		statement_ends(&run, bytes);
 		if (i == 0)
 			readings = readings_of(how, result.danger, sessions, ways);
