@@ -22,9 +22,12 @@ describe("the core pack", () => {
       expect([id, tests.attack.length > 0, tests.benign.length > 0]).toEqual([id, true, true]);
   });
 
-  test("looks at places of literals and never at their kind, since a shape does not tell kinds apart", () => {
-    for (const { id, tokens } of coreRules().ruleSet.spec.rules)
-      for (const pattern of [tokens].flat()) expect([id, /NUMBER|STRING/.test(pattern)]).toEqual([id, false]);
+  test("looks at places of literals and not at their kind, since a shape does not tell kinds apart", () => {
+    const byKind = coreRules().ruleSet.spec.rules.filter(({ tokens }) =>
+      [tokens].flat().some(pattern => /NUMBER|STRING/.test(pattern)),
+    );
+    // Why this one may is written beside it.
+    expect(byKind.map(({ id }) => id)).toEqual(["string-operators"]);
   });
 
   test("comes first, own rules after it, shapes last; without it only what the author wrote", () => {
