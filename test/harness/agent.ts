@@ -148,7 +148,14 @@ export async function eventually<T>(
 function callUnix<T>(socketPath: string, method: string, path: string, body?: unknown): Promise<T> {
   return new Promise((resolve, reject) => {
     const call = request(
-      { socketPath, method, path, headers: body === undefined ? {} : { "content-type": "application/json" } },
+      // A connection of its own: a kept one may be closed by the agent in the moment of its next use.
+      {
+        socketPath,
+        agent: false,
+        method,
+        path,
+        headers: body === undefined ? {} : { "content-type": "application/json" },
+      },
       async response => {
         let text = "";
         for await (const chunk of response) text += chunk;

@@ -21,7 +21,13 @@ export type ControlPlane = {
   readonly token: string;
   /** Configuration of the picket command: the release key lies here. */
   readonly home: string;
+  /** Its PostgreSQL, for what no API allows: a control plane that was taken over. */
+  readonly databaseUrl: string;
   readonly log: () => string;
+  /** SIGKILL; its PostgreSQL and Redis go on. */
+  kill(): Promise<void>;
+  /** After kill(): the same again, at the same address. */
+  restart(): Promise<void>;
   /** `picket --json …`; rejects with what it said. */
   picket<T>(...args: string[]): Promise<T>;
   api<T>(method: string, path: string, body?: unknown): Promise<T>;
@@ -45,40 +51,47 @@ export async function startControlPlane(env: Record<string, string> = {}): Promi
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const token = `pkt_${randomBytes(24).toString("base64url")}`;
-  const child: ChildProcess = spawn(process.execPath, [MAIN, "--all"], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: {
-      ...process.env,
-      DATABASE_URL: postgres.url,
-      REDIS_URL: redis.url,
-      PICKET_LISTEN: `127.0.0.1:${port}`,
-      PICKET_BOOTSTRAP_TOKEN: token,
-      ...env,
-    },
-  });
   let log = "";
-  for (const stream of [child.stdout!, child.stderr!])
-    stream.on("data", chunk => {
-      log += chunk;
+  let child: ChildProcess | undefined;
+  const end = async (signal: NodeJS.Signals) => {
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, "exit");
+    child.kill(signal);
+    await exited;
+  };
+  const start = async () => {
+    const started = spawn(process.execPath, [MAIN, "--all"], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: {
+        ...process.env,
+        DATABASE_URL: postgres.url,
+        REDIS_URL: redis.url,
+        PICKET_LISTEN: `127.0.0.1:${port}`,
+        PICKET_BOOTSTRAP_TOKEN: token,
+        ...env,
+      },
     });
+    child = started;
+    for (const stream of [started.stdout!, started.stderr!])
+      stream.on("data", chunk => {
+        log += chunk;
+      });
+    await eventually(async () => {
+      if (started.exitCode !== null)
+        throw new Error(`the control plane ended with code ${started.exitCode}:\n${log}`);
+      return fetch(`${url}/readyz`).then(
+        response => response.ok || undefined,
+        () => undefined,
+      );
+    }, "the control plane is ready");
+  };
   const stop = async () => {
-    if (child.exitCode === null && child.signalCode === null) {
-      const exited = once(child, "exit");
-      child.kill("SIGTERM");
-      await exited;
-    }
+    await end("SIGTERM");
     await redis.stop();
     await postgres.stop();
     rmSync(home, { recursive: true, force: true });
   };
-  await eventually(async () => {
-    if (child.exitCode !== null)
-      throw new Error(`the control plane ended with code ${child.exitCode}:\n${log}`);
-    return fetch(`${url}/readyz`).then(
-      response => response.ok || undefined,
-      () => undefined,
-    );
-  }, "the control plane is ready").catch(async error => {
+  await start().catch(async error => {
     await stop();
     throw new Error(`${(error as Error).message}\n${log}`);
   });
@@ -87,7 +100,10 @@ export async function startControlPlane(env: Record<string, string> = {}): Promi
     url,
     token,
     home,
+    databaseUrl: postgres.url,
     log: () => log,
+    kill: () => end("SIGKILL"),
+    restart: start,
     picket: <T>(...args: string[]) =>
       new Promise<T>((resolve, reject) => {
         execFile(
