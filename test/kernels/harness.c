@@ -215,6 +215,16 @@ struct bytes arrived(struct link *l, size_t at_least)
 	return b;
 }
 
+struct bytes arrived_now(struct link *l)
+{
+	while (receive(l, 0))
+		;
+	struct bytes b = raw(l->waiting.at ? l->waiting.at : (uint8_t *)"", l->waiting.size);
+
+	l->waiting.size = 0;
+	return b;
+}
+
 struct link mysql_link(void)
 {
 	struct link l = open_link();

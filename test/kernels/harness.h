@@ -44,6 +44,7 @@ struct link {
 };
 struct link open_link(void);
 struct link open_listened_link(void); // its listener stays open; the cookie is the accepted end's
+struct bytes arrived_now(struct link *l);              // without waiting
 void close_link(struct link *l);
 void give(struct link *l, struct bytes b);          // one send()
 int try_give(struct link *l, struct bytes b);       // 0 or errno

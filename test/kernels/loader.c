@@ -615,6 +615,91 @@ static void connection_cases(void)
 	close_link(&l);
 }
 
+static uint32_t dice(uint32_t sides) { return rand() % sides; }
+
+// A message of some kind; where it holds SQL, the SQL.
+static struct bytes any_message(int protocol, int number, struct bytes *sql)
+{
+	static const size_t sizes[] = { 0, 3, 40, 300, 5000, 16384, 20000, 70000 };
+	size_t size = sizes[dice(8)] + dice(9);
+	struct bytes filler = repeat("abc 'd' ,1", size);
+	char head[64];
+
+	snprintf(head, sizeof(head), "select n%d%c, '", number, 'a' + number % 26);
+	*sql = join(3, text(head), repeat("xyz", size), text("' from t"));
+	if (protocol == 0) {
+		switch (dice(4)) {
+		case 0:
+			return mysql_packet(0, join(2, raw(&query_byte, 1), *sql));
+		case 1:
+			return mysql_packet(0, join(2, raw(&prepare_byte, 1), *sql));
+		default:
+			sql->size = 0;
+			return mysql_packet(0, join(2, raw("\x18", 1), filler)); // COM_STMT_SEND_LONG_DATA
+		}
+	}
+	switch (dice(6)) {
+	case 0:
+		return postgresql_message('Q', join(2, *sql, raw("", 1)));
+	case 1:
+		return postgresql_message('P', join(4, text(head + 7), raw("", 1), *sql, raw("\0\0\1\0\0\0\0", 7)));
+	default:
+		sql->size = 0;
+		return postgresql_message("BDESHCdcfp"[dice(10)], filler);
+	}
+}
+
+static void random_case(int protocol)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "%s: any messages in any sends arrive unchanged, and each statement is told once", names[protocol]);
+	begin_case(name);
+	struct link l = logins[protocol]();
+	struct bytes stream = { calloc(1, 1), 0 }, expected[400];
+	int statements = 0;
+
+	srand(protocol + 5);
+	for (int i = 0; i < 400; i++) {
+		struct bytes sql, message = any_message(protocol, i, &sql);
+
+		stream = join(2, stream, message);
+		if (sql.size)
+			expected[statements++] = sql;
+	}
+	int told_count = 0;
+	struct bytes text_of = { calloc(1, 1), 0 }, got = { calloc(1, 1), 0 };
+
+	for (size_t at = 0; at < stream.size;) {
+		static const size_t chunks[] = { 1, 2, 5, 9, 100, 4000, 30000, 200000 };
+		size_t size = 1 + dice(chunks[dice(8)]);
+
+		size = size < stream.size - at ? size : stream.size - at;
+		give(&l, slice(stream, at, at + size));
+		at += size;
+		got = join(2, got, arrived_now(&l));
+		drain();
+		struct picket_statement_event *e;
+
+		for (int i = 0; (e = statement_event(i)); i++) {
+			if (e->first)
+				text_of.size = 0;
+			text_of = join(2, text_of, raw(e->text, e->text_bytes));
+			if (!e->last)
+				continue;
+			check(e->statement_bytes == expected[told_count].size, "statement %d: %u bytes of %zu", told_count, e->statement_bytes, expected[told_count].size);
+			size_t most = expected[told_count].size < 65536 ? expected[told_count].size : 65536;
+
+			if (!check_same(text_of, slice(expected[told_count], 0, most)))
+				return;
+			told_count++;
+		}
+	}
+	check_same(join(2, got, arrived(&l, stream.size - got.size)), stream);
+	check(told_count == statements, "%d told of %d", told_count, statements);
+	close_link(&l);
+}
+
 static void membership_cases(void)
 {
 	begin_case("membership: bytes that wait to be read survive that a socket is let go");
@@ -744,8 +829,10 @@ int main(int argc, char **argv)
 	connection_cases();
 	membership_cases();
 	slot_cases();
-	for (int protocol = 0; protocol < 2; protocol++)
+	for (int protocol = 0; protocol < 2; protocol++) {
+		random_case(protocol);
 		pressure_cases(protocol);
+	}
 	int status = report_results();
 
 	tear_down();
