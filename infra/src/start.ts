@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { parseArgs } from "node:util";
 import { createScreen, type Screen } from "../bootstrap/screen.mjs";
 import { claim } from "./claim.ts";
@@ -32,13 +33,13 @@ export async function start({ argv }: { argv: string[] }): Promise<number> {
   const signals = listenForSignals();
   let held: { release(): void } | undefined;
   try {
-    const { demo, port } = readArguments(argv);
+    const { demo, port, host } = readArguments(argv);
     prepareHost();
     const home = openHome({ demo, env: process.env });
     held = claim(home.dir);
     if (demo) clear(home);
     const story = demo ? await loadDemo(home) : ordinaryStory();
-    const plan = await makePlan({ home, story, port, screen });
+    const plan = await makePlan({ home, story, port, host, screen });
     return await run({ plan, story, screen, signals });
   } catch (error) {
     if (signals.signal.aborted) return signals.exitCode(); // What a Ctrl-C interrupts may fail in any way.
@@ -97,15 +98,20 @@ async function loadDemo(home: Home): Promise<Story> {
   return demoStory(home);
 }
 
-function readArguments(argv: string[]): { demo: boolean; port: string | undefined } {
+function readArguments(argv: string[]): { demo: boolean; port: string | undefined; host: string } {
   try {
-    const options = { demo: { type: "boolean", default: false }, port: { type: "string" } } as const;
+    const options = {
+      demo: { type: "boolean", default: false },
+      port: { type: "string" },
+      host: { type: "string", default: "127.0.0.1" },
+    } as const;
     const { values } = parseArgs({ args: argv, options });
-    return { demo: values.demo, port: values.port };
+    if (isIP(values.host) !== 4) throw new Error(`--host wants an IPv4 address, not ${values.host}`);
+    return { demo: values.demo, port: values.port, host: values.host };
   } catch (error) {
     throw new InfraError(
       "usage",
-      `${(error as Error).message}\nUsage: npm start -- [--demo] [--port <n>] [--yes]`,
+      `${(error as Error).message}\nUsage: npm start -- [--demo] [--port <n>] [--host <address>] [--yes]`,
     );
   }
 }
@@ -114,11 +120,13 @@ async function makePlan(options: {
   home: Home;
   story: Story;
   port: string | undefined;
+  host: string;
   screen: Screen;
 }): Promise<Plan> {
-  const { home, story, port, screen } = options;
+  const { home, story, port, host, screen } = options;
   return {
     home,
+    host,
     ports: { console: await choosePort({ wanted: port, screen }), agentMetrics: await freePort() },
     agent: { ...story.agent, socket: await chooseSocket(story.agent.instance) },
     databaseUrl: process.env.DATABASE_URL,

@@ -10,6 +10,8 @@ import { checkout, type Home, logFile } from "./home.ts";
 
 export type Plan = {
   home: Home;
+  /** Where the control plane listens: loopback, or an address that other hosts reach. */
+  host: string;
   /** Addresses that were free. */
   ports: { console: number; agentMetrics: number };
   agent: { socket: string; instance: string; cgroup: string; labels: string };
@@ -22,7 +24,8 @@ export type Plan = {
 
 export type Addresses = { database: string; redis: string };
 
-export const consoleUrl = ({ ports }: Plan): string => `http://127.0.0.1:${ports.console}`;
+export const consoleUrl = ({ host, ports }: Plan): string =>
+  `http://${host === "0.0.0.0" ? "127.0.0.1" : host}:${ports.console}`;
 
 export function postgresService({ home, databaseUrl }: Plan, addresses: Addresses): Service {
   if (databaseUrl !== undefined)
@@ -71,7 +74,7 @@ export function controlPlaneService(plan: Plan, addresses: Addresses): Service {
     env: () => ({
       DATABASE_URL: addresses.database,
       REDIS_URL: addresses.redis,
-      PICKET_LISTEN: `127.0.0.1:${plan.ports.console}`,
+      PICKET_LISTEN: `${plan.host}:${plan.ports.console}`,
       PICKET_BOOTSTRAP_TOKEN: plan.home.bootstrapToken,
       PICKET_SECRET_KEY: plan.home.secretKey,
       ...plan.controlPlaneEnv,
