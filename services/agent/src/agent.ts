@@ -8,6 +8,7 @@ import type { Detection } from "@picket/shared/detection";
 import type { ObjectDigest } from "@picket/shared/ids";
 import { Bench } from "./capture/bench.ts";
 import { digestOf, KERNEL_ABI, Kernel } from "./capture/kernel.ts";
+import type { KernelEvent } from "./capture/kernel-event.ts";
 import { readObject } from "./capture/objects.ts";
 import { checkSockets } from "./capture/socket-check.ts";
 import type { Config } from "./config.ts";
@@ -43,9 +44,9 @@ import { Statements } from "./wire/statements.ts";
 import { Workloads } from "./workloads/workloads.ts";
 
 const TICK_MS = 1_000;
-const CERTIFICATES_TICKS = 5;
-/** Each endpoint is probed once an hour. */
-const CERTIFICATES_MS = 3_600_000;
+/** How often endpoints are looked through for one that is due. */
+const CERTIFICATES_MS = 5_000;
+const EARLY_EVENTS_MAX = 10_000;
 const CERTIFICATE_NOTICE_MS = 30 * 86_400_000;
 
 export type Agent = { stop(): Promise<void> };
@@ -179,9 +180,13 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
       },
       store,
     });
+    // What a predecessor's programs told while nobody read can be named only once its rules are back.
+    let early: KernelEvent[] | null = [];
     const decoder = kernel.read(
       event => {
-        if (!bench.feed(event)) pipeline.handle(event);
+        if (bench.feed(event)) return;
+        if (early && early.length < EARLY_EVENTS_MAX) early.push(copyOf(event));
+        else pipeline.handle(event);
       },
       () => pipeline.flush(),
       error => log.error({ error: String(error) }, "an event could not be handled"),
@@ -216,6 +221,9 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
 
     // Rules first, then eyes: the first statement that is seen is judged.
     await sources.start();
+    const waited = early;
+    early = null;
+    for (const event of waited) pipeline.handle(event);
     kernel.attach();
     // Also moves connections that are open to the workload that was chosen for them since.
     const adopt = () => kernel.adopt(pid => workloads.ofProcess(pid));
@@ -223,6 +231,7 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
 
     // One timer: each wake-up of an idle agent costs the host.
     let ticks = 0;
+    const certificateTicks = Math.ceil(Math.min(CERTIFICATES_MS, config.certificateIntervalMs) / TICK_MS);
     const timer = setInterval(() => {
       ticks += 1;
       pipeline.flush();
@@ -230,12 +239,12 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
       versions.retire(nowMs());
       if (workloads.moving && workloads.refresh()) adopt();
       spool.flush().catch(error => log.error({ error: String(error) }, "the spool could not be flushed"));
-      if (ticks % CERTIFICATES_TICKS === 0) lookAtCertificates();
+      if (ticks % certificateTicks === 0) lookAtCertificates();
     }, TICK_MS);
     const lookAtCertificates = () => {
       const noticeMs = versions.stable?.parts[0]?.rules.certificateNoticeMs ?? CERTIFICATE_NOTICE_MS;
       certificates
-        .round({ nowMs, noticeMs, intervalMs: CERTIFICATES_MS, signal: stopping.signal })
+        .round({ nowMs, noticeMs, intervalMs: config.certificateIntervalMs, signal: stopping.signal })
         .catch(error => log.error({ error: String(error) }, "certificates could not be probed"));
     };
     const stopping = new AbortController();
@@ -334,4 +343,9 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
       else claimed.release();
     }
   }
+}
+
+/** Its text is valid only while its batch is handled. */
+function copyOf(event: KernelEvent): KernelEvent {
+  return event.kind === "statement" ? { ...event, text: Buffer.from(event.text) } : event;
 }

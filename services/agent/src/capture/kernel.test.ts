@@ -5,6 +5,7 @@ import { makeCgroup } from "@picket/infra/cgroup";
 import { randomHashKey } from "@picket/native/lexer";
 import type { BundleDigest, RuleSetName, RuleVersion } from "@picket/shared/ids";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { corruptProgram } from "../../test/corrupt.ts";
 import { held, loaded } from "../../test/host.ts";
 import { mountPoint } from "../host/cgroups.ts";
 import type { CompiledRules, Judgement } from "../rules/judging.ts";
@@ -229,7 +230,7 @@ describe("the end", () => {
     kernel.attach();
     await kernel.close({ keep: true });
     expect(existsSync(`${pins}/links/enrol`)).toBe(true);
-    await open(true, { ordinal: 1, stable: { slot: 0, parts: Versions.key(first.parts) } });
+    await open(true, { ordinal: 1, stable: { slot: 0, ordinal: 1, parts: Versions.key(first.parts) } });
     expect(kernel.tookOver).toBe(true);
     expect(kernel.dispatched()).toEqual({ stable: 0, candidate: 0 });
     // The slot of the predecessor runs until the successor's own is ready.
@@ -273,19 +274,3 @@ describe("event numbers", () => {
     expect(tracker.totals).toEqual({ emitted: 3, received: 2, lost: 1 });
   });
 });
-
-/** Overwrites the first instruction of section "sk_msg" with a read of an uninitialised register. */
-function corruptProgram(elf: Buffer): void {
-  const sections = Number(elf.readBigUInt64LE(40));
-  const size = elf.readUInt16LE(58);
-  const names = elf.readUInt16LE(62);
-  const namesAt = Number(elf.readBigUInt64LE(sections + names * size + 24));
-  for (let at = sections; at < sections + elf.readUInt16LE(60) * size; at += size) {
-    const nameAt = namesAt + elf.readUInt32LE(at);
-    if (elf.toString("latin1", nameAt, elf.indexOf(0, nameAt)) !== "sk_msg") continue;
-    // r0 = r9
-    Buffer.from([0xbf, 0x90, 0, 0, 0, 0, 0, 0]).copy(elf, Number(elf.readBigUInt64LE(at + 24)));
-    return;
-  }
-  throw new Error("no section sk_msg");
-}

@@ -55,7 +55,7 @@ test("the next agent of the same name learns what its predecessor ran", () => {
     hashKey: "k",
     hashStart: "s",
     ordinal: 7,
-    stable: { slot: 2, parts: "p" },
+    stable: { slot: 2, ordinal: 3, parts: "p" },
   };
   place("one", "/a").write(running);
   kill("one");

@@ -28,8 +28,8 @@ export const Claim = z.strictObject({
       hashStart: z.string(),
       /** Ordinals of rule versions count on, so that no two mean different rules. */
       ordinal: z.int(),
-      /** The slot that judged, and by which bundles: with the same ones a successor keeps what it had judged. */
-      stable: z.strictObject({ slot: z.int(), parts: z.string() }).nullable(),
+      /** What judged: with the same bundles a successor keeps its verdicts and can read its events. */
+      stable: z.strictObject({ slot: z.int(), ordinal: z.int(), parts: z.string() }).nullable(),
     })
     .nullable(),
 });

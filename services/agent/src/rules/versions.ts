@@ -34,7 +34,7 @@ export type Loaded = {
 export type Override = { fingerprint: bigint; verdict: ShapeVerdict };
 
 /** What a successor needs to know of this agent's versions. */
-export type Remembered = { ordinal: number; stable: { slot: number; parts: string } | null };
+export type Remembered = { ordinal: number; stable: { slot: number; ordinal: number; parts: string } | null };
 
 export const CONTROL_SOCKET_RULE = "control-socket";
 const RETIRE_AFTER_MS = 30_000;
@@ -47,6 +47,8 @@ export class Versions {
   readonly #selfTest: (loaded: Loaded) => Promise<string | null>;
   readonly #remember: (running: Remembered) => void;
   #predecessor: Remembered["stable"];
+  /** A predecessor's events wait in the ring, or are of statements that its slot still judged: by the same rules. */
+  #continued: { ordinal: number; by: Loaded } | null = null;
   readonly #retired: { loaded: Loaded; sinceMs: number }[] = [];
   /** Slots of a predecessor that still run until the first switch. */
   #inherited: Set<number>;
@@ -87,7 +89,8 @@ export class Versions {
 
   /** The version that judged an event; retired ones are known until their slot is given away. */
   byOrdinal(ordinal: number): Loaded | undefined {
-    return this.#all().find(loaded => loaded.ordinal === ordinal);
+    const wanted = ordinal === this.#continued?.ordinal ? this.#continued.by.ordinal : ordinal;
+    return this.#all().find(loaded => loaded.ordinal === wanted);
   }
 
   /** Loads and tests in a spare slot. Nothing is judged by it yet. */
@@ -135,6 +138,8 @@ export class Versions {
     this.#candidate = null;
     this.#switch();
     for (const each of before) this.#retire(each, nowMs);
+    if (this.#predecessor?.parts === Versions.key(loaded.parts))
+      this.#continued = { ordinal: this.#predecessor.ordinal, by: loaded };
     this.#releaseInherited();
     this.#tellSuccessor();
   }
@@ -233,7 +238,11 @@ export class Versions {
   }
 
   #tellSuccessor(): void {
-    const stable = this.#stable && { slot: this.#stable.slot.index, parts: Versions.key(this.#stable.parts) };
+    const stable = this.#stable && {
+      slot: this.#stable.slot.index,
+      ordinal: this.#stable.ordinal,
+      parts: Versions.key(this.#stable.parts),
+    };
     this.#remember({ ordinal: this.#ordinal, stable: stable ?? this.#predecessor });
   }
 
