@@ -14,6 +14,9 @@ const FILE_BYTES_MAX = 4 << 20;
 const SETTLE_MS = 150;
 const SCAN_MS = 10_000;
 
+/** Digest of a directory without rules. */
+export const EMPTY_DIRECTORY = createHash("sha256").digest("hex");
+
 export function readRuleDirectory(directory: string): RuleDirectory {
   const files = readdirSync(directory, { withFileTypes: true })
     .filter(entry => (entry.isFile() || entry.isSymbolicLink()) && /^[^.].*\.ya?ml$/.test(entry.name))
@@ -51,6 +54,7 @@ export function watchRuleDirectory(input: {
   }
   const pause = (ms: number) =>
     new Promise<void>(resolve => {
+      if (signal.aborted) return resolve();
       const timer = setTimeout(done, ms);
       signal.addEventListener("abort", done, { once: true });
       wake = done;

@@ -16,7 +16,7 @@ import type { Fleet } from "../uplink/fleet.ts";
 import { type Enrolment, forgetEnrolment } from "../uplink/identity.ts";
 import { sleep } from "../uplink/sleep.ts";
 import { CORE_ONLY } from "./compile.ts";
-import { readRuleDirectory, watchRuleDirectory } from "./directory.ts";
+import { EMPTY_DIRECTORY, readRuleDirectory, watchRuleDirectory } from "./directory.ts";
 import type { Installer } from "./installer.ts";
 
 export class RuleSources {
@@ -160,7 +160,7 @@ export class RuleSources {
     const stopped = watchRuleDirectory({
       directory,
       signal: stop.signal,
-      taken: installed ?? "",
+      taken: installed ?? EMPTY_DIRECTORY,
       changed: async ({ files }) => {
         if (files.length === 0) await this.#core(true);
         else await this.#installer.installLocal(files, true);

@@ -10,6 +10,7 @@ import type { Downloads, Installer } from "../rules/installer.ts";
 import type { Spool } from "../spool/spool.ts";
 import { backoffMs } from "./backoff.ts";
 import { connectControlPlane, explain } from "./control-plane.ts";
+import { Doorbell } from "./doorbell.ts";
 import { closeHttp } from "./http.ts";
 import { type Enrolment, nodeKey, tokenSource } from "./identity.ts";
 import { sleep } from "./sleep.ts";
@@ -56,7 +57,7 @@ export function joinFleet(input: {
   };
 
   const uploader = startUpload({ spool, controlPlane, log, signal });
-  let wakeReport = () => {};
+  const changed = new Doorbell();
 
   /** A download that failed is not this version's fault: it is tried again until it arrives or is replaced. */
   async function install(assignment: Assignment): Promise<boolean> {
@@ -95,15 +96,12 @@ export function joinFleet(input: {
   async function report(): Promise<void> {
     let failures = 0;
     while (!signal.aborted) {
-      const woken = new Promise<void>(resolve => {
-        wakeReport = resolve;
-      });
       const answer = await controlPlane.report(await makeReport());
       if (signal.aborted) return;
       failures = answer.ok ? 0 : failures + 1;
       if (!answer.ok && failures === 1) log.warn(`the report did not arrive: ${explain(answer.error)}`);
       if (answer.ok) {
-        await Promise.race([sleep(REPORT_MS * (0.8 + 0.4 * Math.random()), signal), woken]);
+        await changed.wait(REPORT_MS * (0.8 + 0.4 * Math.random()), signal);
         await sleep(SETTLE_MS, signal);
       } else await sleep(backoffMs(failures, Math.random()), signal);
     }
@@ -113,7 +111,7 @@ export function joinFleet(input: {
     loop.catch(error => log.error({ error: String(error) }, "a loop of the uplink ended")),
   );
   return {
-    report: () => wakeReport(),
+    report: () => changed.ring(),
     upload: () => uploader.nudge(),
     async stop() {
       stop.abort();

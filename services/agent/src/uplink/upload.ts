@@ -6,6 +6,7 @@ import type { Log } from "../log.ts";
 import type { Spool } from "../spool/spool.ts";
 import { backoffMs } from "./backoff.ts";
 import { type ControlPlane, eventBatchBody, explain, type UplinkError } from "./control-plane.ts";
+import { Doorbell } from "./doorbell.ts";
 import { sleep } from "./sleep.ts";
 
 const BATCH = { records: 500, bytes: 512 << 10 };
@@ -23,20 +24,15 @@ export function startUpload(input: {
   wait?: typeof sleep;
 }): Uploader {
   const { spool, controlPlane, log, signal, random = Math.random, wait = sleep } = input;
-  let wake = () => {};
-  const nudged = () =>
-    new Promise<void>(resolve => {
-      wake = resolve;
-    });
+  const doorbell = new Doorbell();
 
   async function run(): Promise<void> {
     let failures = 0;
     let records = BATCH.records;
     while (!signal.aborted) {
-      const nudge = nudged();
       const batch = spool.peek({ records, bytes: BATCH.bytes });
       if (!batch) {
-        await Promise.race([nudge, wait(IDLE_MS, signal)]);
+        await doorbell.wait(IDLE_MS, signal);
         continue;
       }
       const answer = await controlPlane.events(eventBatchBody(batch.payloads));
@@ -63,7 +59,7 @@ export function startUpload(input: {
       await wait(backoffMs(failures, random()), signal);
     }
   }
-  return { nudge: () => wake(), stopped: run() };
+  return { nudge: () => doorbell.ring(), stopped: run() };
 }
 
 function isAboutContent(error: UplinkError): boolean {
