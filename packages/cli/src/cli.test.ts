@@ -319,6 +319,32 @@ describe("judge", () => {
     ]);
   });
 
+  test("memory does not grow with the input", async () => {
+    const one = line({ id: 1, dialect: "pg", sql: `SELECT a FROM t WHERE b = '${"x".repeat(400)}'` });
+    const { code, stdout } = await picket(["judge"], {
+      input: one.repeat(100_000),
+      env: { NODE_OPTIONS: "--max-old-space-size=48" },
+    });
+    expect([code, stdout.split("\n").length - 1]).toEqual([0, 100_000]);
+  });
+
+  test("a reader that leaves early ends it without an error", async () => {
+    const child = spawn(process.execPath, [bin, "judge"], {
+      env: { PATH: process.env.PATH, PICKET_CLI_SOURCE: stale ? "1" : "" },
+    });
+    let stderr = "";
+    child.stderr.on("data", chunk => {
+      stderr += chunk;
+    });
+    child.stdin.on("error", () => {});
+    child.stdout.once("data", () => child.stdout.destroy());
+    child.stdin.write(line({ id: 1, dialect: "pg", sql: "SELECT 1" }));
+    const writing = setInterval(() => child.stdin.write(line({ id: 2, dialect: "pg", sql: "SELECT 1" })), 20);
+    const code = await new Promise(resolve => child.once("exit", resolve));
+    clearInterval(writing);
+    expect([code, stderr]).toEqual([0, ""]);
+  });
+
   test("rules of one's own decide, by shape", async () => {
     const file = join(home, "own.yaml");
     writeFileSync(file, RULES.replace("allow", "block"));

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { group, leaf, pick, shortId } from "../command.ts";
 import type { Context } from "../context.ts";
 import { usage } from "../errors.ts";
-import { ago, facts, labelsText, type Output, table } from "../output.ts";
+import { ago, facts, labelsText, type Output, type Style, table } from "../output.ts";
 import type { Surroundings } from "../program.ts";
 
 export function nodeCommands(program: Command, surroundings: Surroundings): void {
@@ -141,23 +141,64 @@ function details(output: Output, node: NodeDetails): string {
   return parts.join("\n\n");
 }
 
+type ConnectionGroup = { sample: ConnectionState; pids: Set<number>; count: number };
+
+/** A pool's connections are alike: one row for each kind, with how many there are. */
 export function connectionTable(output: Output, connections: readonly ConnectionState[]): string {
-  return table(output, connections, [
-    { title: "PROCESS", value: ({ process }) => `${process.comm} (${process.pid})` },
-    {
-      title: "DATABASE",
-      value: row => (row.dialect === null ? "?" : row.dialect === "pg" ? "PostgreSQL" : "MySQL"),
-    },
-    {
-      title: "AT",
-      value: ({ endpoints, path }) =>
-        endpoints ? `${endpoints.remoteAddress}:${endpoints.remotePort}` : (path ?? "?"),
-    },
-    {
-      title: "GUARANTEE",
-      value: row => row.guarantee,
-      style: row => (row.guarantee === "prevented" ? "green" : row.guarantee === "unseen" ? "red" : "yellow"),
-    },
-    { title: "WHY", value: row => row.why, flexible: true },
-  ]);
+  const groups = new Map<string, ConnectionGroup>();
+  for (const connection of connections) {
+    const { process, dialect, guarantee, mode, why } = connection;
+    const key = JSON.stringify([process.comm, dialect, addressOf(connection), guarantee, mode, why]);
+    const group = groups.get(key) ?? { sample: connection, pids: new Set(), count: 0 };
+    group.pids.add(process.pid);
+    group.count += 1;
+    groups.set(key, group);
+  }
+  return table(
+    output,
+    [...groups.values()],
+    [
+      { title: "PROCESS", value: processText },
+      { title: "COUNT", value: ({ count }) => String(count), align: "right" },
+      { title: "DATABASE", value: ({ sample }) => databaseName(sample.dialect) },
+      { title: "AT", value: ({ sample }) => addressOf(sample) },
+      {
+        title: "GUARANTEE",
+        value: ({ sample }) => sample.guarantee,
+        style: ({ sample }) => guaranteeStyle(sample.guarantee),
+      },
+      { title: "WHY", value: ({ sample }) => sample.why, flexible: true },
+    ],
+  );
 }
+
+function processText({ sample, pids }: ConnectionGroup): string {
+  const [first] = pids;
+  return `${sample.process.comm} (${first}${pids.size > 1 ? ` and ${pids.size - 1} more` : ""})`;
+}
+
+function databaseName(dialect: ConnectionState["dialect"]): string {
+  switch (dialect) {
+    case "pg":
+      return "PostgreSQL";
+    case "mysql":
+      return "MySQL";
+    case null:
+      return "?";
+  }
+}
+
+function guaranteeStyle(guarantee: ConnectionState["guarantee"]): Style {
+  switch (guarantee) {
+    case "prevented":
+      return "green";
+    case "severed":
+    case "observed":
+      return "yellow";
+    case "unseen":
+      return "red";
+  }
+}
+
+const addressOf = ({ endpoints, path }: ConnectionState): string =>
+  endpoints ? `${endpoints.remoteAddress}:${endpoints.remotePort}` : (path ?? "?");

@@ -3,9 +3,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { formatRuleErrors, type RuleError } from "@picket/judge/check";
-import { compileRuleSet } from "@picket/judge/compile";
-import { coreRules } from "@picket/judge/core";
+import { formatRuleErrors, type RuleError } from "@picket/judge/rule-error";
 import { ObjectRow, RuleSetSummary, RuleVersionDetails, RuleVersionRow } from "@picket/shared/api";
 import { Bundle, bundleDigest, Envelope, releaseKey, signBundle } from "@picket/shared/bundle";
 import { Duration, durationMs } from "@picket/shared/vocabulary";
@@ -83,7 +81,11 @@ export function ruleCommands(program: Command, surroundings: Surroundings): void
 
 type Checked = { file: string; ok: boolean; rules: number; shapes: number; errors: RuleError[] };
 
-function check({ output }: Context, _options: object, paths: string[]): void {
+/** Loaded when rules are compiled: most commands need neither the lexer nor YAML. */
+const loadCompiler = () => import("@picket/judge/compile");
+
+async function check({ output }: Context, _options: object, paths: string[]): Promise<void> {
+  const { compileRuleSet } = await loadCompiler();
   const checked: Checked[] = paths.flatMap(ruleFiles).map(file => {
     const compiled = compileRuleSet(readText(file));
     return compiled.ok
@@ -163,7 +165,8 @@ function readObject(file: string | undefined): Buffer {
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
-function sign({ env, output }: Context, options: SignOptions, file: string): void {
+async function sign({ env, output }: Context, options: SignOptions, file: string): Promise<void> {
+  const { compileRuleSet } = await loadCompiler();
   const { version, floor, expires, kernelMin } = options;
   if (floor > version)
     throw usage(`the floor ${floor} is above the version ${version}`, "nodes would refuse it");
@@ -318,6 +321,7 @@ async function list({ client, output }: Context, _options: object, name?: string
 async function show(context: Context, { text }: { text?: boolean }, wanted: string): Promise<void> {
   const { output } = context;
   if (wanted === "core") {
+    const { coreRules } = await import("@picket/judge/core");
     const { rules } = coreRules().ruleSet.spec;
     return output.result(rules, () =>
       table(output, rules, [
