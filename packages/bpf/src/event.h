@@ -188,7 +188,7 @@ struct picket_statement_event {
 /* Value of a slot's verdict map; key: __u64 fingerprint. Counters are atomic. */
 struct picket_verdict_entry {
 	__u64 count;
-	__u64 last_ns;
+	__u64 last_ns; /* of the last use; from the 64th on, of one use in 16: compare counts to see use */
 	__u32 rule;
 	__u8 verdict; /* enum picket_verdict */
 	__u8 action;  /* enum picket_action */

@@ -35,12 +35,9 @@ static long lex_stride(__u32 i, struct lexing *x)
 		return 1;
 	if (x->to_nul && has_zero(*(__u64 *)p))
 		return 1;
-	struct sql_lexer lexer = x->lexer;
-
 #pragma unroll
 	for (int k = 0; k < STRIDE; k++)
-		sql_lexer_step(&lexer, p[k]);
-	x->lexer = lexer;
+		sql_lexer_step(&x->lexer, p[k]);
 	x->read = from + STRIDE;
 	return 0;
 }
@@ -60,10 +57,7 @@ static long lex_byte(__u32 i, struct lexing *x)
 		x->nul = 1;
 		return 1;
 	}
-	struct sql_lexer lexer = x->lexer;
-
-	sql_lexer_step(&lexer, *p);
-	x->lexer = lexer;
+	sql_lexer_step(&x->lexer, *p);
 	x->read = from + 1;
 	return 0;
 }
