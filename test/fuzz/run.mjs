@@ -57,7 +57,7 @@ if (!clang) throw new Error("clang is missing: apt-get install clang-14 libclang
 execFileSync(
   clang,
   [
-    ...["-O1", "-g", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=undefined", "-std=gnu11"],
+    ...["-O2", "-g", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=undefined", "-std=gnu11"],
     ...["-Wall", "-Wextra", "-Wno-unused-parameter", "-I", join(root, "packages/bpf/src")],
     ...["-o", fuzzer, join(root, "test/fuzz/lexer.c")],
     ...["fingerprint", "text", "shape", "tokens", "redact", "token_rules"].map(name =>

@@ -572,7 +572,7 @@ SQL_APART int sql_lexer_turn(struct sql_lexer *l, __u32 c)
 		token = SQL_TOKEN_WORD;
 		break;
 	case SQL_ZERO:
-		/* In capitals MariaDB reads a name; PostgreSQL has this notation from 16 on, before it 0 and a name. */
+		/* In capitals MariaDB reads a name; PostgreSQL 14 reads 0 and a name, 15 refuses, 16 has the notation. */
 		if (c == 'x' || c == 'b') {
 			if (l->dialect != SQL_MYSQL)
 				l->danger |= SQL_DANGER_MALFORMED_NUMBER;
