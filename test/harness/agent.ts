@@ -12,7 +12,8 @@ import { fileURLToPath } from "node:url";
 import { LocalDetections, type Status } from "@picket/shared/control-socket";
 import type { Detection } from "@picket/shared/detection";
 
-const MAIN = fileURLToPath(new URL("../../services/agent/dist/main.js", import.meta.url));
+/** What ships. */
+export const AGENT_MAIN = fileURLToPath(new URL("../../services/agent/dist/main.js", import.meta.url));
 
 export type AgentOptions = {
   /** Absolute cgroup2 directory where the programs attach. */
@@ -54,7 +55,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const writeRules = (yaml: string) => writeFileSync(join(rulesDirectory, "rules.yaml"), yaml);
   if (options.rules !== undefined) writeRules(options.rules);
 
-  const child = spawn(process.execPath, [MAIN], {
+  const child = spawn(process.execPath, [AGENT_MAIN], {
     stdio: ["ignore", "pipe", "pipe"],
     env: {
       ...process.env,
