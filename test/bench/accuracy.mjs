@@ -4,9 +4,20 @@
 // a line each of {id, dialect, sql | sql_hex, session?, label, family}. They are judged by the real command,
 // so that the throughput includes reading and writing JSON.
 import { spawn } from "node:child_process";
-import { createReadStream, existsSync } from "node:fs";
+import { once } from "node:events";
+import {
+  closeSync,
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { finished } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
 import { createGunzip } from "node:zlib";
 
@@ -20,14 +31,27 @@ export async function run({ json = false } = {}) {
     );
     return { name: "accuracy", skipped: "PICKET_CORPUS is not set" };
   }
-  const started = process.hrtime.bigint();
-  const sets = {};
-  let statements = 0;
-  for (const set of ["attack", "benign", "probe", "modes"]) {
-    sets[set] = await judgeSet(folder, set);
-    statements += sets[set].length;
+  const sets = { attack: [], benign: [], probe: [], modes: [] };
+  const scratch = mkdtempSync(join(tmpdir(), "picket-accuracy-"));
+  try {
+    const requests = join(scratch, "requests.jsonl");
+    const rows = await writeRequests(folder, sets, requests);
+    const started = process.hrtime.bigint();
+    const answers = await judgeFile(requests, join(scratch, "answers.jsonl"));
+    const seconds = Number(process.hrtime.bigint() - started) / 1e9;
+    for await (const line of createInterface({ input: createReadStream(answers) })) {
+      const { id, verdict } = JSON.parse(line);
+      rows[id].verdict = verdict;
+    }
+    const missing = rows.filter(row => row.verdict === "missing").length;
+    if (missing > 0) throw new Error(`${missing} statements got no verdict`);
+    return report({ sets, statements: rows.length, seconds, json });
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
   }
-  const seconds = Number(process.hrtime.bigint() - started) / 1e9;
+}
+
+function report({ sets, statements, seconds, json }) {
   const headline = [...sets.attack, ...sets.benign];
   const result = {
     name: "accuracy",
@@ -45,41 +69,46 @@ export async function run({ json = false } = {}) {
   return result;
 }
 
-/** Judges one file through the command; both directions stream. */
-async function judgeSet(folder, set) {
-  const file = [join(folder, `${set}.jsonl`), join(folder, `${set}.jsonl.gz`)].find(existsSync);
-  if (!file) {
-    console.error(`SKIPPED: there is no ${set}.jsonl in PICKET_CORPUS`);
-    return [];
-  }
-  const rows = new Map();
-  const judge = spawn(process.execPath, [picket, "judge"], { stdio: ["pipe", "pipe", "inherit"] });
-  const ended = new Promise((resolve, reject) => judge.once("error", reject).once("close", resolve));
-  const answers = (async () => {
-    for await (const line of createInterface({ input: judge.stdout })) {
-      const { id, verdict } = JSON.parse(line);
-      const row = rows.get(id);
-      if (row) row.verdict = verdict;
+/** One file of requests in the command's own form, so that only the command is timed; ids are places in `rows`. */
+async function writeRequests(folder, sets, requests) {
+  const rows = [];
+  const out = createWriteStream(requests);
+  for (const set of Object.keys(sets)) {
+    const file = [join(folder, `${set}.jsonl`), join(folder, `${set}.jsonl.gz`)].find(existsSync);
+    if (!file) {
+      console.error(`SKIPPED: there is no ${set}.jsonl in PICKET_CORPUS`);
+      continue;
     }
-  })();
-  const source = createReadStream(file);
-  for await (const line of createInterface({
-    input: file.endsWith(".gz") ? source.pipe(createGunzip()) : source,
-  })) {
-    if (line === "") continue;
-    const { id, dialect, family, label, session, sql, sql_hex } = JSON.parse(line);
-    rows.set(id, { dialect, family, label, session, verdict: "missing" });
-    const request = { id, dialect, ...(sql_hex === undefined ? { sql } : { sql_hex }), session };
-    if (!judge.stdin.write(`${JSON.stringify(request)}\n`))
-      await new Promise(resolve => judge.stdin.once("drain", resolve));
+    const source = createReadStream(file);
+    const input = file.endsWith(".gz") ? source.pipe(createGunzip()) : source;
+    for await (const line of createInterface({ input })) {
+      if (line === "") continue;
+      const { dialect, family, label, session, sql, sql_hex } = JSON.parse(line);
+      const row = { dialect, family, label, session, verdict: "missing" };
+      const request = {
+        id: rows.length,
+        dialect,
+        ...(sql_hex === undefined ? { sql } : { sql_hex }),
+        session,
+      };
+      rows.push(row);
+      sets[set].push(row);
+      if (!out.write(`${JSON.stringify(request)}\n`)) await once(out, "drain");
+    }
   }
-  judge.stdin.end();
-  await answers;
-  const code = await ended;
-  if (code !== 0) throw new Error(`picket judge ended with ${code} on ${set}`);
-  const missing = [...rows.values()].filter(row => row.verdict === "missing").length;
-  if (missing > 0) throw new Error(`${missing} statements of ${set} got no verdict`);
-  return [...rows.values()];
+  out.end();
+  await finished(out);
+  return rows;
+}
+
+async function judgeFile(requests, answers) {
+  const [from, to] = [openSync(requests, "r"), openSync(answers, "w")];
+  const judge = spawn(process.execPath, [picket, "judge"], { stdio: [from, to, "inherit"] });
+  const [code] = await once(judge, "close");
+  closeSync(from);
+  closeSync(to);
+  if (code !== 0) throw new Error(`picket judge ended with ${code}`);
+  return answers;
 }
 
 function score(rows) {
