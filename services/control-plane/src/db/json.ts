@@ -4,6 +4,9 @@
  */
 const UNSTORABLE = /\\u(0000|d[89a-f][0-9a-f]{2})/i;
 
+/** Whether JSON text, as it came, can be stored as it is. */
+export const isStorable = (text: string): boolean => !UNSTORABLE.test(text) && !text.includes("\0");
+
 /** As JSON text: looked at first, since nearly no text needs the walk. JSON.stringify escapes exactly these. */
 export function storableJson(value: unknown): string {
   const text = JSON.stringify(value);

@@ -3,9 +3,10 @@
  * and whose answer was lost comes again and changes nothing.
  */
 import type { EventBatch, EventBatchResponse } from "@picket/shared/contract";
+import type { Detection } from "@picket/shared/detection";
 import { sql } from "drizzle-orm";
 import { type Ctx, now } from "../context.ts";
-import { storableJson } from "../db/json.ts";
+import { isStorable, storable, storableJson } from "../db/json.ts";
 import { authorise } from "../identity/policy.ts";
 import { theNode } from "../nodes/the-node.ts";
 
@@ -14,28 +15,50 @@ export const BATCH_BYTES_MAX = 8 << 20;
 /** Sequence numbers must become visible in their order: who reads up to one must not find a lower one later. */
 const SEQUENCE_LOCK = 7_400_003;
 
-export async function ingest({ ctx, input }: { ctx: Ctx; input: EventBatch }): Promise<EventBatchResponse> {
+export async function ingest({
+  ctx,
+  input,
+}: {
+  ctx: Ctx;
+  /** `text` is the batch as it came: PostgreSQL takes the events from it, so that nobody writes them anew. */
+  input: EventBatch & { text: string };
+}): Promise<EventBatchResponse> {
   authorise(ctx, "agent.events");
   const node = theNode(ctx);
-  const batch = storableJson(input.events);
+  const asItCame = isStorable(input.text);
+  const events = asItCame ? input.events : storable(input.events);
+  const text = asItCame ? input.text : storableJson({ events });
+  const column = (value: (event: Detection) => string | number | null) => sql.param(events.map(value));
+
   const inserted = await ctx.db.transaction(async tx => {
     await tx.execute(sql`select pg_advisory_xact_lock(${SEQUENCE_LOCK})`);
     const rows = await tx.execute(sql`
       insert into detections
-        (node, id, kind, at, received_at, priority, causal_key, verdict, guarantee, rules, count, payload)
-      select
-        ${node}::uuid, (event ->> 'id')::uuid, event ->> 'kind', (event ->> 'at')::timestamptz,
-        ${now(ctx).toISOString()}::timestamptz, event ->> 'priority', event ->> 'causalKey', event ->> 'verdict',
-        event ->> 'guarantee',
-        case when event ? 'rules' then array(select jsonb_array_elements_text(event -> 'rules')) end,
-        coalesce((event ->> 'count')::int, 1), event
-      from jsonb_array_elements(${batch}::jsonb) as batch(event)
+        (node, received_at, id, kind, at, priority, causal_key, verdict, guarantee, rules, count, payload)
+      select ${node}::uuid, ${now(ctx).toISOString()}::timestamptz, event.id, event.kind, event.at, event.priority,
+        event.causal_key, event.verdict, event.guarantee, event.rules::text[], event.count, event.payload
+      from rows from (
+        unnest(${column(({ id }) => id)}::uuid[]),
+        unnest(${column(({ kind }) => kind)}::text[]),
+        unnest(${column(({ at }) => at)}::timestamptz[]),
+        unnest(${column(({ priority }) => priority)}::text[]),
+        unnest(${column(({ causalKey }) => causalKey)}::text[]),
+        unnest(${column(event => (event.kind === "statement" ? event.verdict : null))}::text[]),
+        unnest(${column(event => (event.kind === "statement" ? event.guarantee : null))}::text[]),
+        unnest(${column(event => (event.kind === "statement" ? arrayLiteral(event.rules) : null))}::text[]),
+        unnest(${column(event => (event.kind === "statement" ? event.count : 1))}::int[]),
+        json_array_elements(${text}::json -> 'events')
+      ) as event (id, kind, at, priority, causal_key, verdict, guarantee, rules, count, payload)
       on conflict (node, id) do nothing`);
     return rows.rowCount ?? 0;
   });
-  const duplicates = input.events.length - inserted;
+  const duplicates = events.length - inserted;
   ctx.metrics.detections.inc({ outcome: "committed" }, inserted);
   ctx.metrics.detections.inc({ outcome: "duplicate" }, duplicates);
   if (inserted > 0) ctx.jobs.nudge({ kind: "fold-detections" });
-  return { committed: input.events.length, duplicates };
+  return { committed: events.length, duplicates };
 }
+
+/** PostgreSQL manual, 8.15.6: elements in quotes, in which a quote and a backslash are escaped. */
+const arrayLiteral = (items: readonly string[]): string =>
+  `{${items.map(item => `"${item.replace(/["\\]/g, "\\$&")}"`).join(",")}}`;

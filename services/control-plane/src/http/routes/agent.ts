@@ -58,6 +58,6 @@ export function agentRoutes(app: App, services: Services): void {
       bodyBytesMax: BATCH_BYTES_MAX,
       answer: EventBatchResponse,
     },
-    (ctx, { body }) => ingest({ ctx, input: body }),
+    async (ctx, { body }, c) => ingest({ ctx, input: { ...body, text: await c.req.text() } }),
   );
 }

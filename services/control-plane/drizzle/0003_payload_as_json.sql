@@ -1,0 +1,1 @@
+ALTER TABLE "detections" ALTER COLUMN "payload" SET DATA TYPE json;
