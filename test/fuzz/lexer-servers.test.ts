@@ -11,7 +11,7 @@ import { expect, test } from "vitest";
 import { startMariaDB, startPostgreSQL } from "../harness/index.ts";
 import { expressionsOf, type Random, randomOf, statementOf } from "./lexer-statements.ts";
 
-const statements = Number(process.env.PICKET_LEXER_STATEMENTS ?? 2_000);
+const statements = Number(process.env.PICKET_LEXER_STATEMENTS ?? 4_000);
 
 /** Whether the server's grammar took it; what it then thinks of tables and types does not matter. */
 type Parses = (sql: Buffer) => Promise<boolean>;

@@ -48,7 +48,7 @@ export function statementOf(random: Random): Buffer {
   return Buffer.from(text, random(2) ? "latin1" : "utf8").subarray(0, statementBytesMax);
 }
 
-const inside = "' '' \" \\ \\\\ - -- # / * /* */ a é \n \r $ ; e ( ) 0 x \t".split(" ");
+const inside = "' '' '' \\' \\' \" \\ \\\\ - -- # / * /* */ a é \n \r $ ; e ( ) 0 x \t".split(" ");
 const trivia = [
   " ",
   " ",
