@@ -3,7 +3,7 @@ import { request as httpRequest } from "node:http";
 import { Problem } from "@picket/shared/contract";
 import { CONTROL_SOCKET_DEFAULT } from "@picket/shared/control-socket";
 import type { z } from "zod";
-import { CliError } from "./errors.ts";
+import { CliError, type ExitName, problemText } from "./errors.ts";
 
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -32,19 +32,10 @@ export function createAgentClient(env: NodeJS.ProcessEnv, socketPath?: string): 
       }
       if (status >= 400) {
         const problem = Problem.safeParse(value);
-        const said = problem.success
-          ? [problem.data.title, problem.data.detail].filter(Boolean).join(": ")
-          : `the agent answered ${status}`;
         throw new CliError(
-          status === 404
-            ? "not-found"
-            : status === 401 || status === 403
-              ? "refused"
-              : status === 409
-                ? "conflict"
-                : "failed",
+          meaning(status),
           problem.success ? problem.data.code : `http-${status}`,
-          said,
+          problem.success ? problemText(problem.data) : `the agent answered ${status}`,
         );
       }
       const parsed = answer.safeParse(value);
@@ -58,6 +49,24 @@ export function createAgentClient(env: NodeJS.ProcessEnv, socketPath?: string): 
       return parsed.data;
     },
   };
+}
+
+function meaning(status: number): ExitName {
+  switch (status) {
+    case 401:
+    case 403:
+      return "refused";
+    case 404:
+      return "not-found";
+    case 409:
+    case 429:
+      return "conflict";
+    case 502:
+    case 503:
+      return "unreachable";
+    default:
+      return "failed";
+  }
 }
 
 function exchange({

@@ -6,7 +6,7 @@
 import { page } from "@picket/shared/api";
 import { Problem } from "@picket/shared/contract";
 import type { z } from "zod";
-import { CliError, type ExitName } from "./errors.ts";
+import { CliError, type ExitName, problemText } from "./errors.ts";
 import { type ServerEvent, serverEvents } from "./sse.ts";
 
 const TIMEOUT_MS = 30_000;
@@ -155,7 +155,7 @@ async function refusal(url: string, response: Response): Promise<CliError> {
   const parsed = Problem.safeParse(await response.json().catch(() => null));
   const problem = parsed.success ? parsed.data : null;
   const { exit, hint } = meaning(response.status);
-  const said = problem ? [problem.title, problem.detail].filter(Boolean).join(": ") : response.statusText;
+  const said = problem ? problemText(problem) : response.statusText;
   return new CliError(
     exit,
     problem?.code ?? `http-${response.status}`,

@@ -32,3 +32,17 @@ export class CliError extends Error {
 
 export const usage = (message: string, hint: string | null = null): CliError =>
   new CliError("usage", "usage", message, hint);
+
+/** RFC 9457: title and detail, and where the title only repeats the code, the detail. */
+export function problemText({
+  title,
+  detail,
+  code,
+}: {
+  title: string;
+  detail?: string | undefined;
+  code: string;
+}): string {
+  if (!detail) return title;
+  return title === code ? detail : `${title}: ${detail}`;
+}
