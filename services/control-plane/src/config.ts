@@ -23,8 +23,8 @@ const Listen = z
   });
 
 const Environment = z.object({
-  DATABASE_URL: z.string().min(1, "where PostgreSQL is: postgres://user@host/database"),
-  REDIS_URL: z.string().min(1, "where Redis is: redis://host or the path of a unix socket"),
+  DATABASE_URL: z.string({ error: "where PostgreSQL is: postgres://user@host/database" }),
+  REDIS_URL: z.string({ error: "where Redis is: redis://host or the path of a unix socket" }),
   PICKET_LISTEN: Listen.prefault("127.0.0.1:7400"),
   PICKET_BOOTSTRAP_TOKEN: z
     .string()

@@ -21,9 +21,9 @@ export async function startGateway(config: Config): Promise<Listening> {
     async close() {
       services.beginClosing();
       bell.close();
-      waiters.endAll();
-      await services.close();
+      waiters.close();
       await server.close();
+      await services.close();
     },
   };
 }

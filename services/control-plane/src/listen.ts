@@ -4,6 +4,7 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { serve } from "@hono/node-server";
 import { type Config, ConfigError, readConfig } from "./config.ts";
+import { isPostgresAway } from "./db/client.ts";
 import type { App } from "./http/route.ts";
 
 export interface Listening {
@@ -50,8 +51,13 @@ export async function runProcess(
         );
       });
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`The settings are not right:\n${error.message}\n`);
-    process.exit(2);
+    if (error instanceof ConfigError) {
+      process.stderr.write(`The settings are not right:\n${error.message}\n`);
+      process.exit(2);
+    }
+    // Nothing runs yet: whoever started this starts it again.
+    const what = isPostgresAway(error) ? "PostgreSQL cannot be reached" : "The start failed";
+    process.stderr.write(`${what}: ${(error as Error).stack ?? String(error)}\n`);
+    process.exit(1);
   }
 }

@@ -27,10 +27,10 @@ export async function startControlPlane(
     async close() {
       services.beginClosing();
       gateway?.bell.close();
-      waiters.endAll();
+      waiters.close();
+      await server.close();
       await workers?.close();
       await services.close();
-      await server.close();
     },
   };
 }

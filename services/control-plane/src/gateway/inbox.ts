@@ -95,12 +95,14 @@ export class Inbox {
     try {
       for (let from = 0; from < assigned.length; from += BATCH) {
         const batch = assigned.slice(from, from + BATCH);
-        await Promise.all(
+        const added = await Promise.all(
           batch.map(({ node, assignment }) =>
             this.#redis.picketOffer(...keys(node), element(assignment), TTL_S),
           ),
         );
-        await this.#redis.publish(DOORBELL, [...new Set(batch.map(({ node }) => node))].join(" "));
+        // What waits already has rung; a sweep must not wake everybody again.
+        const ring = new Set(batch.flatMap(({ node }, i) => (added[i] === 1 ? [node] : [])));
+        if (ring.size > 0) await this.#redis.publish(DOORBELL, [...ring].join(" "));
       }
     } catch (error) {
       this.#log.warn(

@@ -11,6 +11,7 @@ export interface Waiter {
 }
 
 export class Waiters {
+  #closed = false;
   readonly #waiting = new Map<NodeId, { settle: (rung: boolean) => void }>();
 
   get size(): number {
@@ -22,6 +23,7 @@ export class Waiters {
     const outcome = new Promise<boolean>(resolve => {
       settle = resolve;
     });
+    if (this.#closed) settle(false);
     const entry = { settle };
     // A node has one poll: an older one is a connection that it has given up.
     this.#waiting.get(node)?.settle(false);
@@ -52,8 +54,9 @@ export class Waiters {
     for (const { settle } of this.#waiting.values()) settle(true);
   }
 
-  /** At shutdown: every poll is answered now. */
-  endAll(): void {
+  /** At shutdown: every poll is answered now, and none waits any more. */
+  close(): void {
+    this.#closed = true;
     for (const { settle } of this.#waiting.values()) settle(false);
     this.#waiting.clear();
   }

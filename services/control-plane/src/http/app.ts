@@ -1,5 +1,6 @@
 /** The HTTP API: a `fetch` handler that holds no state between requests. */
 import { OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Context } from "hono";
 import type { Services } from "../context.ts";
 import { Refusal } from "../refusal.ts";
 import { CONSOLE_DIRECTORY, loadConsole, serveConsole } from "./console.ts";
@@ -24,6 +25,7 @@ export function baseApp(services: Services): App {
     },
   });
   app.onError((error, c) => answerProblem(c, error, services.log));
+  app.notFound(noRoute);
   app.use(async (c, next) => {
     const end = services.metrics.requests.startTimer();
     await next();
@@ -95,11 +97,11 @@ function openApiRoute(api: App, services: Services): void {
 function withConsole(api: App, directory: string): App {
   const serve = serveConsole(loadConsole(directory));
   api.notFound(c => {
-    if (c.req.path.startsWith("/v1/") || (c.req.method !== "GET" && c.req.method !== "HEAD"))
-      return answerProblem(c, new Refusal("not-found", `${c.req.method} ${c.req.path} is no route`), silent);
-    return serve(c);
+    const asksForPage = c.req.method === "GET" || c.req.method === "HEAD";
+    return asksForPage && !c.req.path.startsWith("/v1/") ? serve(c) : noRoute(c);
   });
   return api;
 }
 
-const silent = { error: () => undefined, warn: () => undefined } as never;
+const noRoute = (c: Context): Response =>
+  answerProblem(c, new Refusal("not-found", `${c.req.method} ${c.req.path} is no route`));
