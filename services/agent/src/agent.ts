@@ -235,7 +235,7 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
     const timer = setInterval(() => {
       ticks += 1;
       pipeline.flush();
-      overrides.expire(nowMs());
+      if (overrides.expire(nowMs())) sources.reportSoon();
       versions.retire(nowMs());
       if (workloads.moving && workloads.refresh()) adopt();
       spool.flush().catch(error => log.error({ error: String(error) }, "the spool could not be flushed"));

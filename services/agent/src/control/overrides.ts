@@ -95,10 +95,11 @@ export class Overrides {
     this.#clear(this.#fingerprint(saved));
   }
 
-  /** On a timer: what has expired goes back to the rules. */
-  expire(nowMs: number): void {
-    for (const { id, expiresAt } of [...this.#kept.values()])
-      if (Date.parse(expiresAt) <= nowMs) this.delete(id);
+  /** On a timer: what has expired goes back to the rules. Says whether anything has. */
+  expire(nowMs: number): boolean {
+    const expired = [...this.#kept.values()].filter(({ expiresAt }) => Date.parse(expiresAt) <= nowMs);
+    for (const { id } of expired) this.delete(id);
+    return expired.length > 0;
   }
 
   /** For a version that is being loaded. */
