@@ -65,6 +65,14 @@ struct bytes join(int count, ...)
 	return whole;
 }
 
+void append(struct bytes *whole, struct bytes part)
+{
+	whole->at = realloc(whole->at, whole->size + part.size + 1);
+	memcpy(whole->at + whole->size, part.at, part.size + 1);
+	whole->size += part.size;
+	free(part.at);
+}
+
 struct bytes repeat(const char *unit, size_t size)
 {
 	struct bytes b = { malloc(size + 1), size };

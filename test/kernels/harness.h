@@ -21,6 +21,7 @@ struct bytes {
 
 // Growing buffer; released by the next case.
 struct bytes join(int count, ...);
+void append(struct bytes *whole, struct bytes part); // uses part up
 struct bytes text(const char *string);
 struct bytes raw(const void *data, size_t size);
 struct bytes repeat(const char *unit, size_t size);
