@@ -23,6 +23,7 @@ import { RecentDetections } from "./control/recent.ts";
 import { openControlSocket } from "./control/server.ts";
 import { openMetrics } from "./health/metrics.ts";
 import { createReporter } from "./health/report.ts";
+import { cgroupId } from "./host/cgroups.ts";
 import { claim } from "./host/claim.ts";
 import { hostChecks, requireHost } from "./host/requirements.ts";
 import type { Log } from "./log.ts";
@@ -54,7 +55,12 @@ export type Agent = { stop(): Promise<void> };
 export async function startAgent(config: Config, log: Log): Promise<Agent> {
   const nowMs = Date.now;
   const host = requireHost(config);
-  const claimed = claim({ instance: config.instance, cgroup: host.cgroup, pins: host.pins });
+  const claimed = claim({
+    instance: config.instance,
+    cgroup: host.cgroup,
+    pins: host.pins,
+    cgroupExists: cgroup => cgroupId(join(host.cgroup2Mount, cgroup)) !== null,
+  });
   const dispatcher = readObject("dispatcher");
   const dispatcherDigest = digestOf(dispatcher);
 

@@ -1,6 +1,6 @@
 /**
- * HTTP on the root-only UNIX socket. The web framework is loaded with the first request: an agent that nobody asks
- * keeps its memory. A socket file that a killed agent left is taken over; one that answers is not.
+ * HTTP on the root-only UNIX socket. What answers is loaded with the first request: an agent that nobody asks keeps
+ * its memory. A socket file that a killed agent left is taken over; one that answers is not.
  */
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";

@@ -1,10 +1,9 @@
 /** The report as Prometheus metrics: the same figures that go to the control plane, so that both always agree. */
 import type { Report } from "@picket/shared/contract";
-import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import { Gauge, Registry } from "prom-client";
 
 export function createRenderer(): (report: Report) => Promise<string> {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry, prefix: "picket_agent_" });
   const gauge = (name: string, help: string, labelNames: string[] = []) =>
     new Gauge({ name: `picket_${name}`, help, labelNames, registers: [registry] });
 
@@ -27,7 +26,12 @@ export function createRenderer(): (report: Report) => Promise<string> {
     "kind",
   ]);
 
+  const resident = gauge("agent_resident_bytes", "Resident memory of the agent.");
+  const cpu = gauge("agent_cpu_seconds_total", "CPU time of the agent, user and system.");
+
   return async report => {
+    resident.set(report.agent.residentBytes);
+    cpu.set(report.agent.cpuSeconds);
     for (const stage of ["emitted", "received", "lost", "spooled", "uploaded"] as const)
       events.set({ stage }, report.events[stage]);
     for (const [cause, count] of Object.entries(report.losses)) losses.set({ cause }, count);

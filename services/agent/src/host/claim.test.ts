@@ -11,7 +11,7 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 const place = (instance: string, cgroup: string, pins = join(directory, "pins", instance)) =>
-  claim({ instance, cgroup, pins, directory });
+  claim({ instance, cgroup, pins, directory, cgroupExists: path => !path.includes("gone") });
 /** Rewrites a claim as that of a process that has ended. */
 const kill = (instance: string) => {
   const path = join(directory, `${instance}.json`);
@@ -45,6 +45,13 @@ test("a dead agent that left nothing is forgotten", () => {
   place("one", "/a");
   kill("one");
   place("two", "/a");
+  expect(readdirSync(directory)).toEqual(["two.json"]);
+});
+
+test("a dead agent whose cgroup is gone is tidied up, wherever it was", () => {
+  place("one", "/gone");
+  kill("one");
+  place("two", "/elsewhere");
   expect(readdirSync(directory)).toEqual(["two.json"]);
 });
 

@@ -61,6 +61,12 @@ export function claim(input: { instance: string; cgroup: string; pins: string; d
       earlier = other;
       continue;
     }
+    if (!alive && !input.cgroupExists(other.cgroup)) {
+      // Nobody is watched there any more, and nobody will start it again to tidy up.
+      if (other.pins.startsWith("/sys/fs/bpf/picket-")) rmSync(other.pins, { recursive: true, force: true });
+      rmSync(join(directory, name), { force: true });
+      continue;
+    }
     if (!overlap(other.cgroup, cgroup)) continue;
     if (alive)
       throw new ClaimRefused(
