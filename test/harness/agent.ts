@@ -126,9 +126,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   return agent;
 }
 
-/** Removes what a test's agent kept on disk. */
+/** Removes what a test's agent kept on disk, and what it left for connections that were open when it ended. */
 export function forget(agent: Agent): void {
   rmSync(agent.state, { recursive: true, force: true });
+  rmSync(`/sys/fs/bpf/picket-${agent.instance}`, { recursive: true, force: true });
+  rmSync(`/run/picket/agents/${agent.instance}.json`, { force: true });
 }
 
 /** Polls until there is a value; the bound only ends a test that would hang. */

@@ -5,11 +5,11 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { AGENT_MAIN, type Agent, eventually, forget, startAgent } from "../harness/agent.ts";
 import { type Cgroup, cgroup2Mount, makeCgroup, startMariaDB } from "../harness/index.ts";
 import { comQuery, mysqlPacket, pgMessage, pgQuery, RawMySql } from "./raw.ts";
@@ -225,6 +225,11 @@ test("an agent that is told to end leaves no program, map, link, pin or attachme
   const attached = () => execFileSync("bpftool", ["-j", "cgroup", "list", place.path], { encoding: "utf8" });
   const before = attached();
   const ending = await startAgent({ cgroup: place.path, rules: SHOP_RULES });
+  onTestFinished(async () => {
+    await ending.kill();
+    forget(ending);
+    await place.remove();
+  });
   const pins = `/sys/fs/bpf/picket-${ending.instance}`;
   await ending.guard(place.path);
   const leave = joinCgroup(place.path);
@@ -253,8 +258,6 @@ test("an agent that is told to end leaves no program, map, link, pin or attachme
     const loaded = loadedOnHost();
     return [...held].every(id => !loaded.has(id)) || undefined;
   }, "every program, map and link is gone");
-  forget(ending);
-  rmdirSync(place.path);
 });
 
 /** Ids of the BPF programs, maps and links that a process holds. */
