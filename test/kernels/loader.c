@@ -610,6 +610,19 @@ static void connection_cases(void)
 	if (check(last_statement(), "event"))
 		check(last_statement()->adopted && last_statement()->substituted, "denied");
 
+	begin_case("connections: a walk that finds their workload off lets them pass unseen, and on again judges them");
+	uint64_t before = counters(&stable).statements;
+
+	set_mode(WORKLOAD_OFF);
+	run_iterator("adopt");
+	give(&l, bad);
+	check_same(arrived(&l, bad.size), bad);
+	check(counters(&stable).statements == before, "lexed");
+	set_mode(WORKLOAD_ENFORCE);
+	run_iterator("adopt");
+	give(&l, bad);
+	check(arrived(&l, 133).size == 133, "judged");
+
 	begin_case("connections: a condemned one is ended");
 	if (condemn(l.cookie))
 		check(try_give(&l, bad), "still open");

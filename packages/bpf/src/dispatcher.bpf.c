@@ -214,12 +214,13 @@ int dispatcher(struct sk_msg_md *msg)
 		bpf_msg_apply_bytes(msg, PASS_LONG);
 		return SK_PASS;
 	}
-	if (!c->frame.latched)
-		c->slot = choose_slot(c, d);
-	bpf_tail_call(msg, &slots, c->slot);
-
-	/* Empty slot: fail open. What passes now is not framed, so a later slot has to find its feet. */
-	count_loss(LOSS_EMPTY_SLOT);
+	if (c->mode >= WORKLOAD_OBSERVE) {
+		if (!c->frame.latched)
+			c->slot = choose_slot(c, d);
+		bpf_tail_call(msg, &slots, c->slot);
+		count_loss(LOSS_EMPTY_SLOT); /* fail open */
+	}
+	/* What passes now is not framed, so a later slot has to find its feet. */
 	c->frame.phase = PHASE_RESYNC;
 	c->frame.latched = 0;
 	c->frame.resynced = 1;
