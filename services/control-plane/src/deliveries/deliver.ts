@@ -67,12 +67,12 @@ async function settle(ctx: Ctx, row: DeliveryRow, outcome: Outcome): Promise<voi
           lastError: next.kind === "delivered" ? null : `status ${outcome.status}`,
         }
       : { lastError: outcome.error };
+  // Deleting its webhook may have ended the delivery meanwhile.
   const update = (values: Partial<DeliveryRow>) =>
-    and(eq(deliveries.id, row.id), eq(deliveries.state, "pending")) &&
     ctx.db
       .update(deliveries)
       .set({ ...saw, ...values })
-      .where(eq(deliveries.id, row.id));
+      .where(and(eq(deliveries.id, row.id), eq(deliveries.state, "pending")));
   switch (next.kind) {
     case "delivered":
       await update({ state: "delivered", deliveredAt: now(ctx) });

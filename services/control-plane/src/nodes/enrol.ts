@@ -13,6 +13,7 @@ import { joinTokens, nodes, releaseKeys } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
 import { hashToken } from "../identity/secrets.ts";
 import { Refusal } from "../refusal.ts";
+import { nudgeActiveRollouts } from "../rollouts/nudge.ts";
 import { assignStable } from "../rollouts/stable.ts";
 
 export async function enrol({ ctx, input }: { ctx: Ctx; input: EnrolRequest }): Promise<EnrolResponse> {
@@ -44,6 +45,7 @@ export async function enrol({ ctx, input }: { ctx: Ctx; input: EnrolRequest }): 
     return { node: id, assigned };
   });
   await ctx.inbox.offer(assigned);
+  await nudgeActiveRollouts(ctx);
   const keys = await ctx.db
     .select({ keyid: releaseKeys.keyid, publicKey: releaseKeys.publicKey })
     .from(releaseKeys);
