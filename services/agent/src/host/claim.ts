@@ -40,7 +40,14 @@ export class ClaimRefused extends Error {
 }
 
 /** The claim that an earlier agent of this instance left, if any. Throws `ClaimRefused` in plain words. */
-export function claim(input: { instance: string; cgroup: string; pins: string; directory?: string }): {
+export function claim(input: {
+  instance: string;
+  cgroup: string;
+  pins: string;
+  /** Of any agent: a cgroup that is gone has no processes left. */
+  cgroupExists: (cgroup: string) => boolean;
+  directory?: string;
+}): {
   earlier: Claim | null;
   write: (running: Claim["running"]) => void;
   release: () => void;
