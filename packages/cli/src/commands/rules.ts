@@ -102,7 +102,7 @@ async function check({ output }: Context, _options: object, paths: string[]): Pr
     checked
       .map(({ file, ok, rules, shapes, errors }) =>
         ok
-          ? `${output.paint("green", "ok")}  ${file}: ${rules} rules, ${shapes} shapes`
+          ? `${output.paint("green", "ok")}  ${file}: ${counted(rules, "rule")}, ${counted(shapes, "shape")}`
           : formatRuleErrors(file, errors),
       )
       .join("\n"),
@@ -116,6 +116,8 @@ async function check({ output }: Context, _options: object, paths: string[]): Pr
     `${errors} error${errors === 1 ? "" : "s"} in ${wrong.map(({ file }) => file).join(", ")}`,
   );
 }
+
+const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 function ruleFiles(path: string): string[] {
   try {
