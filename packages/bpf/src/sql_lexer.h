@@ -900,8 +900,12 @@ SQL_INLINE void sql_lexer_step(struct sql_lexer *l, __u32 c)
 {
 	__u32 letter = (c | 32) - 'a' < 26u;
 
-	if (l->state == SQL_WORD && letter) {
+	if (letter && (l->state == SQL_WORD || l->state == SQL_START)) {
 		c |= 32;
+		if (l->state == SQL_START) {
+			SQL_LEXER_ON_BEGIN(l);
+			sql_begin(l, SQL_WORD); /* nothing is held back after white space */
+		}
 		SQL_LEXER_ON_BYTE(l, c);
 		sql_add(l, c);
 		l->previous = c;
