@@ -42,7 +42,7 @@ function compiledRules({ output }: Context, file: string | undefined): CompiledR
   throw new CliError(
     "failed",
     "rules-invalid",
-    `${file} does not compile`,
+    `${file ?? "the core pack"} does not compile`,
     null,
     output.json ? compiled.error : formatRuleErrors(file ?? "core", compiled.error),
   );

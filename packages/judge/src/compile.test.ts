@@ -4,6 +4,7 @@ import { casesOf, compiled } from "../test/support.ts";
 import { compileRuleSet, fingerprints } from "./compile.ts";
 import { coreRules, coreRulesText } from "./core.ts";
 import { formatRuleErrors } from "./rule-error.ts";
+import { readRuleSet } from "./rule-source.ts";
 import { defaultSession } from "./session.ts";
 
 describe("compile.txt", () => {
@@ -28,6 +29,24 @@ describe("the core pack", () => {
     );
     // Why this one may is written beside it.
     expect(byKind.map(({ id }) => id)).toEqual(["string-operators"]);
+  });
+
+  test("a core rule that does not hold is named as such, and not with a place in the author's text", () => {
+    const core = readRuleSet(
+      "apiVersion: picket/v1\nkind: RuleSet\nmetadata: { name: core }\nspec:\n  rules:\n    - { id: odd, title: T, severity: low, action: alert, reason: R, tokens: a b, tests: { attack: [SELECT 1] } }\n",
+      { coreIds: [] },
+    );
+    if (!core.ok) throw new Error("the case itself is wrong");
+    const result = compileRuleSet(
+      "apiVersion: picket/v1\nkind: RuleSet\nmetadata: { name: shop }\nspec: {}\n",
+      {
+        core: core.value,
+      },
+    );
+    expect(result).toMatchObject({
+      ok: false,
+      error: [{ code: "test", path: "spec.core", rule: "odd", line: 1, column: 1 }],
+    });
   });
 
   test("comes first, own rules after it, shapes last; without it only what the author wrote", () => {

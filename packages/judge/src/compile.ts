@@ -94,8 +94,21 @@ export function compileRuleSet(
     core: rule.core,
     source: rule,
   }));
-  // Paths of own rules begin after the core's.
-  const pathOf = (index: number): Path => ["spec", "rules", index - coreTokenRules.length];
+  /** Own rules have a place in the text; the core's have none there, and are only wrong when the build is. */
+  const reportRule = (index: number, finding: Parameters<RuleSource["error"]>[0]) => {
+    const { core: ofCore, id } = rules[index]!;
+    if (!ofCore)
+      return report({ ...finding, path: ["spec", "rules", index - coreTokenRules.length, ...finding.path] });
+    errors.push({
+      code: finding.code,
+      line: 1,
+      column: 1,
+      path: "spec.core",
+      rule: id,
+      message: `a core rule does not hold here: ${finding.message}`,
+      hint: "the core rules and the lexer are of different builds: run `npm run build`",
+    });
+  };
 
   const table = compileTokenRules(
     rules.map(({ id, source, dialects }) => ({ id, patterns: patternsOf(source), dialects })),
@@ -103,17 +116,16 @@ export function compileRuleSet(
   if (!table.ok) {
     for (const { ruleIndex, pattern, column, message } of table.error) {
       const list = Array.isArray(rules[ruleIndex]!.source.tokens);
-      report({
+      reportRule(ruleIndex, {
         code: "pattern",
-        path: [...pathOf(ruleIndex), "tokens", ...(list ? [pattern] : [])],
+        path: ["tokens", ...(list ? [pattern] : [])],
         character: column - 1,
         message,
       });
     }
   } else
     for (const rule of rules)
-      for (const finding of failedTests(rule, table.value))
-        report({ ...finding, path: [...pathOf(rule.index), ...finding.path] });
+      for (const finding of failedTests(rule, table.value)) reportRule(rule.index, finding);
 
   const shapes = compileShapes(ruleSet.spec.shapes, rules.length, report);
   if (errors.length > 0 || !table.ok) return err(inOrder(errors));
