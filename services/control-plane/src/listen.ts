@@ -2,10 +2,12 @@
 
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { inspect } from "node:util";
 import { serve } from "@hono/node-server";
 import { type Config, ConfigError, readConfig } from "./config.ts";
 import { isPostgresAway } from "./db/client.ts";
 import type { App } from "./http/route.ts";
+import { describeError } from "./log.ts";
 
 export interface Listening {
   url: string;
@@ -57,7 +59,7 @@ export async function runProcess(
     }
     // Nothing runs yet: whoever started this starts it again.
     const what = isPostgresAway(error) ? "PostgreSQL cannot be reached" : "The start failed";
-    process.stderr.write(`${what}: ${(error as Error).stack ?? String(error)}\n`);
+    process.stderr.write(`${what}: ${inspect(describeError(error))}\n`);
     process.exit(1);
   }
 }

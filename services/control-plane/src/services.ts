@@ -1,12 +1,12 @@
 /** Opens what a process needs, in the order it is needed, and closes it in reverse. */
 import { randomBytes } from "node:crypto";
-import { pino } from "pino";
 import type { Config } from "./config.ts";
 import { asSystem, type Services } from "./context.ts";
 import { connect } from "./db/client.ts";
 import { migrate } from "./db/migrate.ts";
 import { Inbox } from "./gateway/inbox.ts";
 import { anyApiToken, bootstrap } from "./identity/tokens.ts";
+import { createLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import { connectJobs } from "./queue/jobs.ts";
 import { connectRedis, failFast, untilReady } from "./queue/redis.ts";
@@ -21,15 +21,7 @@ export interface OpenServices extends Services {
 export type Chosen = Partial<Pick<Services, "clock" | "random">>;
 
 export async function openServices(config: Config, name: string, chosen: Chosen = {}): Promise<OpenServices> {
-  const log = pino({
-    name,
-    level: config.logLevel,
-    // Nothing that lets somebody in is logged, whatever object it comes with.
-    redact: {
-      paths: ["*.token", "*.secret", "*.joinToken", "*.authorization", "*.cookie"],
-      censor: "[redacted]",
-    },
-  });
+  const log = createLog({ name, level: config.logLevel });
   const metrics = createMetrics({ processMetrics: true });
   await migrate(config.databaseUrl);
   const database = connect(config.databaseUrl, { name });

@@ -10,8 +10,7 @@ export function listenToDoorbell(redisUrl: string, waiters: Waiters, log: Logger
   redis.on("ready", () => {
     redis.subscribe(DOORBELL).then(
       () => waiters.ringAll(),
-      (error: Error) =>
-        log.warn({ error: error.message }, "the doorbell is not heard; polls look when they end"),
+      (error: Error) => log.warn({ error }, "the doorbell is not heard; polls look when they end"),
     );
   });
   redis.on("message", (_channel: string, nodes: string) => {

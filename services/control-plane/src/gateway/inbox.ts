@@ -105,10 +105,7 @@ export class Inbox {
         if (ring.size > 0) await this.#redis.publish(DOORBELL, [...ring].join(" "));
       }
     } catch (error) {
-      this.#log.warn(
-        { error: String(error), assigned: assigned.length },
-        "inboxes not filled; the sweep repairs it",
-      );
+      this.#log.warn({ error, assigned: assigned.length }, "inboxes not filled; the sweep repairs it");
     }
   }
 

@@ -56,7 +56,7 @@ export function answerProblem(c: Context, error: unknown, log?: Logger): Respons
   const { problem, retryAfterS } = problemOf(error);
   const logged = { path: c.req.path, code: problem.code };
   if (problem.status === 500) log?.error({ ...logged, error }, "request failed");
-  else if (problem.status === 503) log?.warn({ ...logged, error: String(error) }, "request answered 503");
+  else if (problem.status === 503) log?.warn({ ...logged, error }, "request answered 503");
   const headers: Record<string, string> = { "content-type": "application/problem+json" };
   if (retryAfterS !== undefined) headers["retry-after"] = String(retryAfterS);
   if (problem.status === 401) headers["www-authenticate"] = 'Bearer realm="picket"';

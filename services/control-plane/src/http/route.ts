@@ -26,6 +26,8 @@ export interface RouteOptions<P, Q, B, A> {
   answer?: A;
   /** Default 200, or 204 when there is no answer. */
   status?: 200 | 201 | 202 | 204;
+  /** Other than the usual bound on what the database may take. */
+  timeoutMs?: number;
   /** Long polls and streams bound themselves. */
   unbounded?: boolean;
 }
@@ -66,13 +68,7 @@ export function route<
       tags: [permission.split(".")[0]!],
       security: who === "anyone" ? [] : [who === "node" ? { node: [] } : { token: [] }],
       middleware: [
-        bodyLimit({
-          maxSize: options.bodyBytesMax ?? MIB,
-          onError: () => {
-            throw new Refusal("too-large", `at most ${options.bodyBytesMax ?? MIB} bytes`);
-          },
-        }),
-        // Before the body is parsed: who may not ask learns nothing about what would be valid.
+        // Before the body is read: who may not ask learns nothing about what would be valid.
         async (c, next) => {
           const ctx = {
             ...services,
@@ -82,6 +78,12 @@ export function route<
           c.set("ctx" as never, ctx as never);
           await next();
         },
+        bodyLimit({
+          maxSize: options.bodyBytesMax ?? MIB,
+          onError: () => {
+            throw new Refusal("too-large", `at most ${options.bodyBytesMax ?? MIB} bytes`);
+          },
+        }),
       ],
       request: {
         ...(options.params && { params: options.params }),
@@ -109,7 +111,7 @@ export function route<
       const answered = handler(c.get("ctx" as never) as Ctx, input, c);
       const answer = await (options.unbounded
         ? answered
-        : inTime(answered, services.config.dependencyTimeoutMs));
+        : inTime(answered, options.timeoutMs ?? services.config.dependencyTimeoutMs));
       if (answer instanceof Response) return answer;
       return status === 204 ? c.body(null, 204) : c.json(answer as object, status);
     }) as never,

@@ -55,7 +55,7 @@ export function connectJobs(redisUrl: string, { log, metrics }: { log: Logger; m
         .add(job.kind, job, options)
         .catch((error: Error) => {
           metrics.nudgesLost.inc({ kind: job.kind });
-          log.debug({ job: job.kind, error: error.message }, "nudge lost; the sweep repairs it");
+          log.debug({ job: job.kind, error }, "nudge lost; the sweep repairs it");
         })
         .finally(() => pending.delete(added));
       pending.add(added);

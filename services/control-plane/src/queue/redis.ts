@@ -58,7 +58,7 @@ export function logOutages(
 ): void {
   let away = false;
   source.on("error", error => {
-    if (!away) log.warn({ connection: name, error: error.message }, "Redis is away");
+    if (!away) log.warn({ connection: name, error }, "Redis is away");
     away = true;
   });
   source.on("ready", () => {

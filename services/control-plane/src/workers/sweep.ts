@@ -68,10 +68,7 @@ async function sweepPart(ctx: Ctx, name: string, part: (ctx: Ctx) => Promise<voi
     ctx.metrics.sweeps.inc({ part: name, outcome: "done" });
   } catch (error) {
     ctx.metrics.sweeps.inc({ part: name, outcome: "failed" });
-    ctx.log.warn(
-      { part: name, error: String(error) },
-      "a part of the sweep failed; the next sweep repeats it",
-    );
+    ctx.log.warn({ part: name, error }, "a part of the sweep failed; the next sweep repeats it");
   }
 }
 

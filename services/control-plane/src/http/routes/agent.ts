@@ -56,6 +56,8 @@ export function agentRoutes(app: App, services: Services): void {
       summary: "Store detections; idempotent by event id",
       body: EventBatch,
       bodyBytesMax: BATCH_BYTES_MAX,
+      // Full batches of many nodes wait for one another: that is no outage.
+      timeoutMs: Math.max(15_000, services.config.dependencyTimeoutMs),
       answer: EventBatchResponse,
     },
     async (ctx, { body }, c) => ingest({ ctx, input: { ...body, text: await c.req.text() } }),

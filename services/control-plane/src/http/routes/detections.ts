@@ -40,7 +40,10 @@ export function detectionRoutes(app: App, services: Services): void {
         services.closing.addEventListener("abort", () => gone.abort(), { once: true, signal: gone.signal });
         // Headers and the browser's onopen come with the first byte.
         await stream.writeSSE({ event: "open", data: "" });
-        for await (const frame of streamDetections({ ctx, input: { since, signal: gone.signal } })) {
+        const frames = streamDetections({ ctx, input: { since, signal: gone.signal } });
+        for await (const frame of untilItFails(frames, error =>
+          services.log.warn({ error }, "a stream ended"),
+        )) {
           switch (frame.kind) {
             case "row":
               await stream.writeSSE({
@@ -57,4 +60,16 @@ export function detectionRoutes(app: App, services: Services): void {
       });
     },
   );
+}
+
+/** The reader comes back by itself, with the last id it saw; what failed is not its business. */
+async function* untilItFails<T>(
+  items: AsyncIterable<T>,
+  failed: (error: unknown) => void,
+): AsyncGenerator<T> {
+  try {
+    yield* items;
+  } catch (error) {
+    failed(error);
+  }
 }
