@@ -549,6 +549,19 @@ static void recognition_cases(void)
 	close_link(&l);
 }
 
+// A connection past its login that no agent of this test has seen.
+static struct link existing_link(void)
+{
+	set_mode(WORKLOAD_OFF);
+	struct link l = open_link();
+	struct bytes login = mysql_login(0, 0);
+
+	give(&l, login);
+	arrived(&l, login.size);
+	set_mode(WORKLOAD_ENFORCE);
+	return l;
+}
+
 static void connection_cases(void)
 {
 	begin_case("connections: closing is told with its counters");
@@ -582,24 +595,33 @@ static void connection_cases(void)
 	set_mode(WORKLOAD_ENFORCE);
 	drain();
 	check(!connection_event(CONNECTION_ESTABLISHED), "enrolled");
+	close_link(&l);
 
 	begin_case("connections: one that existed before is adopted as a client, its server's end is not");
-	struct bytes login = mysql_login(0, 0), bad = mysql_command(COM_QUERY, "select evil, 1 from users");
+	struct bytes bad = mysql_command(COM_QUERY, "select evil, 1 from users");
+	bool taken = true;
 
-	give(&l, login);
-	arrived(&l, login.size);
-	struct link accepted = open_listened_link();
+	// An agent that watches this whole host may be faster; then the refusal is what must be told.
+	for (int i = 0; i < 10 && taken; i++) {
+		l = existing_link();
+		struct link accepted = open_listened_link();
+		bool adopted = false;
+		uint64_t busy = loss(LOSS_SOCKHASH_BUSY);
 
-	run_iterator("adopt");
-	drain();
-	bool adopted = false;
-
-	for (int i = 0; (e = connection_event_nth(CONNECTION_ADOPTED, i)); i++) {
-		adopted |= e->cookie == l.cookie && e->adopted && e->enrolled && e->workload == 11;
-		check(e->cookie != accepted.cookie, "the server's end was adopted");
+		run_iterator("adopt");
+		drain();
+		taken = false;
+		for (int k = 0; (e = connection_event_nth(CONNECTION_REFUSED, k)); k++)
+			taken |= e->cookie == l.cookie && !e->enrolled && loss(LOSS_SOCKHASH_BUSY) > busy;
+		for (int k = 0; (e = connection_event_nth(CONNECTION_ADOPTED, k)); k++) {
+			adopted |= e->cookie == l.cookie && e->adopted && e->enrolled && e->workload == 11;
+			check(e->cookie != accepted.cookie, "the server's end was adopted");
+		}
+		check(adopted || taken, "not adopted");
+		close_link(&accepted);
+		if (taken)
+			printf("#   another sockmap has the socket: told and counted\n");
 	}
-	check(adopted, "not adopted");
-	close_link(&accepted);
 	give(&l, slice(bad, 0, 7));
 	give(&l, slice(bad, 7, bad.size)); // no whole frame: passes
 	give(&l, bad);
