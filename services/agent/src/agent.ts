@@ -5,55 +5,38 @@
 import type { Server } from "node:http";
 import { join } from "node:path";
 import type { Detection } from "@picket/shared/detection";
-import type { ObjectDigest } from "@picket/shared/ids";
-import { Bench } from "./capture/bench.ts";
 import { digestOf, KERNEL_ABI, Kernel } from "./capture/kernel.ts";
 import type { KernelEvent } from "./capture/kernel-event.ts";
 import { readObject } from "./capture/objects.ts";
 import { checkSockets } from "./capture/socket-check.ts";
 import type { Config } from "./config.ts";
-import { Notices } from "./connections/notices.ts";
-import { Processes } from "./connections/processes.ts";
-import { ConnectionTable } from "./connections/table.ts";
+import { createSight } from "./connections/sight.ts";
 import { openAudit } from "./control/audit.ts";
-import type { Control } from "./control/control.ts";
-import { diagnose, socketChecks } from "./control/doctor.ts";
-import { Overrides } from "./control/overrides.ts";
+import { socketChecks } from "./control/doctor.ts";
+import { provideControl } from "./control/provide.ts";
 import { RecentDetections } from "./control/recent.ts";
 import { openControlSocket } from "./control/server.ts";
 import { openMetrics } from "./health/metrics.ts";
 import { createReporter } from "./health/report.ts";
 import { cgroupId } from "./host/cgroups.ts";
 import { claim } from "./host/claim.ts";
-import { hostChecks, requireHost } from "./host/requirements.ts";
+import { type Host, hostChecks, requireHost } from "./host/requirements.ts";
 import type { Log } from "./log.ts";
-import { createPipeline } from "./pipeline.ts";
-import { createCompiler } from "./rules/compile.ts";
-import { Installer } from "./rules/installer.ts";
-import { LearnedShapes } from "./rules/learned.ts";
-import { createLexing } from "./rules/lexing.ts";
+import { createJudging } from "./rules/assemble.ts";
 import { drawSecrets, readSecrets } from "./rules/secrets.ts";
-import { selfTest } from "./rules/self-test.ts";
 import { RuleSources } from "./rules/sources.ts";
-import { RuleStore } from "./rules/store.ts";
-import { type Remembered, Versions } from "./rules/versions.ts";
 import { Spool } from "./spool/spool.ts";
-import { Certificates } from "./tls/certificates.ts";
 import { readEnrolment } from "./uplink/identity.ts";
-import { Fold } from "./wire/fold.ts";
-import { Statements } from "./wire/statements.ts";
-import { Workloads } from "./workloads/workloads.ts";
 
 const TICK_MS = 1_000;
 /** How often endpoints are looked through for one that is due. */
 const CERTIFICATES_MS = 5_000;
-const EARLY_EVENTS_MAX = 10_000;
 const CERTIFICATE_NOTICE_MS = 30 * 86_400_000;
+const EARLY_EVENTS_MAX = 10_000;
 
 export type Agent = { stop(): Promise<void> };
 
 export async function startAgent(config: Config, log: Log): Promise<Agent> {
-  const nowMs = Date.now;
   const host = requireHost(config);
   const claimed = claim({
     instance: config.instance,
@@ -61,9 +44,24 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
     pins: host.pins,
     cgroupExists: cgroup => cgroupId(join(host.cgroup2Mount, cgroup)) !== null,
   });
-  const dispatcher = readObject("dispatcher");
-  const dispatcherDigest = digestOf(dispatcher);
+  try {
+    return await startClaimed({ config, log, host, claimed });
+  } catch (error) {
+    // A predecessor's claim stays with what it left running.
+    if (!claimed.earlier) claimed.release();
+    throw error;
+  }
+}
 
+async function startClaimed(input: {
+  config: Config;
+  log: Log;
+  host: Host;
+  claimed: ReturnType<typeof claim>;
+}): Promise<Agent> {
+  const { config, log, host, claimed } = input;
+  const dispatcher = readObject("dispatcher");
+  const digest = digestOf(dispatcher);
   const sockets = await checkSockets(dispatcher);
   log.info(sockets, "socket check");
   const earlier = claimed.earlier?.running ?? null;
@@ -74,33 +72,20 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
     pins: host.pins,
     cgroupPath: host.cgroupPath,
     takeOver,
-    sameDispatcher: earlier?.dispatcher === dispatcherDigest,
+    sameDispatcher: earlier?.dispatcher === digest,
     streamVerdict: sockets.fionread === "repaired",
     enrolSockets: sockets.fionread !== "wrong" && sockets.wakes,
   });
-  const undo: (() => unknown)[] = [() => kernel.close({ keep: false }), () => claimed.release()];
   try {
-    return await run();
+    return await assemble();
   } catch (error) {
-    for (const step of undo) await step();
+    // As it was found: what a predecessor left running goes on, what this start has made goes.
+    await kernel.close({ keep: kernel.tookOver });
     throw error;
   }
 
-  async function run(): Promise<Agent> {
+  async function assemble(): Promise<Agent> {
     if (kernel.tookOver) log.info("took over the programs of an earlier agent");
-    const remember = (running: Remembered) =>
-      claimed.write({
-        abi: KERNEL_ABI,
-        dispatcher: dispatcherDigest,
-        hashKey: secrets.key.toString(16),
-        hashStart: secrets.start.toString(16),
-        ...running,
-      });
-
-    // What is judged, and by what.
-    const lexing = createLexing(secrets);
-    const learned = new LearnedShapes();
-    const bench = new Bench({ dispatcher: () => readObject("dispatcher"), kernel });
     const recent = new RecentDetections();
     const spool = new Spool({
       directory: join(config.stateDirectory, "spool"),
@@ -111,81 +96,27 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
       for (const detection of detections) recent.push(detection);
       sources.uploadSoon();
     };
-    const overrides: Overrides = new Overrides({
-      stateDirectory: config.stateDirectory,
-      lexing,
-      set: override => versions.setOverride(override),
-      clear: fingerprint => versions.clearOverride(fingerprint),
-      tell: detection => store([detection]),
-      nowMs: nowMs(),
-    });
-    const versions: Versions = new Versions({
+    const judging = createJudging({
+      config,
       kernel,
-      learned,
-      secrets: { hashKey: secrets.key, hashStart: secrets.start },
+      secrets,
       predecessor: earlier,
-      overrides: () => overrides.all(),
-      selfTest: selfTest(
-        bench,
-        lexing,
-        () => new Set([...overrides.all()].map(({ fingerprint }) => fingerprint)),
-      ),
-      remember,
-    });
-    const installer = new Installer({
-      versions,
-      store: new RuleStore(config.stateDirectory),
-      shipped: { digest: digestOf(readObject("slot")) as ObjectDigest, read: () => readObject("slot") },
-      compile: createCompiler(secrets),
-      abi: KERNEL_ABI,
-      kernel: config.kernel,
-      nowMs,
-      log,
-      changed: () => sources.reportSoon(),
-    });
-
-    // What is seen.
-    if (kernel.tookOver) kernel.forgetWorkloads();
-    const workloads = new Workloads({
-      stateDirectory: config.stateDirectory,
-      cgroup2Mount: host.cgroup2Mount,
-      attachedCgroup: host.cgroup,
-      maps: kernel.workloads,
-    });
-    const connections = new ConnectionTable();
-    const processes = new Processes();
-    const notices = new Notices();
-    const certificates = new Certificates({
-      stateDirectory: config.stateDirectory,
-      emit: detection => store([detection]),
-      probe: async (endpoint, timeoutMs) => (await import("./tls/probe.ts")).probe(endpoint, { timeoutMs }),
-    });
-    const statements = new Statements();
-    const pipeline = createPipeline({
-      statements,
-      connections,
-      versions,
-      learned,
-      lexing,
-      workloads,
-      processes,
-      fold: new Fold(),
-      noticed(event) {
-        const { dialect, encrypted, endpoints } = event;
-        if (dialect || encrypted)
-          certificates.saw({ host: endpoints.remoteAddress, port: endpoints.remotePort, dialect }, nowMs());
-        const name = workloads.get(event.workload)?.name;
-        return notices.feed(event, {
-          process: () => processes.describe(event.process, name),
-          nowMs: nowMs(),
-        });
-      },
-      sever(event) {
-        const outcome = kernel.sever(event);
-        log.info({ connection: event.cookie.toString(), outcome }, "a connection was severed");
-      },
+      remember: running =>
+        claimed.write({
+          abi: KERNEL_ABI,
+          dispatcher: digest,
+          hashKey: secrets.key.toString(16),
+          hashStart: secrets.start.toString(16),
+          ...running,
+        }),
       store,
+      changed: () => sources.reportSoon(),
+      log,
     });
+    const sight = createSight({ config, host, kernel, judging, store, log });
+    const { versions, overrides, installer, bench } = judging;
+    const { pipeline, workloads, certificates, adopt } = sight;
+
     // What a predecessor's programs told while nobody read can be named only once its rules are back.
     let early: KernelEvent[] | null = [];
     const decoder = kernel.read(
@@ -197,18 +128,12 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
       () => pipeline.flush(),
       error => log.error({ error: String(error) }, "an event could not be handled"),
     );
-
     const reporter = createReporter({
       config,
       kernel,
       decoder,
-      versions,
-      installer,
-      connections,
-      workloads,
-      processes,
-      learned,
-      overrides,
+      judging,
+      sight,
       spool,
       labels: () => sources.labels,
       missing: [...hostChecks(config.kernel), ...socketChecks(sockets)]
@@ -231,80 +156,45 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
     early = null;
     for (const event of waited) pipeline.handle(event);
     kernel.attach();
-    // Also moves connections that are open to the workload that was chosen for them since.
-    const adopt = () => kernel.adopt(pid => workloads.ofProcess(pid));
     adopt();
 
+    const stopping = new AbortController();
+    const lookAtCertificates = () => {
+      const noticeMs = versions.stable?.parts[0]?.rules.certificateNoticeMs ?? CERTIFICATE_NOTICE_MS;
+      certificates
+        .round({
+          nowMs: Date.now,
+          noticeMs,
+          intervalMs: config.certificateIntervalMs,
+          signal: stopping.signal,
+        })
+        .catch(error => log.error({ error: String(error) }, "certificates could not be probed"));
+    };
     // One timer: each wake-up of an idle agent costs the host.
     let ticks = 0;
     const certificateTicks = Math.ceil(Math.min(CERTIFICATES_MS, config.certificateIntervalMs) / TICK_MS);
     const timer = setInterval(() => {
+      const nowMs = Date.now();
       ticks += 1;
       pipeline.flush();
-      if (overrides.expire(nowMs())) sources.reportSoon();
-      versions.retire(nowMs());
+      if (overrides.expire(nowMs)) sources.reportSoon();
+      versions.retire(nowMs);
       if (workloads.moving && workloads.refresh()) adopt();
       spool.flush().catch(error => log.error({ error: String(error) }, "the spool could not be flushed"));
       if (ticks % certificateTicks === 0) lookAtCertificates();
     }, TICK_MS);
-    const lookAtCertificates = () => {
-      const noticeMs = versions.stable?.parts[0]?.rules.certificateNoticeMs ?? CERTIFICATE_NOTICE_MS;
-      certificates
-        .round({ nowMs, noticeMs, intervalMs: config.certificateIntervalMs, signal: stopping.signal })
-        .catch(error => log.error({ error: String(error) }, "certificates could not be probed"));
-    };
-    const stopping = new AbortController();
 
-    const control: Control = {
-      status: async () => ({
-        ...sources.status(),
-        workloads: workloads.list(),
-        report: await reporter.report(),
-      }),
-      doctor: async () =>
-        diagnose({ kernel: config.kernel, sockets, states: await reporter.allConnections() }),
-      join: request => sources.join(request),
-      leave: () => sources.leave(),
-      workloads: {
-        list: () => workloads.list(),
-        put(request) {
-          const workload = workloads.put(request);
-          adopt();
-          sources.reportSoon();
-          return workload;
-        },
-        delete(id) {
-          workloads.delete(id);
-          adopt();
-          sources.reportSoon();
-        },
-      },
-      verdicts: {
-        list: () => overrides.list(),
-        async put(request) {
-          const verdict = overrides.put(request, nowMs());
-          sources.reportSoon();
-          return verdict;
-        },
-        async delete(id) {
-          overrides.delete(id);
-          sources.reportSoon();
-        },
-      },
-      recent,
-    };
     const servers: Server[] = [];
     if (config.metrics)
       servers.push(
         await openMetrics({
           listen: config.metrics,
-          health: () => ({
-            ok: versions.stable !== null,
-            reasons: versions.stable ? [] : ["no rules are loaded"],
-          }),
+          health: () =>
+            versions.stable ? { ok: true, reasons: [] } : { ok: false, reasons: ["no rules are loaded"] },
           report: () => reporter.quick(),
         }),
       );
+    const control = provideControl({ config, sockets, judging, sight, sources, reporter, recent });
     servers.push(
       await openControlSocket({
         path: config.socketPath,
@@ -312,14 +202,12 @@ export async function startAgent(config: Config, log: Log): Promise<Agent> {
           (await import("./control/routes.ts")).controlRoutes(control, openAudit(config.stateDirectory)),
       }),
     );
-    log.info(
-      { cgroup: host.cgroup, instance: config.instance, connections: connections.size },
-      "the agent is ready",
-    );
+    const { instance } = config;
+    log.info({ cgroup: host.cgroup, instance, connections: sight.connections.size }, "the agent is ready");
 
     let stopped: Promise<void> | undefined;
     return {
-      stop: () => {
+      stop() {
         stopped ??= stop();
         return stopped;
       },

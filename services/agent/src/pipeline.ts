@@ -112,7 +112,10 @@ export function createPipeline(input: {
   }
 
   function detectionOf(statement: Statement, judged: Judged, loaded: Loaded | undefined): StatementDetection {
-    const [part] = loaded?.parts ?? [];
+    // Several rule sets may judge: the one whose rule decided is named.
+    const part =
+      loaded?.parts.find(({ rules }) => judged.rules.some(id => rules.ruleIds.includes(id))) ??
+      loaded?.parts[0];
     const { sql, dialect, session, workload } = statement;
     return detect({
       statement,

@@ -13,7 +13,8 @@ export async function run(): Promise<void> {
     const known =
       error instanceof ConfigError || error instanceof HostRefused || error instanceof ClaimRefused;
     process.stderr.write(`picket agent: ${known ? error.message : ((error as Error).stack ?? error)}\n`);
-    process.exitCode = known ? 78 : 1;
+    // What a half start has opened would keep the process alive.
+    process.exit(known ? 78 : 1);
   }
 }
 
@@ -21,20 +22,24 @@ async function start(): Promise<void> {
   const config = readConfig(process.env);
   const log = openLog(config.logLevel);
   log.info({ version: AGENT_VERSION, kernel: config.kernel }, "picket agent");
-  const agent = await startAgent(config, log);
+  // A signal that comes during the start is met at its end: half a start is not left in the kernel.
+  const starting = startAgent(config, log);
   let stopping = false;
   const stop = (signal: NodeJS.Signals) => {
     if (stopping) process.exit(1);
     stopping = true;
     log.info({ signal }, "stopping");
-    agent.stop().then(
-      () => process.exit(0),
-      error => {
-        log.error({ error: String(error) }, "the stop did not end well");
-        process.exit(1);
-      },
-    );
+    starting
+      .then(agent => agent.stop())
+      .then(
+        () => process.exit(0),
+        error => {
+          log.error({ error: String(error) }, "the stop did not end well");
+          process.exit(1);
+        },
+      );
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+  await starting;
 }

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { type Database, startMariaDB, startPostgreSQL } from "@picket/infra/databases";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Application, startApplication } from "./application.ts";
-import { eventually, held, loaded, makeHost } from "./host.ts";
+import { areGone, eventually, held, makeHost } from "./host.ts";
 
 const BAD = "SELECT name FROM users WHERE id = 1 UNION SELECT secret FROM vault";
 const RULES = (action: string) => `
@@ -275,8 +275,7 @@ describe("the end", () => {
     await host.start();
     await host.stop();
     expect(existsSync(host.pins)).toBe(false);
-    const left = loaded();
-    expect([...whileRunning].filter(each => left.has(each))).toEqual([]);
+    await areGone(whileRunning);
   });
 
   test("told to keep enforcing: blocked while no agent runs, and by the next one", async () => {

@@ -6,7 +6,8 @@ import pg from "pg";
 
 const [driver, port] = process.argv.slice(2);
 const { DB_USER: user, DB_PASSWORD: password, DB_NAME: database } = process.env;
-const settings = { host: "127.0.0.1", port: Number(port), user, password, database };
+const tls = process.env.DB_TLS ? { ssl: { rejectUnauthorized: false } } : {};
+const settings = { host: "127.0.0.1", port: Number(port), user, password, database, ...tls };
 
 async function open() {
   if (driver === "mysql2") {

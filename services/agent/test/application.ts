@@ -18,6 +18,7 @@ export async function startApplication(
   driver: "mysql2" | "pg",
   database: Database,
   cgroup: string,
+  { tls = false } = {},
 ): Promise<Application> {
   const child = inCgroup(cgroup, [process.execPath, SCRIPT, driver, String(database.port)], {
     stdio: ["pipe", "pipe", "inherit"],
@@ -26,6 +27,7 @@ export async function startApplication(
       DB_USER: database.user,
       DB_PASSWORD: database.password,
       DB_NAME: database.database,
+      ...(tls ? { DB_TLS: "1" } : {}),
     },
   });
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();

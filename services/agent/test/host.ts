@@ -108,8 +108,15 @@ export function held(pid = process.pid): Set<string> {
   );
 }
 
-/** Those of all of this host. */
-export function loaded(): Set<string> {
+/** The kernel frees what nobody holds in its own time (RCU): soon, not at once. */
+export async function areGone(objects: ReadonlySet<string>): Promise<void> {
+  await eventually(async () => {
+    const left = loaded();
+    return [...objects].every(each => !left.has(each));
+  }, "programs, maps and links are gone");
+}
+
+function loaded(): Set<string> {
   return new Set(
     (["prog", "map", "link"] as const).flatMap(kind =>
       (

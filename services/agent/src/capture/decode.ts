@@ -58,7 +58,7 @@ export class EventDecoder {
   readonly #statement = new StatementEventView(this.#empty);
   readonly #connection = new ConnectionEventView(this.#empty);
   readonly #addresses = new Map<string, string>();
-  /** Events that this agent cannot read: another ABI, another kind. */
+  /** Events that this agent cannot read or handle: another ABI, another kind, a mistake of its own. */
   unreadable = 0;
 
   constructor(sequence: SequenceTracker) {

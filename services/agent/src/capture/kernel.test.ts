@@ -6,7 +6,7 @@ import { randomHashKey } from "@picket/native/lexer";
 import type { BundleDigest, RuleSetName, RuleVersion } from "@picket/shared/ids";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { corruptProgram } from "../../test/corrupt.ts";
-import { held, loaded } from "../../test/host.ts";
+import { areGone, held } from "../../test/host.ts";
 import { mountPoint } from "../host/cgroups.ts";
 import type { CompiledRules, Judgement } from "../rules/judging.ts";
 import { LearnedShapes } from "../rules/learned.ts";
@@ -218,8 +218,7 @@ describe("the end", () => {
     await kernel.close({ keep: false });
     expect(existsSync(pins)).toBe(false);
     expect([...held()]).toEqual([]);
-    const left = loaded();
-    expect([...whileRunning].filter(each => left.has(each))).toEqual([]);
+    await areGone(whileRunning);
     await open();
   });
 

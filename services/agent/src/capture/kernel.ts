@@ -163,6 +163,7 @@ export class Kernel {
     return sever(this.#object, connection);
   }
 
+  /** One event that cannot be handled is counted and said; the others of its batch are handled all the same. */
   read(
     handle: (event: KernelEvent) => void,
     batchEnded: () => void,
@@ -173,7 +174,14 @@ export class Kernel {
       batchBytes: BATCH_BYTES,
       buffers: 3,
       onBatch: batch => {
-        for (const event of decoder.decode(batch)) handle(event);
+        for (const event of decoder.decode(batch)) {
+          try {
+            handle(event);
+          } catch (error) {
+            decoder.unreadable += 1;
+            failed(error);
+          }
+        }
         batchEnded();
       },
       onError: failed,

@@ -3,7 +3,8 @@
  * the agent's own: some kernels answer FIONREAD with 0 while bytes wait, a no-op stream_verdict program repairs that,
  * and freeing a map that has one loses what was not read yet.
  */
-import { BpfObject, u64, waitingBytes } from "@picket/native/bpf";
+import { BpfError, type BpfMap, BpfObject, u64, waitingBytes } from "@picket/native/bpf";
+import { HostRefused } from "../host/requirements.ts";
 import { openPair } from "./loopback.ts";
 
 export type SocketCheck = {
@@ -53,7 +54,7 @@ async function tryMembership(
     const first = await openPair();
     const second = await openPair();
     pairs.push(first, second);
-    for (const { cookie, clientFd } of pairs) sockets.setSocket(cookie, clientFd);
+    for (const { cookie, clientFd } of pairs) join(sockets, cookie, clientFd);
 
     first.server.write(Buffer.alloc(BYTES));
     const fionread = await eventually(() => waitingBytes(first.clientFd) === BYTES);
@@ -72,6 +73,17 @@ async function tryMembership(
   } finally {
     for (const pair of pairs) pair.close();
     object.close();
+  }
+}
+
+function join(sockets: BpfMap<bigint, bigint>, cookie: bigint, fd: number): void {
+  try {
+    sockets.setSocket(cookie, fd);
+  } catch (error) {
+    if (!(error instanceof BpfError && error.errno === "EBUSY")) throw error;
+    throw new HostRefused(
+      "another program on this host takes every new TCP connection into its own socket map (Cilium, Envoy, or another agent of this kind); a socket can be in one only, so Picket could watch none",
+    );
   }
 }
 

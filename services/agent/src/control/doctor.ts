@@ -2,12 +2,13 @@
 import type { ConnectionState } from "@picket/shared/contract";
 import type { Doctor, DoctorCheck } from "@picket/shared/control-socket";
 import type { SocketCheck } from "../capture/socket-check.ts";
+import { otherNetworkNamespaces } from "../host/processes.ts";
 import { hostChecks } from "../host/requirements.ts";
 
 export function diagnose(input: { kernel: string; sockets: SocketCheck; states: ConnectionState[] }): Doctor {
   return {
     kernel: input.kernel,
-    checks: [...hostChecks(input.kernel), ...socketChecks(input.sockets)],
+    checks: [...hostChecks(input.kernel), ...socketChecks(input.sockets), namespaceCheck()],
     connections: input.states,
   };
 }
@@ -51,4 +52,17 @@ export function socketChecks({ fionread, wakes, unreadSurvives }: SocketCheck): 
           }),
     },
   ];
+}
+
+/** The walk that adopts connections sees the agent's own network namespace; the hooks see all of them. */
+function namespaceCheck(): DoctorCheck {
+  const others = otherNetworkNamespaces();
+  const name = "connections opened before the agent";
+  return others === 0
+    ? { name, state: "ok", detail: "all processes share the agent's network namespace" }
+    : {
+        name,
+        state: "degraded",
+        detail: `${others} other network namespaces (containers): connections that were open there before the agent started are not adopted; new ones are seen`,
+      };
 }

@@ -5,14 +5,9 @@ import type { EventDecoder } from "../capture/decode.ts";
 import type { Kernel } from "../capture/kernel.ts";
 import { AGENT_VERSION, type Config } from "../config.ts";
 import { discoverUnseen } from "../connections/discovery.ts";
-import type { Processes } from "../connections/processes.ts";
-import type { ConnectionTable } from "../connections/table.ts";
-import type { Overrides } from "../control/overrides.ts";
-import type { Installer } from "../rules/installer.ts";
-import type { LearnedShapes } from "../rules/learned.ts";
-import type { Versions } from "../rules/versions.ts";
+import type { Sight } from "../connections/sight.ts";
+import type { Judging } from "../rules/assemble.ts";
 import type { Spool } from "../spool/spool.ts";
-import type { Workloads } from "../workloads/workloads.ts";
 
 const CONNECTIONS_MAX = 500;
 /** Reading all of /proc is for the listing only: not more often than this. */
@@ -29,19 +24,16 @@ export function createReporter(input: {
   config: Config;
   kernel: Kernel;
   decoder: EventDecoder;
-  versions: Versions;
-  installer: Installer;
-  connections: ConnectionTable;
-  workloads: Workloads;
-  processes: Processes;
-  learned: LearnedShapes;
-  overrides: Overrides;
+  judging: Judging;
+  sight: Sight;
   spool: Spool;
   attachedCgroup: string;
   labels: () => Labels;
   missing: string[];
 }): Reporter {
-  const { config, kernel, versions, installer, connections, workloads, processes, learned, spool } = input;
+  const { config, kernel, spool } = input;
+  const { versions, installer, learned, overrides } = input.judging;
+  const { connections, workloads, processes } = input.sight;
   const startedMs = Date.now();
   let unseen: { states: ConnectionState[]; atMs: number } = { states: [], atMs: 0 };
 
@@ -90,7 +82,7 @@ export function createReporter(input: {
       connections: [...seen.states, ...others].slice(0, CONNECTIONS_MAX),
       connectionsTotal: seen.total + others.length,
       guarantees,
-      overrides: input.overrides
+      overrides: overrides
         .list()
         .map(({ shape, action, reason, expiresAt }) => ({ shape, action, reason, expiresAt })),
       agent: {

@@ -107,3 +107,16 @@ export function socketInodes(pid: number): number[] {
     return [];
   }
 }
+
+export function otherNetworkNamespaces(): number {
+  const found = new Set<string>();
+  for (const pid of pids()) {
+    try {
+      found.add(readlinkSync(`/proc/${pid}/ns/net`));
+    } catch {
+      // Gone, or a kernel thread.
+    }
+  }
+  found.delete(readlinkSync("/proc/self/ns/net"));
+  return found.size;
+}

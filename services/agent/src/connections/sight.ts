@@ -1,0 +1,83 @@
+/** What is seen and what becomes of it, put together: workloads, connections, certificates, and the data path. */
+import type { Detection } from "@picket/shared/detection";
+import type { Kernel } from "../capture/kernel.ts";
+import type { ConnectionEvent } from "../capture/kernel-event.ts";
+import type { Config } from "../config.ts";
+import type { Host } from "../host/requirements.ts";
+import type { Log } from "../log.ts";
+import { createPipeline } from "../pipeline.ts";
+import type { Judging } from "../rules/assemble.ts";
+import { Certificates } from "../tls/certificates.ts";
+import { Fold } from "../wire/fold.ts";
+import { Statements } from "../wire/statements.ts";
+import { Workloads } from "../workloads/workloads.ts";
+import { Notices } from "./notices.ts";
+import { Processes } from "./processes.ts";
+import { ConnectionTable } from "./table.ts";
+
+export type Sight = ReturnType<typeof createSight>;
+
+export function createSight(input: {
+  config: Config;
+  host: Host;
+  kernel: Kernel;
+  judging: Judging;
+  store: (detections: Detection[]) => void;
+  log: Log;
+}) {
+  const { config, host, kernel, judging, store, log } = input;
+  if (kernel.tookOver) kernel.forgetWorkloads();
+  const workloads = new Workloads({
+    stateDirectory: config.stateDirectory,
+    cgroup2Mount: host.cgroup2Mount,
+    attachedCgroup: host.cgroup,
+    maps: kernel.workloads,
+  });
+  const connections = new ConnectionTable();
+  const processes = new Processes();
+  const notices = new Notices();
+  const certificates = new Certificates({
+    stateDirectory: config.stateDirectory,
+    emit: detection => store([detection]),
+    // Only a host that speaks to databases needs the prober in memory.
+    probe: async (endpoint, timeoutMs) => (await import("../tls/probe.ts")).probe(endpoint, { timeoutMs }),
+  });
+
+  function noticed(event: ConnectionEvent): Detection[] {
+    const { dialect, encrypted, endpoints } = event;
+    const nowMs = Date.now();
+    if (dialect || encrypted)
+      certificates.saw({ host: endpoints.remoteAddress, port: endpoints.remotePort, dialect }, nowMs);
+    const name = workloads.get(event.workload)?.name;
+    return notices.feed(event, { process: () => processes.describe(event.process, name), nowMs });
+  }
+
+  function sever(event: ConnectionEvent): void {
+    const outcome = kernel.sever(event);
+    log.info({ connection: event.cookie.toString(), outcome }, "a connection was severed");
+  }
+
+  const { versions, learned, lexing } = judging;
+  const pipeline = createPipeline({
+    statements: new Statements(),
+    connections,
+    versions,
+    learned,
+    lexing,
+    workloads,
+    processes,
+    fold: new Fold(),
+    noticed,
+    sever,
+    store,
+  });
+  return {
+    workloads,
+    connections,
+    processes,
+    certificates,
+    pipeline,
+    /** Enrols what is open, and moves what is enrolled to the workload that was chosen for it since. */
+    adopt: () => kernel.adopt(pid => workloads.ofProcess(pid)),
+  };
+}

@@ -1,0 +1,61 @@
+/** The control socket's wishes, carried out: a change takes effect in the kernel before it is answered, and is reported up. */
+import type { SocketCheck } from "../capture/socket-check.ts";
+import type { Config } from "../config.ts";
+import type { Sight } from "../connections/sight.ts";
+import type { Reporter } from "../health/report.ts";
+import type { Judging } from "../rules/assemble.ts";
+import type { RuleSources } from "../rules/sources.ts";
+import type { Control } from "./control.ts";
+import { diagnose } from "./doctor.ts";
+import type { RecentDetections } from "./recent.ts";
+
+export function provideControl(input: {
+  config: Config;
+  sockets: SocketCheck;
+  judging: Judging;
+  sight: Sight;
+  sources: RuleSources;
+  reporter: Reporter;
+  recent: RecentDetections;
+}): Control {
+  const { config, sockets, sources, reporter, recent } = input;
+  const { workloads, adopt } = input.sight;
+  const { overrides } = input.judging;
+  return {
+    status: async () => ({
+      ...sources.status(),
+      workloads: workloads.list(),
+      report: await reporter.report(),
+    }),
+    doctor: async () => diagnose({ kernel: config.kernel, sockets, states: await reporter.allConnections() }),
+    join: request => sources.join(request),
+    leave: () => sources.leave(),
+    workloads: {
+      list: () => workloads.list(),
+      put(request) {
+        const workload = workloads.put(request);
+        adopt();
+        sources.reportSoon();
+        return workload;
+      },
+      delete(id) {
+        workloads.delete(id);
+        adopt();
+        sources.reportSoon();
+      },
+    },
+    verdicts: {
+      list: () => overrides.list(),
+      async put(request) {
+        const verdict = overrides.put(request, Date.now());
+        sources.reportSoon();
+        return verdict;
+      },
+      async delete(id) {
+        overrides.delete(id);
+        sources.reportSoon();
+      },
+    },
+    recent,
+  };
+}
