@@ -78,6 +78,7 @@ export class Slot {
   readonly #verdicts: BpfMap<bigint, VerdictEntry>;
   readonly #counters: BpfMap<number, SlotCounters[]>;
   readonly #pins: string;
+  #tested: Counters | undefined;
   /** Verdicts that did not fit and were not written: those shapes are judged again at each use. */
   refusedVerdicts = 0;
 
@@ -161,7 +162,18 @@ export class Slot {
     yield* this.#verdicts.entries();
   }
 
+  /** What the self-test did is nobody's traffic. */
+  startCounting(): void {
+    this.#tested = this.#read();
+  }
+
   counters(): Counters {
+    const now = this.#read();
+    for (const name of Object.keys(now) as (keyof Counters)[]) now[name] -= this.#tested?.[name] ?? 0;
+    return now;
+  }
+
+  #read(): Counters {
     const sum = { statements: 0, known: 0, unknown: 0, neverKnown: 0, blocked: 0, severed: 0, wouldBlock: 0 };
     for (const cpu of this.#counters.get(0) ?? [])
       for (const name of Object.keys(sum) as (keyof typeof sum)[]) sum[name] += Number(cpu[name]);

@@ -122,6 +122,7 @@ export class Versions {
       this.discard(loaded);
       return err({ code: "self-test-failed", detail: failure });
     }
+    slot.startCounting();
     return ok(loaded);
   }
 
