@@ -55,6 +55,7 @@ export function claim(input: {
   const { instance, cgroup, pins, directory = CLAIMS_DIRECTORY } = input;
   mkdirSync(directory, { recursive: true, mode: 0o755 });
   let earlier: Claim | null = null;
+  const overlapping: { other: Claim; alive: boolean }[] = [];
   for (const name of readdirSync(directory)) {
     if (!name.endsWith(".json")) continue;
     const other = read(join(directory, name));
@@ -74,7 +75,12 @@ export function claim(input: {
       rmSync(join(directory, name), { force: true });
       continue;
     }
-    if (!overlap(other.cgroup, cgroup)) continue;
+    if (overlap(other.cgroup, cgroup)) overlapping.push({ other, alive });
+  }
+  // The living first: who has ended can be dealt with after them.
+  for (const { other, alive } of overlapping.sort(
+    (left, right) => Number(right.alive) - Number(left.alive),
+  )) {
     if (alive)
       throw new ClaimRefused(
         `agent "${other.instance}" (pid ${other.pid}) watches the cgroup ${other.cgroup}, which overlaps ${cgroup}: one socket cannot be judged twice. Stop it, or give this agent another PICKET_CGROUP`,
@@ -83,7 +89,7 @@ export function claim(input: {
       throw new ClaimRefused(
         `the programs of agent "${other.instance}" still run on the cgroup ${other.cgroup}, which overlaps ${cgroup}, although it has ended. Start and stop it (PICKET_INSTANCE=${other.instance}) to take them away`,
       );
-    rmSync(join(directory, name), { force: true });
+    rmSync(join(directory, `${other.instance}.json`), { force: true });
   }
   const path = join(directory, `${instance}.json`);
   const write = (running: Claim["running"]) => {
