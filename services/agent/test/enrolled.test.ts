@@ -41,9 +41,9 @@ beforeEach(async () => {
   application = await startApplication("mysql2", mariadb, host.cgroup.path);
 });
 afterEach(async () => {
-  await application.stop();
-  await host.end();
-  await controlPlane.stop();
+  await application?.stop();
+  await host?.end();
+  await controlPlane?.stop();
 });
 
 const version = (number: number, action: string, change = {}) =>

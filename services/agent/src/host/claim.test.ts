@@ -69,6 +69,14 @@ test("the next agent of the same name learns what its predecessor ran", () => {
   expect(place("one", "/a").earlier?.running).toEqual(running);
 });
 
+test("of a predecessor of another version it is known who it was, not what it ran", () => {
+  place("one", "/a");
+  const path = join(directory, "one.json");
+  const claim = JSON.parse(readFileSync(path, "utf8"));
+  writeFileSync(path, JSON.stringify({ ...claim, startTicks: 1, running: { version: 0 }, more: true }));
+  expect(place("one", "/a").earlier).toMatchObject({ instance: "one", running: null });
+});
+
 test("a released claim leaves no file", () => {
   place("one", "/a").release();
   expect(readdirSync(directory)).toEqual([]);

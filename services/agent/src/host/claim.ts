@@ -13,7 +13,7 @@ import { parentAndStart } from "./processes.ts";
 
 export const CLAIMS_DIRECTORY = "/run/picket/agents";
 
-export const Claim = z.strictObject({
+export const Claim = z.object({
   instance: z.string(),
   pid: z.int(),
   startTicks: z.number(),
@@ -31,7 +31,9 @@ export const Claim = z.strictObject({
       /** What judged: with the same bundles a successor keeps its verdicts and can read its events. */
       stable: z.strictObject({ slot: z.int(), ordinal: z.int(), parts: z.string() }).nullable(),
     })
-    .nullable(),
+    .nullable()
+    // Another version's: what it ran cannot be taken over, but who it was and where is known.
+    .catch(null),
 });
 export type Claim = z.infer<typeof Claim>;
 
