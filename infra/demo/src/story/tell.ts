@@ -138,8 +138,8 @@ function describeTally(round: Judged[]): string {
   const { prevented, succeeded, versions } = tally(round);
   const byVersion = [...versions]
     .sort(([a], [b]) => a - b)
-    .map(([version, count]) => `${count} judged by version ${version}`);
-  return [...byVersion, `${prevented} blocked`, `${succeeded} succeeded`].join(", ");
+    .map(([version, count]) => `${count} by version ${version}`);
+  return `${prevented} blocked, ${succeeded} succeeded; detections: ${byVersion.join(", ")}`;
 }
 
 async function rolloutComplete(scene: Scene, id: string, progress: (text: string) => void): Promise<void> {
