@@ -1,6 +1,8 @@
 /** The agent alone with rules from a directory, on the real kernel, between real drivers and real databases. */
+import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { type Database, startMariaDB, startPostgreSQL } from "@picket/infra/databases";
+import type { Doctor } from "@picket/shared/control-socket";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Application, startApplication } from "./application.ts";
 import { areGone, eventually, held, makeHost } from "./host.ts";
@@ -240,6 +242,40 @@ describe("connections", () => {
     await host.guard();
     expect((await application.run("SELECT 2")).rows).toHaveLength(1);
     expect((await application.run(BAD)).error).toContain("Picket blocked");
+  });
+
+  test("one over a UNIX socket is listed as unseen, with the reason and what to do", async () => {
+    await host.start();
+    const client = spawn(
+      "mariadb",
+      ["--no-defaults", `--socket=${mariadb.socket}`, "--user=root", "-e", "SELECT SLEEP(30)"],
+      { stdio: "ignore" },
+    );
+    try {
+      const listed = await eventually(async () => {
+        const { connections } = await host.call<Doctor>("GET", "/v1/doctor");
+        return connections.find(({ path }) => path === mariadb.socket);
+      }, "the connection is listed");
+      expect(listed).toMatchObject({ dialect: "mysql", guarantee: "unseen", process: { comm: "mariadbd" } });
+      expect(listed.why).toContain("connect to 127.0.0.1 to be seen");
+    } finally {
+      client.kill();
+    }
+  });
+
+  test("one outside of where the agent watches is listed as unseen", async () => {
+    await host.start();
+    const elsewhere = makeHost();
+    const application = await startApplication("pg", postgresql, elsewhere.cgroup.path);
+    applications.push(application);
+    const { connections } = await host.call<Doctor>("GET", "/v1/doctor");
+    expect(connections.find(({ process }) => process.pid === application.pid)).toMatchObject({
+      guarantee: "unseen",
+      why: expect.stringContaining("outside"),
+    });
+    await application.stop();
+    applications.length = 0;
+    await elsewhere.end();
   });
 
   test("a process is guarded by its id, with the connections that it has open; its neighbours are not", async () => {
