@@ -190,7 +190,7 @@ export class Installer {
     { keys, downloads }: { keys: readonly ReleaseKey[]; downloads: Downloads },
     installing: boolean,
   ): Promise<Result<null, Refusal>> {
-    const { store, versions, log, nowMs } = this.#input;
+    const { store, log, nowMs } = this.#input;
     const kept = this.#running.get(assignment.ruleSet);
     let running: Running;
     if (kept && kept.assignment.bundle === assignment.bundle) {
