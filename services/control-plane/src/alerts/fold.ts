@@ -9,7 +9,7 @@ import { worst } from "./priority.ts";
 export interface Sighting {
   sequence: number;
   node: NodeId;
-  at: Date;
+  atMs: number;
   /** Null: the cause is gone, as this node sees it. */
   priority: Priority | null;
   causalKey: string;
@@ -24,7 +24,7 @@ export type Fold =
       priority: Priority;
       nodes: NodeId[];
       count: number;
-      at: Date;
+      atMs: number;
       /** The most urgent sighting, the first of equals: its words become the alert's. */
       spokesman: number;
     }
@@ -34,7 +34,7 @@ export type Fold =
 export function foldSightings(sightings: readonly Sighting[]): Fold[] {
   const folds: Fold[] = [];
   const open = new Map<string, Extract<Fold, { kind: "raise" }>>();
-  for (const { causalKey, priority, node, at, count, sequence } of sightings) {
+  for (const { causalKey, priority, node, atMs, count, sequence } of sightings) {
     if (priority === null) {
       open.delete(causalKey);
       folds.push({ kind: "gone", causalKey });
@@ -48,7 +48,7 @@ export function foldSightings(sightings: readonly Sighting[]): Fold[] {
         priority,
         nodes: [node],
         count,
-        at,
+        atMs,
         spokesman: sequence,
       };
       open.set(causalKey, begun);
@@ -58,7 +58,7 @@ export function foldSightings(sightings: readonly Sighting[]): Fold[] {
     if (priority < fold.priority) fold.spokesman = sequence;
     fold.priority = worst(priority, fold.priority);
     fold.count += count;
-    if (at > fold.at) fold.at = at;
+    if (atMs > fold.atMs) fold.atMs = atMs;
     if (!fold.nodes.includes(node)) fold.nodes.push(node);
   }
   return folds;

@@ -1,5 +1,5 @@
 /** The HTTP API: a `fetch` handler that holds no state between requests. */
-import { OpenAPIHono, z } from "@hono/zod-openapi";
+import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { Services } from "../context.ts";
 import { Refusal } from "../refusal.ts";
@@ -17,13 +17,7 @@ import { ruleRoutes } from "./routes/rules.ts";
 
 /** What API and gateway have in common: errors, timing, health. */
 export function baseApp(services: Services): App {
-  const app: App = new OpenAPIHono({
-    defaultHook: result => {
-      if (result.success) return;
-      const issues = z.prettifyError(result.error as z.ZodError).slice(0, 2_000);
-      throw new Refusal("invalid", issues);
-    },
-  });
+  const app: App = new OpenAPIHono();
   app.onError((error, c) => answerProblem(c, error, services.log));
   app.notFound(noRoute);
   app.use(async (c, next) => {
