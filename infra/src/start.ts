@@ -26,6 +26,7 @@ import { supervise } from "./supervisor.ts";
 // `npm start`: PostgreSQL, Redis, the control plane and one agent on this host, until Ctrl-C.
 
 const CONSOLE_PORT = 7400;
+const SECOND_SIGNAL_AFTER_MS = 1_000;
 
 /** Resolves to the exit code when everything has stopped again. */
 export async function start({ argv }: { argv: string[] }): Promise<number> {
@@ -177,19 +178,39 @@ function listenForSignals(): Signals {
     arrive = resolve;
   });
   const numbers = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
+  let firstAt = 0;
   const onSignal = (name: NodeJS.Signals): void => {
-    if (number !== 0) signalQuietly(process.pid, "SIGKILL"); // The kernel ends the children (death signal).
+    if (number !== 0) {
+      // One Ctrl-C can arrive twice: from the terminal, and passed on by whoever started us.
+      if (performance.now() - firstAt < SECOND_SIGNAL_AFTER_MS) return;
+      signalQuietly(process.pid, "SIGKILL"); // The kernel ends the children (death signal).
+    }
+    firstAt = performance.now();
     number = numbers[name as keyof typeof numbers];
     abort.abort();
     arrive();
   };
   for (const name of Object.keys(numbers)) process.on(name as NodeJS.Signals, onSignal);
+  const orphaned = watchForNpm(() => onSignal("SIGTERM"));
   return {
     signal: abort.signal,
     arrived,
     exitCode: () => (number === 2 ? 0 : 128 + number),
     forget: () => {
+      clearInterval(orphaned);
       for (const name of Object.keys(numbers)) process.off(name as NodeJS.Signals, onSignal);
     },
   };
+}
+
+/** npm passes a SIGTERM on to its shell only, which dies and leaves us behind: then we stop, too. */
+function watchForNpm(stop: () => void): NodeJS.Timeout | undefined {
+  if (process.env.npm_lifecycle_event === undefined) return undefined;
+  const shell = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === shell) return;
+    clearInterval(timer);
+    stop();
+  }, 500);
+  return timer.unref();
 }

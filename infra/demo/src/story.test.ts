@@ -71,13 +71,14 @@ test("the demo reaches blocked attacks, a complete rollout, a webhook and a tick
   ]) {
     expect(transcript).toContain(expected);
   }
-  expect(Number(/(\d+) of 14 attacks were blocked/.exec(transcript)?.[1])).toBeGreaterThanOrEqual(4);
+  expect(transcript).toContain("14 of 14 attacks were blocked");
   expect(transcript).toMatch(/Honest requests meanwhile: [1-9]\d* answered, 0 refused, 0 lost/);
 }, 240_000);
 
 test("Ctrl-C leaves nothing running: no process, no cgroup, no pin", async () => {
   if (demo.exitCode === null) {
     demo.kill("SIGINT");
+    demo.kill("SIGINT"); // One Ctrl-C arrives twice when the starter passes it on.
     await once(demo, "exit");
   }
   expect(demo.exitCode, transcript).toBe(0);
