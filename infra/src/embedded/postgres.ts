@@ -7,6 +7,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { userInfo } from "node:os";
@@ -57,18 +58,21 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Embe
     writeAuthentication({ data, account });
     const socket = socketDirectory({ dir, account });
     const logFile = join(dir, "postgres.log");
-    const server = launch({
-      name: "PostgreSQL",
-      command: join(bin, "postgres"),
-      args: ["-D", data, "-p", String(PORT), "-k", socket, ...settings(durable)],
-      env: { PATH: "/usr/bin:/bin", LC_ALL: "C" },
-      cwd: data,
-      account,
-      logFile,
-      stopSignal: "SIGINT", // "Fast": SIGTERM would wait for every client to leave.
+    const server = await afterLastBackend(logFile, async () => {
+      const started = launch({
+        name: "PostgreSQL",
+        command: join(bin, "postgres"),
+        args: ["-D", data, "-p", String(PORT), "-k", socket, ...settings(durable)],
+        env: { PATH: "/usr/bin:/bin", LC_ALL: "C" },
+        cwd: data,
+        account,
+        logFile,
+        stopSignal: "SIGINT", // "Fast": SIGTERM would wait for every client to leave.
+      });
+      if (started.pid !== -1) held.serverIs(started.pid);
+      await untilReady({ child: started, logFile, ready: () => postmasterIsReady(data, started.pid) });
+      return started;
     });
-    if (server.pid !== -1) held.serverIs(server.pid);
-    await untilReady({ child: server, logFile, ready: () => postmasterIsReady(data, server.pid) });
     return {
       url: `postgres://${NAME}@${encodeURIComponent(socket)}:${PORT}/${NAME}`,
       options: { host: socket, port: PORT, user: NAME, database: NAME },
@@ -85,6 +89,23 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Embe
     held.release();
     discard();
     throw error;
+  }
+}
+
+/**
+ * After a kill -9 of the postmaster its backends end a moment later, and until then their shared memory keeps
+ * a new one from starting. It is worth waiting for.
+ */
+async function afterLastBackend<T>(logFile: string, start: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    const logged = existsSync(logFile) ? statSync(logFile).size : 0;
+    try {
+      return await start();
+    } catch (error) {
+      const said = existsSync(logFile) ? readFileSync(logFile).subarray(logged).toString() : "";
+      if (attempt === 50 || !said.includes("pre-existing shared memory block")) throw error;
+      await new Promise(resolve => setTimeout(resolve, 200));
+    }
   }
 }
 
