@@ -223,8 +223,9 @@ export class Kernel {
     this.#dispatch.set(0, {
       // The salt stays for as long as this candidate does, or the share would take other processes at each change.
       salt: fresh || before.candidate !== settings.candidate ? randomBigInt() : before.salt,
-      scopeSinceNs:
-        settings.newProcessesOnly && before?.newProcessesOnly && before.candidate === settings.candidate
+      scopeSinceNs: !settings.newProcessesOnly
+        ? 0n // Not looked at.
+        : before?.newProcessesOnly && before.candidate === settings.candidate
           ? before.scopeSinceNs
           : bootNs(),
       stable: settings.stable,
