@@ -1,6 +1,7 @@
 /** Events from nodes: none lost, none twice, and read back in the order of commit. */
 import { randomUUID } from "node:crypto";
 import { DetectionRow } from "@picket/shared/api";
+import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Fleet, type SimulatedNode, type Stores, startFleet, startStores, statement } from "./fleet.ts";
 
@@ -138,14 +139,24 @@ test("a stream that is cut goes on after the last event it showed, whatever was 
 });
 
 test("sequences become visible in their order while many nodes write at once", async () => {
-  const nodes = await Promise.all([1, 2, 3, 4].map(i => fleet.join(`order-${i}`)));
-  let since = (await list("limit=1")).items[0]?.sequence ?? 0;
+  const nodes = await Promise.all([1, 2, 3, 4, 5, 6].map(i => fleet.join(`order-${i}`)));
+  // Reads as streams and alerts do, by its own connection, so as often as it can.
+  const reader = new pg.Client(stores.postgres.options);
+  await reader.connect();
+  const readAfter = async (sequence: number) => {
+    const { rows } = await reader.query<{ sequence: string }>(
+      "select sequence from detections where sequence > $1 order by sequence",
+      [sequence],
+    );
+    return rows.map(row => Number(row.sequence));
+  };
+  let since = (await readAfter(0)).at(-1) ?? 0;
   let writing = true;
   const written = Promise.all(
     nodes.map(async writer => {
-      for (let i = 0; i < 40; i++)
+      for (let i = 0; i < 60; i++)
         await writer.events(
-          Array.from({ length: 20 }, () => statement({ causalKey: "order", id: randomUUID() })),
+          Array.from({ length: 100 }, () => statement({ causalKey: "order", id: randomUUID() })),
         );
     }),
   ).finally(() => {
@@ -154,12 +165,13 @@ test("sequences become visible in their order while many nodes write at once", a
   let read = 0;
   for (;;) {
     const last = !writing;
-    const { items } = await list(`since=${since}&limit=500`);
-    read += items.length;
-    since = items.at(-1)?.sequence ?? since;
-    if (last && items.length === 0) break;
+    const sequences = await readAfter(since);
+    read += sequences.length;
+    since = sequences.at(-1) ?? since;
+    if (last && sequences.length === 0) break;
   }
   await written;
+  await reader.end();
   // A row that became visible below a sequence that was read already would be missing here.
-  expect(read).toBe(4 * 40 * 20);
+  expect(read).toBe(6 * 60 * 100);
 });

@@ -30,14 +30,11 @@ export async function ingest({
   const text = asItCame ? input.text : storableJson({ events });
   const column = (value: (event: Detection) => string | number | null) => sql.param(events.map(value));
 
-  const inserted = await ctx.db.transaction(async tx => {
-    await tx.execute(sql`select pg_advisory_xact_lock(${SEQUENCE_LOCK})`);
-    const rows = await tx.execute(sql`
-      insert into detections
-        (node, received_at, id, kind, at, priority, causal_key, verdict, guarantee, rules, count, payload)
-      select ${node}::uuid, ${now(ctx).toISOString()}::timestamptz, event.id, event.kind, event.at, event.priority,
-        event.causal_key, event.verdict, event.guarantee, event.rules::text[], event.count, event.payload
-      from rows from (
+  // One statement, so one transaction. It reads the whole batch before it takes the lock (`turn` counts `event`), and
+  // numbers rows only then: others wait for the writing, not for the reading.
+  const { rowCount } = await ctx.db.execute(sql`
+    with event as materialized (
+      select * from rows from (
         unnest(${column(({ id }) => id)}::uuid[]),
         unnest(${column(({ kind }) => kind)}::text[]),
         unnest(${column(({ at }) => at)}::timestamptz[]),
@@ -49,9 +46,17 @@ export async function ingest({
         unnest(${column(event => (event.kind === "statement" ? event.count : 1))}::int[]),
         json_array_elements(${text}::json -> 'events')
       ) as event (id, kind, at, priority, causal_key, verdict, guarantee, rules, count, payload)
-      on conflict (node, id) do nothing`);
-    return rows.rowCount ?? 0;
-  });
+    ),
+    turn as materialized (
+      select pg_advisory_xact_lock(${SEQUENCE_LOCK}) from (select count(*) from event) as whole
+    )
+    insert into detections
+      (node, received_at, id, kind, at, priority, causal_key, verdict, guarantee, rules, count, payload)
+    select ${node}::uuid, ${now(ctx).toISOString()}::timestamptz, event.id, event.kind, event.at, event.priority,
+      event.causal_key, event.verdict, event.guarantee, event.rules::text[], event.count, event.payload
+    from turn, event
+    on conflict (node, id) do nothing`);
+  const inserted = rowCount ?? 0;
   const duplicates = events.length - inserted;
   ctx.metrics.detections.inc({ outcome: "committed" }, inserted);
   ctx.metrics.detections.inc({ outcome: "duplicate" }, duplicates);
