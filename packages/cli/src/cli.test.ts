@@ -18,8 +18,8 @@ const stale = (() => {
   const builtMs = statSync(fileURLToPath(new URL("../dist/main.js", import.meta.url)), {
     throwIfNoEntry: false,
   })?.mtimeMs;
-  const sources = ["../src", "../../judge/src", "../../shared/src"].flatMap(folder => {
-    const path = fileURLToPath(new URL(folder, import.meta.url));
+  const sources = ["cli", "judge", "shared"].flatMap(folder => {
+    const path = fileURLToPath(new URL(`../../${folder}/src`, import.meta.url));
     return readdirSync(path, { recursive: true, encoding: "utf8" }).map(name => join(path, name));
   });
   return (
