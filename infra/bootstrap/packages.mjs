@@ -33,6 +33,9 @@ const GROUPS = {
     openssl: "makes the tests' certificates",
     chromium: "opens the console's page",
     "golang-go": "builds the Go client",
+    "python3-psycopg2": "a PostgreSQL driver to test with",
+    "python3-pymysql": "a MySQL driver to test with",
+    "libclang-rt-dev": "fuzzes the lexer",
   },
 };
 
