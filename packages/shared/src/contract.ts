@@ -55,6 +55,11 @@ export const Assignment = z.strictObject({
   /** Of 10,000 processes inside the node judged by this version; the rest by what was stable. */
   share: z.int().min(0).max(10_000).default(10_000),
   scope: z.enum(["all", "new-processes"]).default("all"),
+  /**
+   * `twin`: this version judges the same statements beside what is stable, which alone enforces. Sent only when it
+   * is one, so that an agent that does not know it refuses the message rather than enforce.
+   */
+  mode: z.literal("twin").optional(),
 });
 export type Assignment = z.infer<typeof Assignment>;
 
@@ -82,6 +87,8 @@ export const RefusalCode = z.enum([
   "verifier-refused",
   "self-test-failed",
   "switch-failed",
+  /** This agent cannot run what was assigned, for example a twin. */
+  "unsupported",
 ]);
 export type RefusalCode = z.infer<typeof RefusalCode>;
 
@@ -125,6 +132,15 @@ export const ConnectionState = z.strictObject({
 });
 export type ConnectionState = z.infer<typeof ConnectionState>;
 
+/** What the databases answered to the statements that one version judged. Totals since the slot was loaded. */
+export const Responses = z.strictObject({
+  ok: z.int().min(0),
+  errors: z.int().min(0),
+  /** By time to the first byte: entry i counts [2^i, 2^(i+1)) µs, the last entry what is above, too. */
+  latencyLog2Us: z.array(z.int().min(0)).min(1).max(40),
+});
+export type Responses = z.infer<typeof Responses>;
+
 /** Counted by version: which one judged each statement. Totals since the slot was loaded. */
 export const VersionCounters = z.strictObject({
   ruleSet: RuleSetName,
@@ -136,6 +152,8 @@ export const VersionCounters = z.strictObject({
   blocked: z.int(),
   severed: z.int(),
   wouldBlock: z.int(),
+  /** Absent: this agent does not see responses. The gate then says that it cannot compare them. */
+  responses: Responses.optional(),
 });
 export type VersionCounters = z.infer<typeof VersionCounters>;
 

@@ -139,7 +139,7 @@ export async function startControlPlane() {
     /** Hands the payload out as an envelope, by default properly signed, and assigns it. */
     assign(
       payload: Buffer,
-      options: { envelope?: unknown; share?: number; withheld?: true } = {},
+      options: { envelope?: unknown; share?: number; withheld?: true; twin?: true } = {},
     ): Assignment {
       const { ruleSet = "shop", version = 1 } = JSON.parse(payload.toString()) as Partial<Bundle>;
       const digest = sha256(payload);
@@ -155,6 +155,7 @@ export async function startControlPlane() {
         rollout: null,
         share: options.share ?? 10_000,
         scope: "all",
+        ...(options.twin && { mode: "twin" as const }),
       };
       desired.set(assignment.ruleSet, assignment);
       waiting = { assignment };

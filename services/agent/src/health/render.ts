@@ -36,7 +36,7 @@ export function createRenderer(): (report: Report) => Promise<string> {
       events.set({ stage }, report.events[stage]);
     for (const [cause, count] of Object.entries(report.losses)) losses.set({ cause }, count);
     statements.reset();
-    for (const { ruleSet, version, ...counts } of report.counters)
+    for (const { ruleSet, version, responses: _, ...counts } of report.counters)
       for (const [outcome, count] of Object.entries(counts))
         statements.set({ rule_set: ruleSet, version: String(version), outcome }, count);
     connections.reset();

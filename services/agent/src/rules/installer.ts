@@ -191,6 +191,9 @@ export class Installer {
     installing: boolean,
   ): Promise<Result<null, Refusal>> {
     const { store, log, nowMs } = this.#input;
+    // A twin must not enforce, and a slot cannot yet judge beside another one.
+    if (assignment.mode === "twin")
+      return err({ code: "unsupported", detail: "this agent cannot run a twin beside the stable version" });
     const kept = this.#running.get(assignment.ruleSet);
     let running: Running;
     if (kept && kept.assignment.bundle === assignment.bundle) {
