@@ -9,7 +9,7 @@
 #define PICKET_EVENT_H
 
 /* Layout number of everything below and of the lexer state in socket storage. */
-#define PICKET_ABI 1
+#define PICKET_ABI 2
 
 enum picket_event_kind {
 	EVENT_STATEMENT = 1,
@@ -73,7 +73,12 @@ enum picket_loss {
 	LOSS_REPORT_LIMITED = 11, /* statement counted, its event held back by a rate limit */
 	LOSS_REFUSED_MPTCP = 12,  /* not enrolled */
 	LOSS_REFUSED_ULP = 13,    /* not enrolled: kTLS or another upper-layer protocol */
-	LOSS_KINDS = 14,
+	LOSS_HOLD_ABSENT = 14,  /* not held: no keeper, or its heartbeat is old */
+	LOSS_HOLD_BOUND = 15,   /* not held: too many bytes or statements of this connection are held */
+	LOSS_HOLD_FAILED = 16,  /* not held: the kernel had no memory or room for it */
+	LOSS_HOLD_OVERRUN = 17, /* connection killed: it sent more behind a held statement than may be held */
+	LOSS_RELEASE_FAILED = 18, /* bytes that the keeper sent were not what their header said */
+	LOSS_KINDS = 19,
 };
 
 /* Why a connection event was sent. */
@@ -205,6 +210,11 @@ struct picket_slot_settings {
 	__u32 slot;
 	__u32 text_bytes_max;   /* of one statement that is sent to user space */
 	__u32 never_known_burst; /* token bucket per connection, refilled within a second */
+	__u32 hold_bytes_max;    /* of one connection; 0: statements are not held */
+	__u32 hold_burst;        /* statements of one connection that are held within a second */
+	__u32 fail_mask;         /* enum sql_danger bits with which a statement that could not be judged does not pass */
+	__u8 on_failure;         /* enum picket_on_failure */
+	__u8 pad[3];
 };
 
 /*
@@ -253,6 +263,240 @@ struct picket_slot_counters {
 	__u64 severed;
 	__u64 would_block; /* asked to block, workload only observed */
 	__u64 bytes;
+	__u64 held;     /* of the unknown and never known: went to the keeper */
+	__u64 unjudged; /* of them: should have been held, and were decided by on_failure */
+};
+
+/* What becomes of a statement that could not be judged: nobody was there, or it took too long. */
+enum picket_on_failure {
+	FAIL_OPEN = 0,   /* it passes, unless its danger mask meets fail_mask */
+	FAIL_CLOSED = 1, /* it is replaced: rule text "picket:unjudged" */
+};
+
+/*
+ * Holding. A statement that nobody has judged, and whatever its connection sends
+ * behind it, goes to a socket of the keeper, each run of the slot with this header
+ * before its bytes. The keeper sends them on, in order, by a header of its own.
+ */
+#define PICKET_HELD_MAGIC 0x6b704831
+#define PICKET_RELEASE_MAGIC 0x6b705231
+#define PICKET_JUDGES_MAX 16
+
+enum picket_held_flag {
+	HELD_JUDGE = 1,    /* these bytes end a statement that is to be judged */
+	HELD_REPLACED = 2, /* the slot replaced a known-bad statement in them */
+	HELD_TAIL = 4,     /* earlier bytes of the statement have left: it cannot be replaced */
+	HELD_TORN = 8,     /* text of the statement went by unseen */
+};
+
+struct picket_held {
+	__u32 magic;
+	__u32 bytes; /* of the connection's stream, after this header */
+	__u64 cookie;
+	__u64 offset; /* bytes of this connection that were redirected before */
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	__u64 statement; /* per connection, from 1; 0 where HELD_JUDGE is not set, as all below */
+	__u64 fingerprint;
+	__u64 incident;
+	struct picket_process process;
+	struct picket_endpoints endpoints;
+	__u32 frame_bytes; /* of these bytes: the message that a denial replaces; 0: it cannot be */
+	__u32 sql_at;      /* of the text in these bytes */
+	__u32 sql_bytes;
+	__u32 text_offset; /* of that text in the statement */
+	__u32 statement_bytes;
+	__u32 fragment; /* from 0: fragments before this one are on the ring */
+	__u32 danger;   /* enum sql_danger bits */
+	__u32 workload;
+	__u32 version;
+	__u8 flags;    /* enum picket_held_flag bits */
+	__u8 protocol; /* enum picket_protocol */
+	__u8 message;  /* enum picket_message */
+	__u8 session;  /* enum sql_session bits, as the text was lexed */
+	__u8 slot;
+	__u8 sockets; /* which map its socket is in: 0 sockets */
+	__u8 adopted;
+	__u8 pad[5];
+};
+
+/* Before bytes that the keeper gives back: one such header in each send. */
+struct picket_release {
+	__u32 magic;
+	__u32 bytes; /* that follow, in the same send */
+	__u64 cookie;
+	__u32 judge;  /* index of the judge socket it is sent on: bytes whose connection is gone come back there */
+	__u8 sockets; /* as in struct picket_held */
+	__u8 pad[3];
+};
+
+enum picket_hold_flag {
+	HOLD_KILLED = 1, /* by the keeper: nothing of this connection leaves any more */
+};
+
+/* Value of the holds map; key: __u64 socket cookie. The slot makes it, the keeper alone writes it. */
+struct picket_hold {
+	__u64 released; /* bytes, in the count of struct picket_held's offset */
+	__u32 flags;    /* enum picket_hold_flag bits */
+	__u32 pad;
+};
+
+/* The one entry of the keeper map, written by the keeper's own loop. */
+struct picket_keeper {
+	__u64 heartbeat_ns; /* CLOCK_MONOTONIC; 0: no keeper */
+	__u32 judges;       /* sockets in the judges map: keys 0 to judges - 1 */
+	__u32 sweep;        /* sever_held ends every connection with bytes that were not given back */
+};
+
+/* What sever_held says of each connection it was to end. */
+struct picket_severed {
+	__u64 cookie;
+	struct picket_endpoints endpoints;
+	__u32 destroyed; /* 0: the kernel cannot (before 6.5) */
+	__u32 pad;
+};
+
+/*
+ * Between keeper and agent, over a unix stream socket: frames of a header and a
+ * payload, each beginning with the struct that its kind names.
+ */
+enum picket_keeper_kind {
+	/* agent to keeper */
+	KEEPER_RULES = 1,      /* struct picket_keeper_rules, the table, then each rule */
+	KEEPER_DROP_RULES = 2, /* struct picket_keeper_rules, of which only the version counts */
+	KEEPER_POLICY = 3,     /* struct picket_keeper_policy, then each workload */
+	KEEPER_ANSWER = 4,
+	KEEPER_RETIRE = 5, /* no payload */
+	/* keeper to agent */
+	KEEPER_HELLO = 16,
+	KEEPER_HELD = 17, /* struct picket_keeper_held, then the text */
+	KEEPER_RESULT = 18,
+	KEEPER_STATS = 19,
+};
+
+struct picket_keeper_frame {
+	__u32 bytes; /* of the payload that follows */
+	__u32 kind;  /* enum picket_keeper_kind */
+};
+
+/* Token rules of one version, as compiled by the lexer addon; replaces what the keeper had of that version. */
+struct picket_keeper_rules {
+	__u32 version; /* settings.version of the slot */
+	__u32 table_bytes;
+	__u32 rules;
+	__u32 pad;
+};
+
+struct picket_keeper_rule {
+	__u8 action; /* enum picket_action */
+	__u8 pad[3];
+	struct picket_rule_text text;
+};
+
+enum picket_consult {
+	CONSULT_NEVER = 0,
+	CONSULT_GREY = 1, /* where the danger mask is not empty, or a rule is met that does not block */
+	CONSULT_ALWAYS = 2,
+};
+
+/* Before one has come the keeper consults nobody and fails open with its built-in mask. */
+struct picket_keeper_policy {
+	__u64 deadline_ns; /* of one statement, from its last byte */
+	__u64 steps_max;   /* of the token rules over one statement: more is a probe */
+	__u32 fail_mask;   /* enum sql_danger bits: see picket_slot_settings */
+	__u32 workloads;   /* how many follow; they need differ from this */
+	__u8 consult;      /* enum picket_consult */
+	__u8 on_failure;   /* enum picket_on_failure */
+	__u8 pad[6];
+};
+
+struct picket_keeper_workload {
+	__u32 id;
+	__u8 consult;    /* enum picket_consult */
+	__u8 on_failure; /* enum picket_on_failure */
+	__u8 pad[2];
+};
+
+enum picket_answer {
+	ANSWER_RELEASE = 1,
+	ANSWER_DENY = 2,
+};
+
+struct picket_keeper_answer {
+	__u64 hold;
+	__u8 answer; /* enum picket_answer */
+	__u8 pad[7];
+	struct picket_rule_text text; /* of a denial */
+};
+
+struct picket_keeper_hello {
+	__u32 abi;
+	__u32 pid;
+	__u32 judges;
+	__u32 severed; /* connections that an earlier keeper left with bytes in hand, and this one ended */
+	__u32 not_severed; /* and those it could not */
+	__u32 pad;
+};
+
+/* What was done with a held statement. */
+enum picket_outcome {
+	OUTCOME_WAITING = 0, /* the agent is asked; a KEEPER_RESULT follows */
+	OUTCOME_RELEASED = 1,
+	OUTCOME_SUBSTITUTED = 2,
+	OUTCOME_KILLED = 3, /* denied, but earlier bytes of it had left */
+	OUTCOME_GONE = 4,   /* its connection was closed first */
+};
+
+/* Why. */
+enum picket_because {
+	BECAUSE_NO_SIGNAL = 1,
+	BECAUSE_RULE = 2,      /* a rule that blocks was met */
+	BECAUSE_ANSWERED = 3,  /* by the agent */
+	BECAUSE_DEADLINE = 4,  /* the agent did not answer in time: on_failure and the mask decided */
+	BECAUSE_NO_AGENT = 5,  /* or there was none */
+	BECAUSE_NO_RULES = 6,  /* the version's rules were not there: the same */
+	BECAUSE_EXHAUSTED = 7, /* its steps were used up */
+};
+
+struct picket_keeper_held {
+	__u64 hold; /* number of this hold */
+	__u64 held_ns; /* from the kernel's header to the decision */
+	struct picket_held held;
+	__u32 rule; /* the one that decided, or the first that was met; PICKET_NO_RULE */
+	__u32 met;  /* how many were */
+	__u32 text_bytes;
+	__u8 outcome;   /* enum picket_outcome */
+	__u8 because;   /* enum picket_because; 0 while waiting */
+	__u8 guarantee; /* enum picket_guarantee */
+	__u8 pad;
+	__u8 text[]; /* text_bytes: held.sql_bytes of them */
+};
+
+struct picket_keeper_result {
+	__u64 hold;
+	__u64 held_ns;
+	__u64 cookie;
+	__u64 statement;
+	__u8 outcome;   /* enum picket_outcome */
+	__u8 because;   /* enum picket_because */
+	__u8 guarantee; /* enum picket_guarantee */
+	__u8 pad[5];
+};
+
+/* Once a second while an agent is connected; all but the last three count since the keeper's start. */
+struct picket_keeper_stats {
+	__u64 held; /* statements */
+	__u64 released;
+	__u64 substituted;
+	__u64 killed;
+	__u64 timed_out;
+	__u64 unjudged; /* no rules, no agent: decided by on_failure */
+	__u64 bytes;    /* received from the kernel */
+	__u64 strays;   /* bytes whose connection was gone */
+	__u64 untold;   /* records that the agent was too slow to take */
+	__u64 broken;   /* headers that made no sense */
+	__u64 waiting;  /* statements, now */
+	__u64 queued_bytes; /* now */
+	__u64 connections;  /* with something queued, now */
 };
 
 #endif

@@ -7,9 +7,12 @@
 
 import type { Codec } from "./bpf/codec.ts";
 
-export const ABI = 1;
+export const ABI = 2;
 export const TEXT_MAX = 16384;
 export const NO_RULE = 4294967295;
+export const HELD_MAGIC = 1802520625;
+export const RELEASE_MAGIC = 1802523185;
+export const JUDGES_MAX = 16;
 
 /** enum picket_event_kind */
 export const EventKind = {
@@ -86,7 +89,12 @@ export const Loss = {
   REPORT_LIMITED: 11,
   REFUSED_MPTCP: 12,
   REFUSED_ULP: 13,
-  KINDS: 14,
+  HOLD_ABSENT: 14,
+  HOLD_BOUND: 15,
+  HOLD_FAILED: 16,
+  HOLD_OVERRUN: 17,
+  RELEASE_FAILED: 18,
+  KINDS: 19,
 } as const;
 export type Loss = (typeof Loss)[keyof typeof Loss];
 
@@ -113,6 +121,79 @@ export const Notice = {
   FRAMING_LOST: 6,
 } as const;
 export type Notice = (typeof Notice)[keyof typeof Notice];
+
+/** enum picket_on_failure */
+export const OnFailure = {
+  OPEN: 0,
+  CLOSED: 1,
+} as const;
+export type OnFailure = (typeof OnFailure)[keyof typeof OnFailure];
+
+/** enum picket_held_flag */
+export const HeldFlag = {
+  JUDGE: 1,
+  REPLACED: 2,
+  TAIL: 4,
+  TORN: 8,
+} as const;
+export type HeldFlag = (typeof HeldFlag)[keyof typeof HeldFlag];
+
+/** enum picket_hold_flag */
+export const HoldFlag = {
+  KILLED: 1,
+} as const;
+export type HoldFlag = (typeof HoldFlag)[keyof typeof HoldFlag];
+
+/** enum picket_keeper_kind */
+export const KeeperKind = {
+  RULES: 1,
+  DROP_RULES: 2,
+  POLICY: 3,
+  ANSWER: 4,
+  RETIRE: 5,
+  HELLO: 16,
+  HELD: 17,
+  RESULT: 18,
+  STATS: 19,
+} as const;
+export type KeeperKind = (typeof KeeperKind)[keyof typeof KeeperKind];
+
+/** enum picket_consult */
+export const Consult = {
+  NEVER: 0,
+  GREY: 1,
+  ALWAYS: 2,
+} as const;
+export type Consult = (typeof Consult)[keyof typeof Consult];
+
+/** enum picket_answer */
+export const Answer = {
+  RELEASE: 1,
+  DENY: 2,
+} as const;
+export type Answer = (typeof Answer)[keyof typeof Answer];
+
+/** enum picket_outcome */
+export const Outcome = {
+  WAITING: 0,
+  RELEASED: 1,
+  SUBSTITUTED: 2,
+  KILLED: 3,
+  GONE: 4,
+} as const;
+export type Outcome = (typeof Outcome)[keyof typeof Outcome];
+
+/** enum picket_because */
+export const Because = {
+  NO_SIGNAL: 1,
+  RULE: 2,
+  ANSWERED: 3,
+  DEADLINE: 4,
+  NO_AGENT: 5,
+  NO_RULES: 6,
+  EXHAUSTED: 7,
+} as const;
+export type Because = (typeof Because)[keyof typeof Because];
 
 /** struct picket_event_header, 24 bytes */
 export interface EventHeader {
@@ -800,7 +881,7 @@ export const VerdictEntry: Codec<VerdictEntry> = {
   decode: bytes => VerdictEntryView.of(bytes).copy(),
 };
 
-/** struct picket_slot_settings, 40 bytes */
+/** struct picket_slot_settings, 56 bytes */
 export interface SlotSettings {
   hashKey: bigint;
   hashStart: bigint;
@@ -809,10 +890,14 @@ export interface SlotSettings {
   slot: number;
   textBytesMax: number;
   neverKnownBurst: number;
+  holdBytesMax: number;
+  holdBurst: number;
+  failMask: number;
+  onFailure: OnFailure;
 }
 
 export class SlotSettingsView {
-  static readonly size = 40;
+  static readonly size = 56;
   view: DataView;
   at: number;
 
@@ -859,6 +944,22 @@ export class SlotSettingsView {
     return this.view.getUint32(this.at + 36, little);
   }
 
+  get holdBytesMax(): number {
+    return this.view.getUint32(this.at + 40, little);
+  }
+
+  get holdBurst(): number {
+    return this.view.getUint32(this.at + 44, little);
+  }
+
+  get failMask(): number {
+    return this.view.getUint32(this.at + 48, little);
+  }
+
+  get onFailure(): OnFailure {
+    return this.view.getUint8(this.at + 52) as OnFailure;
+  }
+
   /** Everything, taken out of the bytes. */
   copy(): SlotSettings {
     return {
@@ -869,14 +970,18 @@ export class SlotSettingsView {
       slot: this.slot,
       textBytesMax: this.textBytesMax,
       neverKnownBurst: this.neverKnownBurst,
+      holdBytesMax: this.holdBytesMax,
+      holdBurst: this.holdBurst,
+      failMask: this.failMask,
+      onFailure: this.onFailure,
     };
   }
 }
 
 export const SlotSettings: Codec<SlotSettings> = {
-  size: 40,
+  size: 56,
   encode(value) {
-    const encoded = new Uint8Array(40);
+    const encoded = new Uint8Array(56);
     const view = viewOf(encoded);
     view.setBigUint64(0, setBig("picket_slot_settings.hashKey", value.hashKey, 0n, 18446744073709551615n), little);
     view.setBigUint64(8, setBig("picket_slot_settings.hashStart", value.hashStart, 0n, 18446744073709551615n), little);
@@ -885,6 +990,10 @@ export const SlotSettings: Codec<SlotSettings> = {
     view.setUint32(28, setInteger("picket_slot_settings.slot", value.slot, 0, 4294967295), little);
     view.setUint32(32, setInteger("picket_slot_settings.textBytesMax", value.textBytesMax, 0, 4294967295), little);
     view.setUint32(36, setInteger("picket_slot_settings.neverKnownBurst", value.neverKnownBurst, 0, 4294967295), little);
+    view.setUint32(40, setInteger("picket_slot_settings.holdBytesMax", value.holdBytesMax, 0, 4294967295), little);
+    view.setUint32(44, setInteger("picket_slot_settings.holdBurst", value.holdBurst, 0, 4294967295), little);
+    view.setUint32(48, setInteger("picket_slot_settings.failMask", value.failMask, 0, 4294967295), little);
+    view.setUint8(52, setInteger("picket_slot_settings.onFailure", value.onFailure, 0, 255));
     return encoded;
   },
   decode: bytes => SlotSettingsView.of(bytes).copy(),
@@ -1144,7 +1253,7 @@ export const Workload: Codec<Workload> = {
   decode: bytes => WorkloadView.of(bytes).copy(),
 };
 
-/** struct picket_slot_counters, 64 bytes */
+/** struct picket_slot_counters, 80 bytes */
 export interface SlotCounters {
   statements: bigint;
   known: bigint;
@@ -1154,10 +1263,12 @@ export interface SlotCounters {
   severed: bigint;
   wouldBlock: bigint;
   bytes: bigint;
+  held: bigint;
+  unjudged: bigint;
 }
 
 export class SlotCountersView {
-  static readonly size = 64;
+  static readonly size = 80;
   view: DataView;
   at: number;
 
@@ -1208,6 +1319,14 @@ export class SlotCountersView {
     return this.view.getBigUint64(this.at + 56, little);
   }
 
+  get held(): bigint {
+    return this.view.getBigUint64(this.at + 64, little);
+  }
+
+  get unjudged(): bigint {
+    return this.view.getBigUint64(this.at + 72, little);
+  }
+
   /** Everything, taken out of the bytes. */
   copy(): SlotCounters {
     return {
@@ -1219,14 +1338,16 @@ export class SlotCountersView {
       severed: this.severed,
       wouldBlock: this.wouldBlock,
       bytes: this.bytes,
+      held: this.held,
+      unjudged: this.unjudged,
     };
   }
 }
 
 export const SlotCounters: Codec<SlotCounters> = {
-  size: 64,
+  size: 80,
   encode(value) {
-    const encoded = new Uint8Array(64);
+    const encoded = new Uint8Array(80);
     const view = viewOf(encoded);
     view.setBigUint64(0, setBig("picket_slot_counters.statements", value.statements, 0n, 18446744073709551615n), little);
     view.setBigUint64(8, setBig("picket_slot_counters.known", value.known, 0n, 18446744073709551615n), little);
@@ -1236,9 +1357,1251 @@ export const SlotCounters: Codec<SlotCounters> = {
     view.setBigUint64(40, setBig("picket_slot_counters.severed", value.severed, 0n, 18446744073709551615n), little);
     view.setBigUint64(48, setBig("picket_slot_counters.wouldBlock", value.wouldBlock, 0n, 18446744073709551615n), little);
     view.setBigUint64(56, setBig("picket_slot_counters.bytes", value.bytes, 0n, 18446744073709551615n), little);
+    view.setBigUint64(64, setBig("picket_slot_counters.held", value.held, 0n, 18446744073709551615n), little);
+    view.setBigUint64(72, setBig("picket_slot_counters.unjudged", value.unjudged, 0n, 18446744073709551615n), little);
     return encoded;
   },
   decode: bytes => SlotCountersView.of(bytes).copy(),
+};
+
+/** struct picket_held, 184 bytes */
+export interface Held {
+  magic: number;
+  bytes: number;
+  cookie: bigint;
+  offset: bigint;
+  timeNs: bigint;
+  statement: bigint;
+  fingerprint: bigint;
+  incident: bigint;
+  process: Process;
+  endpoints: Endpoints;
+  frameBytes: number;
+  sqlAt: number;
+  sqlBytes: number;
+  textOffset: number;
+  statementBytes: number;
+  fragment: number;
+  danger: number;
+  workload: number;
+  version: number;
+  flags: HeldFlag;
+  protocol: Protocol;
+  message: Message;
+  session: number;
+  slot: number;
+  sockets: number;
+  adopted: number;
+}
+
+export class HeldView {
+  static readonly size = 184;
+  view: DataView;
+  at: number;
+  readonly process: ProcessView;
+  readonly endpoints: EndpointsView;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+    this.process = new ProcessView(view, at + 56);
+    this.endpoints = new EndpointsView(view, at + 96);
+  }
+
+  static of(bytes: Uint8Array): HeldView {
+    return new HeldView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    this.process.moveTo(view, at + 56);
+    this.endpoints.moveTo(view, at + 96);
+    return this;
+  }
+
+  get magic(): number {
+    return this.view.getUint32(this.at, little);
+  }
+
+  get bytes(): number {
+    return this.view.getUint32(this.at + 4, little);
+  }
+
+  get cookie(): bigint {
+    return this.view.getBigUint64(this.at + 8, little);
+  }
+
+  get offset(): bigint {
+    return this.view.getBigUint64(this.at + 16, little);
+  }
+
+  get timeNs(): bigint {
+    return this.view.getBigUint64(this.at + 24, little);
+  }
+
+  get statement(): bigint {
+    return this.view.getBigUint64(this.at + 32, little);
+  }
+
+  get fingerprint(): bigint {
+    return this.view.getBigUint64(this.at + 40, little);
+  }
+
+  get incident(): bigint {
+    return this.view.getBigUint64(this.at + 48, little);
+  }
+
+  get frameBytes(): number {
+    return this.view.getUint32(this.at + 136, little);
+  }
+
+  get sqlAt(): number {
+    return this.view.getUint32(this.at + 140, little);
+  }
+
+  get sqlBytes(): number {
+    return this.view.getUint32(this.at + 144, little);
+  }
+
+  get textOffset(): number {
+    return this.view.getUint32(this.at + 148, little);
+  }
+
+  get statementBytes(): number {
+    return this.view.getUint32(this.at + 152, little);
+  }
+
+  get fragment(): number {
+    return this.view.getUint32(this.at + 156, little);
+  }
+
+  get danger(): number {
+    return this.view.getUint32(this.at + 160, little);
+  }
+
+  get workload(): number {
+    return this.view.getUint32(this.at + 164, little);
+  }
+
+  get version(): number {
+    return this.view.getUint32(this.at + 168, little);
+  }
+
+  get flags(): HeldFlag {
+    return this.view.getUint8(this.at + 172) as HeldFlag;
+  }
+
+  get protocol(): Protocol {
+    return this.view.getUint8(this.at + 173) as Protocol;
+  }
+
+  get message(): Message {
+    return this.view.getUint8(this.at + 174) as Message;
+  }
+
+  get session(): number {
+    return this.view.getUint8(this.at + 175);
+  }
+
+  get slot(): number {
+    return this.view.getUint8(this.at + 176);
+  }
+
+  get sockets(): number {
+    return this.view.getUint8(this.at + 177);
+  }
+
+  get adopted(): number {
+    return this.view.getUint8(this.at + 178);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): Held {
+    return {
+      magic: this.magic,
+      bytes: this.bytes,
+      cookie: this.cookie,
+      offset: this.offset,
+      timeNs: this.timeNs,
+      statement: this.statement,
+      fingerprint: this.fingerprint,
+      incident: this.incident,
+      process: this.process.copy(),
+      endpoints: this.endpoints.copy(),
+      frameBytes: this.frameBytes,
+      sqlAt: this.sqlAt,
+      sqlBytes: this.sqlBytes,
+      textOffset: this.textOffset,
+      statementBytes: this.statementBytes,
+      fragment: this.fragment,
+      danger: this.danger,
+      workload: this.workload,
+      version: this.version,
+      flags: this.flags,
+      protocol: this.protocol,
+      message: this.message,
+      session: this.session,
+      slot: this.slot,
+      sockets: this.sockets,
+      adopted: this.adopted,
+    };
+  }
+}
+
+export const Held: Codec<Held> = {
+  size: 184,
+  encode(value) {
+    const encoded = new Uint8Array(184);
+    const view = viewOf(encoded);
+    view.setUint32(0, setInteger("picket_held.magic", value.magic, 0, 4294967295), little);
+    view.setUint32(4, setInteger("picket_held.bytes", value.bytes, 0, 4294967295), little);
+    view.setBigUint64(8, setBig("picket_held.cookie", value.cookie, 0n, 18446744073709551615n), little);
+    view.setBigUint64(16, setBig("picket_held.offset", value.offset, 0n, 18446744073709551615n), little);
+    view.setBigUint64(24, setBig("picket_held.timeNs", value.timeNs, 0n, 18446744073709551615n), little);
+    view.setBigUint64(32, setBig("picket_held.statement", value.statement, 0n, 18446744073709551615n), little);
+    view.setBigUint64(40, setBig("picket_held.fingerprint", value.fingerprint, 0n, 18446744073709551615n), little);
+    view.setBigUint64(48, setBig("picket_held.incident", value.incident, 0n, 18446744073709551615n), little);
+    encoded.set(Process.encode(value.process), 56);
+    encoded.set(Endpoints.encode(value.endpoints), 96);
+    view.setUint32(136, setInteger("picket_held.frameBytes", value.frameBytes, 0, 4294967295), little);
+    view.setUint32(140, setInteger("picket_held.sqlAt", value.sqlAt, 0, 4294967295), little);
+    view.setUint32(144, setInteger("picket_held.sqlBytes", value.sqlBytes, 0, 4294967295), little);
+    view.setUint32(148, setInteger("picket_held.textOffset", value.textOffset, 0, 4294967295), little);
+    view.setUint32(152, setInteger("picket_held.statementBytes", value.statementBytes, 0, 4294967295), little);
+    view.setUint32(156, setInteger("picket_held.fragment", value.fragment, 0, 4294967295), little);
+    view.setUint32(160, setInteger("picket_held.danger", value.danger, 0, 4294967295), little);
+    view.setUint32(164, setInteger("picket_held.workload", value.workload, 0, 4294967295), little);
+    view.setUint32(168, setInteger("picket_held.version", value.version, 0, 4294967295), little);
+    view.setUint8(172, setInteger("picket_held.flags", value.flags, 0, 255));
+    view.setUint8(173, setInteger("picket_held.protocol", value.protocol, 0, 255));
+    view.setUint8(174, setInteger("picket_held.message", value.message, 0, 255));
+    view.setUint8(175, setInteger("picket_held.session", value.session, 0, 255));
+    view.setUint8(176, setInteger("picket_held.slot", value.slot, 0, 255));
+    view.setUint8(177, setInteger("picket_held.sockets", value.sockets, 0, 255));
+    view.setUint8(178, setInteger("picket_held.adopted", value.adopted, 0, 255));
+    return encoded;
+  },
+  decode: bytes => HeldView.of(bytes).copy(),
+};
+
+/** struct picket_release, 24 bytes */
+export interface Release {
+  magic: number;
+  bytes: number;
+  cookie: bigint;
+  judge: number;
+  sockets: number;
+}
+
+export class ReleaseView {
+  static readonly size = 24;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): ReleaseView {
+    return new ReleaseView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get magic(): number {
+    return this.view.getUint32(this.at, little);
+  }
+
+  get bytes(): number {
+    return this.view.getUint32(this.at + 4, little);
+  }
+
+  get cookie(): bigint {
+    return this.view.getBigUint64(this.at + 8, little);
+  }
+
+  get judge(): number {
+    return this.view.getUint32(this.at + 16, little);
+  }
+
+  get sockets(): number {
+    return this.view.getUint8(this.at + 20);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): Release {
+    return {
+      magic: this.magic,
+      bytes: this.bytes,
+      cookie: this.cookie,
+      judge: this.judge,
+      sockets: this.sockets,
+    };
+  }
+}
+
+export const Release: Codec<Release> = {
+  size: 24,
+  encode(value) {
+    const encoded = new Uint8Array(24);
+    const view = viewOf(encoded);
+    view.setUint32(0, setInteger("picket_release.magic", value.magic, 0, 4294967295), little);
+    view.setUint32(4, setInteger("picket_release.bytes", value.bytes, 0, 4294967295), little);
+    view.setBigUint64(8, setBig("picket_release.cookie", value.cookie, 0n, 18446744073709551615n), little);
+    view.setUint32(16, setInteger("picket_release.judge", value.judge, 0, 4294967295), little);
+    view.setUint8(20, setInteger("picket_release.sockets", value.sockets, 0, 255));
+    return encoded;
+  },
+  decode: bytes => ReleaseView.of(bytes).copy(),
+};
+
+/** struct picket_hold, 16 bytes */
+export interface Hold {
+  released: bigint;
+  flags: HoldFlag;
+}
+
+export class HoldView {
+  static readonly size = 16;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): HoldView {
+    return new HoldView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get released(): bigint {
+    return this.view.getBigUint64(this.at, little);
+  }
+
+  get flags(): HoldFlag {
+    return this.view.getUint32(this.at + 8, little) as HoldFlag;
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): Hold {
+    return {
+      released: this.released,
+      flags: this.flags,
+    };
+  }
+}
+
+export const Hold: Codec<Hold> = {
+  size: 16,
+  encode(value) {
+    const encoded = new Uint8Array(16);
+    const view = viewOf(encoded);
+    view.setBigUint64(0, setBig("picket_hold.released", value.released, 0n, 18446744073709551615n), little);
+    view.setUint32(8, setInteger("picket_hold.flags", value.flags, 0, 4294967295), little);
+    return encoded;
+  },
+  decode: bytes => HoldView.of(bytes).copy(),
+};
+
+/** struct picket_keeper, 16 bytes */
+export interface Keeper {
+  heartbeatNs: bigint;
+  judges: number;
+  sweep: number;
+}
+
+export class KeeperView {
+  static readonly size = 16;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): KeeperView {
+    return new KeeperView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get heartbeatNs(): bigint {
+    return this.view.getBigUint64(this.at, little);
+  }
+
+  get judges(): number {
+    return this.view.getUint32(this.at + 8, little);
+  }
+
+  get sweep(): number {
+    return this.view.getUint32(this.at + 12, little);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): Keeper {
+    return {
+      heartbeatNs: this.heartbeatNs,
+      judges: this.judges,
+      sweep: this.sweep,
+    };
+  }
+}
+
+export const Keeper: Codec<Keeper> = {
+  size: 16,
+  encode(value) {
+    const encoded = new Uint8Array(16);
+    const view = viewOf(encoded);
+    view.setBigUint64(0, setBig("picket_keeper.heartbeatNs", value.heartbeatNs, 0n, 18446744073709551615n), little);
+    view.setUint32(8, setInteger("picket_keeper.judges", value.judges, 0, 4294967295), little);
+    view.setUint32(12, setInteger("picket_keeper.sweep", value.sweep, 0, 4294967295), little);
+    return encoded;
+  },
+  decode: bytes => KeeperView.of(bytes).copy(),
+};
+
+/** struct picket_severed, 56 bytes */
+export interface Severed {
+  cookie: bigint;
+  endpoints: Endpoints;
+  destroyed: number;
+}
+
+export class SeveredView {
+  static readonly size = 56;
+  view: DataView;
+  at: number;
+  readonly endpoints: EndpointsView;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+    this.endpoints = new EndpointsView(view, at + 8);
+  }
+
+  static of(bytes: Uint8Array): SeveredView {
+    return new SeveredView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    this.endpoints.moveTo(view, at + 8);
+    return this;
+  }
+
+  get cookie(): bigint {
+    return this.view.getBigUint64(this.at, little);
+  }
+
+  get destroyed(): number {
+    return this.view.getUint32(this.at + 48, little);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): Severed {
+    return {
+      cookie: this.cookie,
+      endpoints: this.endpoints.copy(),
+      destroyed: this.destroyed,
+    };
+  }
+}
+
+export const Severed: Codec<Severed> = {
+  size: 56,
+  encode(value) {
+    const encoded = new Uint8Array(56);
+    const view = viewOf(encoded);
+    view.setBigUint64(0, setBig("picket_severed.cookie", value.cookie, 0n, 18446744073709551615n), little);
+    encoded.set(Endpoints.encode(value.endpoints), 8);
+    view.setUint32(48, setInteger("picket_severed.destroyed", value.destroyed, 0, 4294967295), little);
+    return encoded;
+  },
+  decode: bytes => SeveredView.of(bytes).copy(),
+};
+
+/** struct picket_keeper_frame, 8 bytes */
+export interface KeeperFrame {
+  bytes: number;
+  kind: KeeperKind;
+}
+
+export class KeeperFrameView {
+  static readonly size = 8;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): KeeperFrameView {
+    return new KeeperFrameView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get bytes(): number {
+    return this.view.getUint32(this.at, little);
+  }
+
+  get kind(): KeeperKind {
+    return this.view.getUint32(this.at + 4, little) as KeeperKind;
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): KeeperFrame {
+    return {
+      bytes: this.bytes,
+      kind: this.kind,
+    };
+  }
+}
+
+export const KeeperFrame: Codec<KeeperFrame> = {
+  size: 8,
+  encode(value) {
+    const encoded = new Uint8Array(8);
+    const view = viewOf(encoded);
+    view.setUint32(0, setInteger("picket_keeper_frame.bytes", value.bytes, 0, 4294967295), little);
+    view.setUint32(4, setInteger("picket_keeper_frame.kind", value.kind, 0, 4294967295), little);
+    return encoded;
+  },
+  decode: bytes => KeeperFrameView.of(bytes).copy(),
+};
+
+/** struct picket_keeper_rules, 16 bytes */
+export interface KeeperRules {
+  version: number;
+  tableBytes: number;
+  rules: number;
+}
+
+export class KeeperRulesView {
+  static readonly size = 16;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): KeeperRulesView {
+    return new KeeperRulesView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get version(): number {
+    return this.view.getUint32(this.at, little);
+  }
+
+  get tableBytes(): number {
+    return this.view.getUint32(this.at + 4, little);
+  }
+
+  get rules(): number {
+    return this.view.getUint32(this.at + 8, little);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): KeeperRules {
+    return {
+      version: this.version,
+      tableBytes: this.tableBytes,
+      rules: this.rules,
+    };
+  }
+}
+
+export const KeeperRules: Codec<KeeperRules> = {
+  size: 16,
+  encode(value) {
+    const encoded = new Uint8Array(16);
+    const view = viewOf(encoded);
+    view.setUint32(0, setInteger("picket_keeper_rules.version", value.version, 0, 4294967295), little);
+    view.setUint32(4, setInteger("picket_keeper_rules.tableBytes", value.tableBytes, 0, 4294967295), little);
+    view.setUint32(8, setInteger("picket_keeper_rules.rules", value.rules, 0, 4294967295), little);
+    return encoded;
+  },
+  decode: bytes => KeeperRulesView.of(bytes).copy(),
+};
+
+/** struct picket_keeper_rule, 36 bytes */
+export interface KeeperRule {
+  action: Action;
+  text: RuleText;
+}
+
+export class KeeperRuleView {
+  static readonly size = 36;
+  view: DataView;
+  at: number;
+  readonly text: RuleTextView;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+    this.text = new RuleTextView(view, at + 4);
+  }
+
+  static of(bytes: Uint8Array): KeeperRuleView {
+    return new KeeperRuleView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    this.text.moveTo(view, at + 4);
+    return this;
+  }
+
+  get action(): Action {
+    return this.view.getUint8(this.at) as Action;
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): KeeperRule {
+    return {
+      action: this.action,
+      text: this.text.copy(),
+    };
+  }
+}
+
+export const KeeperRule: Codec<KeeperRule> = {
+  size: 36,
+  encode(value) {
+    const encoded = new Uint8Array(36);
+    const view = viewOf(encoded);
+    view.setUint8(0, setInteger("picket_keeper_rule.action", value.action, 0, 255));
+    encoded.set(RuleText.encode(value.text), 4);
+    return encoded;
+  },
+  decode: bytes => KeeperRuleView.of(bytes).copy(),
+};
+
+/** struct picket_keeper_policy, 32 bytes */
+export interface KeeperPolicy {
+  deadlineNs: bigint;
+  stepsMax: bigint;
+  failMask: number;
+  workloads: number;
+  consult: Consult;
+  onFailure: OnFailure;
+}
+
+export class KeeperPolicyView {
+  static readonly size = 32;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): KeeperPolicyView {
+    return new KeeperPolicyView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get deadlineNs(): bigint {
+    return this.view.getBigUint64(this.at, little);
+  }
+
+  get stepsMax(): bigint {
+    return this.view.getBigUint64(this.at + 8, little);
+  }
+
+  get failMask(): number {
+    return this.view.getUint32(this.at + 16, little);
+  }
+
+  get workloads(): number {
+    return this.view.getUint32(this.at + 20, little);
+  }
+
+  get consult(): Consult {
+    return this.view.getUint8(this.at + 24) as Consult;
+  }
+
+  get onFailure(): OnFailure {
+    return this.view.getUint8(this.at + 25) as OnFailure;
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): KeeperPolicy {
+    return {
+      deadlineNs: this.deadlineNs,
+      stepsMax: this.stepsMax,
+      failMask: this.failMask,
+      workloads: this.workloads,
+      consult: this.consult,
+      onFailure: this.onFailure,
+    };
+  }
+}
+
+export const KeeperPolicy: Codec<KeeperPolicy> = {
+  size: 32,
+  encode(value) {
+    const encoded = new Uint8Array(32);
+    const view = viewOf(encoded);
+    view.setBigUint64(0, setBig("picket_keeper_policy.deadlineNs", value.deadlineNs, 0n, 18446744073709551615n), little);
+    view.setBigUint64(8, setBig("picket_keeper_policy.stepsMax", value.stepsMax, 0n, 18446744073709551615n), little);
+    view.setUint32(16, setInteger("picket_keeper_policy.failMask", value.failMask, 0, 4294967295), little);
+    view.setUint32(20, setInteger("picket_keeper_policy.workloads", value.workloads, 0, 4294967295), little);
+    view.setUint8(24, setInteger("picket_keeper_policy.consult", value.consult, 0, 255));
+    view.setUint8(25, setInteger("picket_keeper_policy.onFailure", value.onFailure, 0, 255));
+    return encoded;
+  },
+  decode: bytes => KeeperPolicyView.of(bytes).copy(),
+};
+
+/** struct picket_keeper_workload, 8 bytes */
+export interface KeeperWorkload {
+  id: number;
+  consult: Consult;
+  onFailure: OnFailure;
+}
+
+export class KeeperWorkloadView {
+  static readonly size = 8;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): KeeperWorkloadView {
+    return new KeeperWorkloadView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get id(): number {
+    return this.view.getUint32(this.at, little);
+  }
+
+  get consult(): Consult {
+    return this.view.getUint8(this.at + 4) as Consult;
+  }
+
+  get onFailure(): OnFailure {
+    return this.view.getUint8(this.at + 5) as OnFailure;
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): KeeperWorkload {
+    return {
+      id: this.id,
+      consult: this.consult,
+      onFailure: this.onFailure,
+    };
+  }
+}
+
+export const KeeperWorkload: Codec<KeeperWorkload> = {
+  size: 8,
+  encode(value) {
+    const encoded = new Uint8Array(8);
+    const view = viewOf(encoded);
+    view.setUint32(0, setInteger("picket_keeper_workload.id", value.id, 0, 4294967295), little);
+    view.setUint8(4, setInteger("picket_keeper_workload.consult", value.consult, 0, 255));
+    view.setUint8(5, setInteger("picket_keeper_workload.onFailure", value.onFailure, 0, 255));
+    return encoded;
+  },
+  decode: bytes => KeeperWorkloadView.of(bytes).copy(),
+};
+
+/** struct picket_keeper_answer, 48 bytes */
+export interface KeeperAnswer {
+  hold: bigint;
+  answer: Answer;
+  text: RuleText;
+}
+
+export class KeeperAnswerView {
+  static readonly size = 48;
+  view: DataView;
+  at: number;
+  readonly text: RuleTextView;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+    this.text = new RuleTextView(view, at + 16);
+  }
+
+  static of(bytes: Uint8Array): KeeperAnswerView {
+    return new KeeperAnswerView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    this.text.moveTo(view, at + 16);
+    return this;
+  }
+
+  get hold(): bigint {
+    return this.view.getBigUint64(this.at, little);
+  }
+
+  get answer(): Answer {
+    return this.view.getUint8(this.at + 8) as Answer;
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): KeeperAnswer {
+    return {
+      hold: this.hold,
+      answer: this.answer,
+      text: this.text.copy(),
+    };
+  }
+}
+
+export const KeeperAnswer: Codec<KeeperAnswer> = {
+  size: 48,
+  encode(value) {
+    const encoded = new Uint8Array(48);
+    const view = viewOf(encoded);
+    view.setBigUint64(0, setBig("picket_keeper_answer.hold", value.hold, 0n, 18446744073709551615n), little);
+    view.setUint8(8, setInteger("picket_keeper_answer.answer", value.answer, 0, 255));
+    encoded.set(RuleText.encode(value.text), 16);
+    return encoded;
+  },
+  decode: bytes => KeeperAnswerView.of(bytes).copy(),
+};
+
+/** struct picket_keeper_hello, 24 bytes */
+export interface KeeperHello {
+  abi: number;
+  pid: number;
+  judges: number;
+  severed: number;
+  notSevered: number;
+}
+
+export class KeeperHelloView {
+  static readonly size = 24;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): KeeperHelloView {
+    return new KeeperHelloView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get abi(): number {
+    return this.view.getUint32(this.at, little);
+  }
+
+  get pid(): number {
+    return this.view.getUint32(this.at + 4, little);
+  }
+
+  get judges(): number {
+    return this.view.getUint32(this.at + 8, little);
+  }
+
+  get severed(): number {
+    return this.view.getUint32(this.at + 12, little);
+  }
+
+  get notSevered(): number {
+    return this.view.getUint32(this.at + 16, little);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): KeeperHello {
+    return {
+      abi: this.abi,
+      pid: this.pid,
+      judges: this.judges,
+      severed: this.severed,
+      notSevered: this.notSevered,
+    };
+  }
+}
+
+export const KeeperHello: Codec<KeeperHello> = {
+  size: 24,
+  encode(value) {
+    const encoded = new Uint8Array(24);
+    const view = viewOf(encoded);
+    view.setUint32(0, setInteger("picket_keeper_hello.abi", value.abi, 0, 4294967295), little);
+    view.setUint32(4, setInteger("picket_keeper_hello.pid", value.pid, 0, 4294967295), little);
+    view.setUint32(8, setInteger("picket_keeper_hello.judges", value.judges, 0, 4294967295), little);
+    view.setUint32(12, setInteger("picket_keeper_hello.severed", value.severed, 0, 4294967295), little);
+    view.setUint32(16, setInteger("picket_keeper_hello.notSevered", value.notSevered, 0, 4294967295), little);
+    return encoded;
+  },
+  decode: bytes => KeeperHelloView.of(bytes).copy(),
+};
+
+/** struct picket_keeper_held, 216 bytes */
+export interface KeeperHeld {
+  hold: bigint;
+  heldNs: bigint;
+  held: Held;
+  rule: number;
+  met: number;
+  textBytes: number;
+  outcome: Outcome;
+  because: Because;
+  guarantee: Guarantee;
+  text: Uint8Array;
+}
+
+export class KeeperHeldView {
+  static readonly size = 216;
+  view: DataView;
+  at: number;
+  readonly held: HeldView;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+    this.held = new HeldView(view, at + 16);
+  }
+
+  static of(bytes: Uint8Array): KeeperHeldView {
+    return new KeeperHeldView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    this.held.moveTo(view, at + 16);
+    return this;
+  }
+
+  get hold(): bigint {
+    return this.view.getBigUint64(this.at, little);
+  }
+
+  get heldNs(): bigint {
+    return this.view.getBigUint64(this.at + 8, little);
+  }
+
+  get rule(): number {
+    return this.view.getUint32(this.at + 200, little);
+  }
+
+  get met(): number {
+    return this.view.getUint32(this.at + 204, little);
+  }
+
+  get textBytes(): number {
+    return this.view.getUint32(this.at + 208, little);
+  }
+
+  get outcome(): Outcome {
+    return this.view.getUint8(this.at + 212) as Outcome;
+  }
+
+  get because(): Because {
+    return this.view.getUint8(this.at + 213) as Because;
+  }
+
+  get guarantee(): Guarantee {
+    return this.view.getUint8(this.at + 214) as Guarantee;
+  }
+
+  get text(): Uint8Array {
+    return bytes(this.view, this.at + 216, this.textBytes);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): KeeperHeld {
+    return {
+      hold: this.hold,
+      heldNs: this.heldNs,
+      held: this.held.copy(),
+      rule: this.rule,
+      met: this.met,
+      textBytes: this.textBytes,
+      outcome: this.outcome,
+      because: this.because,
+      guarantee: this.guarantee,
+      text: this.text.slice(),
+    };
+  }
+}
+
+/** struct picket_keeper_result, 40 bytes */
+export interface KeeperResult {
+  hold: bigint;
+  heldNs: bigint;
+  cookie: bigint;
+  statement: bigint;
+  outcome: Outcome;
+  because: Because;
+  guarantee: Guarantee;
+}
+
+export class KeeperResultView {
+  static readonly size = 40;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): KeeperResultView {
+    return new KeeperResultView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get hold(): bigint {
+    return this.view.getBigUint64(this.at, little);
+  }
+
+  get heldNs(): bigint {
+    return this.view.getBigUint64(this.at + 8, little);
+  }
+
+  get cookie(): bigint {
+    return this.view.getBigUint64(this.at + 16, little);
+  }
+
+  get statement(): bigint {
+    return this.view.getBigUint64(this.at + 24, little);
+  }
+
+  get outcome(): Outcome {
+    return this.view.getUint8(this.at + 32) as Outcome;
+  }
+
+  get because(): Because {
+    return this.view.getUint8(this.at + 33) as Because;
+  }
+
+  get guarantee(): Guarantee {
+    return this.view.getUint8(this.at + 34) as Guarantee;
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): KeeperResult {
+    return {
+      hold: this.hold,
+      heldNs: this.heldNs,
+      cookie: this.cookie,
+      statement: this.statement,
+      outcome: this.outcome,
+      because: this.because,
+      guarantee: this.guarantee,
+    };
+  }
+}
+
+export const KeeperResult: Codec<KeeperResult> = {
+  size: 40,
+  encode(value) {
+    const encoded = new Uint8Array(40);
+    const view = viewOf(encoded);
+    view.setBigUint64(0, setBig("picket_keeper_result.hold", value.hold, 0n, 18446744073709551615n), little);
+    view.setBigUint64(8, setBig("picket_keeper_result.heldNs", value.heldNs, 0n, 18446744073709551615n), little);
+    view.setBigUint64(16, setBig("picket_keeper_result.cookie", value.cookie, 0n, 18446744073709551615n), little);
+    view.setBigUint64(24, setBig("picket_keeper_result.statement", value.statement, 0n, 18446744073709551615n), little);
+    view.setUint8(32, setInteger("picket_keeper_result.outcome", value.outcome, 0, 255));
+    view.setUint8(33, setInteger("picket_keeper_result.because", value.because, 0, 255));
+    view.setUint8(34, setInteger("picket_keeper_result.guarantee", value.guarantee, 0, 255));
+    return encoded;
+  },
+  decode: bytes => KeeperResultView.of(bytes).copy(),
+};
+
+/** struct picket_keeper_stats, 104 bytes */
+export interface KeeperStats {
+  held: bigint;
+  released: bigint;
+  substituted: bigint;
+  killed: bigint;
+  timedOut: bigint;
+  unjudged: bigint;
+  bytes: bigint;
+  strays: bigint;
+  untold: bigint;
+  broken: bigint;
+  waiting: bigint;
+  queuedBytes: bigint;
+  connections: bigint;
+}
+
+export class KeeperStatsView {
+  static readonly size = 104;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): KeeperStatsView {
+    return new KeeperStatsView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get held(): bigint {
+    return this.view.getBigUint64(this.at, little);
+  }
+
+  get released(): bigint {
+    return this.view.getBigUint64(this.at + 8, little);
+  }
+
+  get substituted(): bigint {
+    return this.view.getBigUint64(this.at + 16, little);
+  }
+
+  get killed(): bigint {
+    return this.view.getBigUint64(this.at + 24, little);
+  }
+
+  get timedOut(): bigint {
+    return this.view.getBigUint64(this.at + 32, little);
+  }
+
+  get unjudged(): bigint {
+    return this.view.getBigUint64(this.at + 40, little);
+  }
+
+  get bytes(): bigint {
+    return this.view.getBigUint64(this.at + 48, little);
+  }
+
+  get strays(): bigint {
+    return this.view.getBigUint64(this.at + 56, little);
+  }
+
+  get untold(): bigint {
+    return this.view.getBigUint64(this.at + 64, little);
+  }
+
+  get broken(): bigint {
+    return this.view.getBigUint64(this.at + 72, little);
+  }
+
+  get waiting(): bigint {
+    return this.view.getBigUint64(this.at + 80, little);
+  }
+
+  get queuedBytes(): bigint {
+    return this.view.getBigUint64(this.at + 88, little);
+  }
+
+  get connections(): bigint {
+    return this.view.getBigUint64(this.at + 96, little);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): KeeperStats {
+    return {
+      held: this.held,
+      released: this.released,
+      substituted: this.substituted,
+      killed: this.killed,
+      timedOut: this.timedOut,
+      unjudged: this.unjudged,
+      bytes: this.bytes,
+      strays: this.strays,
+      untold: this.untold,
+      broken: this.broken,
+      waiting: this.waiting,
+      queuedBytes: this.queuedBytes,
+      connections: this.connections,
+    };
+  }
+}
+
+export const KeeperStats: Codec<KeeperStats> = {
+  size: 104,
+  encode(value) {
+    const encoded = new Uint8Array(104);
+    const view = viewOf(encoded);
+    view.setBigUint64(0, setBig("picket_keeper_stats.held", value.held, 0n, 18446744073709551615n), little);
+    view.setBigUint64(8, setBig("picket_keeper_stats.released", value.released, 0n, 18446744073709551615n), little);
+    view.setBigUint64(16, setBig("picket_keeper_stats.substituted", value.substituted, 0n, 18446744073709551615n), little);
+    view.setBigUint64(24, setBig("picket_keeper_stats.killed", value.killed, 0n, 18446744073709551615n), little);
+    view.setBigUint64(32, setBig("picket_keeper_stats.timedOut", value.timedOut, 0n, 18446744073709551615n), little);
+    view.setBigUint64(40, setBig("picket_keeper_stats.unjudged", value.unjudged, 0n, 18446744073709551615n), little);
+    view.setBigUint64(48, setBig("picket_keeper_stats.bytes", value.bytes, 0n, 18446744073709551615n), little);
+    view.setBigUint64(56, setBig("picket_keeper_stats.strays", value.strays, 0n, 18446744073709551615n), little);
+    view.setBigUint64(64, setBig("picket_keeper_stats.untold", value.untold, 0n, 18446744073709551615n), little);
+    view.setBigUint64(72, setBig("picket_keeper_stats.broken", value.broken, 0n, 18446744073709551615n), little);
+    view.setBigUint64(80, setBig("picket_keeper_stats.waiting", value.waiting, 0n, 18446744073709551615n), little);
+    view.setBigUint64(88, setBig("picket_keeper_stats.queuedBytes", value.queuedBytes, 0n, 18446744073709551615n), little);
+    view.setBigUint64(96, setBig("picket_keeper_stats.connections", value.connections, 0n, 18446744073709551615n), little);
+    return encoded;
+  },
+  decode: bytes => KeeperStatsView.of(bytes).copy(),
 };
 
 const little = true;

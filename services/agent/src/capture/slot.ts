@@ -9,6 +9,7 @@ import {
   Action as KernelAction,
   Verdict as KernelVerdict,
   NO_RULE,
+  OnFailure,
   RuleText,
   SlotCounters,
   SlotSettings,
@@ -50,7 +51,13 @@ export type SlotRequest = {
   rules: readonly string[];
   shared: Readonly<Record<string, BpfMap<Buffer, Buffer>> & { events: BpfMap<Buffer, Buffer> }>;
   pins: string;
+  /** Statements that nobody has judged are held for the keeper; absent: they pass and are reported. */
+  hold?: HoldSettings | undefined;
 };
+
+export type HoldSettings = Pick<SlotSettings, "holdBytesMax" | "holdBurst" | "failMask" | "onFailure">;
+
+const NOT_HELD: HoldSettings = { holdBytesMax: 0, holdBurst: 0, failMask: 0, onFailure: OnFailure.OPEN };
 
 export type Counters = {
   statements: number;
@@ -103,6 +110,7 @@ export class Slot {
           slot: request.index,
           textBytesMax: TEXT_BYTES_MAX,
           neverKnownBurst: NEVER_KNOWN_BURST,
+          ...(request.hold ?? NOT_HELD),
         }),
       },
       mapReuse: mapsOf(request.object, request.shared),
