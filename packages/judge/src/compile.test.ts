@@ -1,6 +1,8 @@
+import { readFileSync } from "node:fs";
 import { type HashKey, lex, randomHashKey } from "@picket/native/lexer";
 import { describe, expect, test } from "vitest";
 import { casesOf, compiled } from "../test/support.ts";
+import { RULE_TEXTS_MAX, VERDICTS_MAX } from "./budget.ts";
 import { compileRuleSet, fingerprints } from "./compile.ts";
 import { coreRules, coreRulesText } from "./core.ts";
 import { formatRuleErrors } from "./rule-error.ts";
@@ -13,6 +15,41 @@ describe("compile.txt", () => {
       const result = compileRuleSet(input);
       expect(result.ok ? "" : formatRuleErrors("rules.yaml", result.error)).toBe(expected);
     });
+});
+
+test("the rule set that docs/rule-sets.md shows compiles", () => {
+  const page = readFileSync(new URL("../../../docs/rule-sets.md", import.meta.url), "utf8");
+  const result = compileRuleSet(/```yaml\n(.*?)```/s.exec(page)?.[1] ?? "");
+  expect(result.ok ? "" : formatRuleErrors("rule-sets.md", result.error)).toBe("");
+});
+
+describe("what a kernel can hold", () => {
+  const source = readFileSync(new URL("../../bpf/src/slot.bpf.c", import.meta.url), "utf8");
+  for (const [map, entries] of [
+    ["verdicts", VERDICTS_MAX],
+    ["rule_texts", RULE_TEXTS_MAX],
+  ] as const)
+    test(`the map ${map} has as many entries as the check believes`, () => {
+      expect(source).toMatch(new RegExp(`max_entries, ${entries}\\);[^}]*} ${map} SEC`));
+    });
+
+  const shapes = (count: number, action: string) =>
+    Array.from(
+      { length: count },
+      (_, i) => `    - { id: s${i}, action: ${action}, dialects: [pg], sql: SELECT a${i} }`,
+    ).join("\n");
+  const check = (spec: string) =>
+    compileRuleSet(
+      `apiVersion: picket/v1\nkind: RuleSet\nmetadata: { name: shop }\nspec:\n  core: false\n  shapes:\n${spec}\n`,
+    );
+  test("more names than it holds are refused; what is allowed needs none", () => {
+    expect(check(shapes(1_022, "block")).ok).toBe(true);
+    expect(check(shapes(1_023, "block"))).toMatchObject({
+      ok: false,
+      error: [{ code: "budget", line: 5, message: expect.stringContaining("1023 shapes") }],
+    });
+    expect(check(shapes(1_023, "allow")).ok).toBe(true);
+  });
 });
 
 describe("the core pack", () => {

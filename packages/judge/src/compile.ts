@@ -5,17 +5,22 @@
  */
 import { compileTokenRules, type HashKey, lex, type TokenRules } from "@picket/native/lexer";
 import { err, ok, type Result } from "@picket/shared/result";
-import type { RuleSet, ShapeRule, TokenRule } from "@picket/shared/rule-set";
+import type { Rule, RuleSet, ShapeRule } from "@picket/shared/rule-set";
 import { type Action, Dialect, type Severity, type Verdict } from "@picket/shared/vocabulary";
+import { overBudget } from "./budget.ts";
 import { coreRules } from "./core.ts";
+import { type CompiledMatch, compileMatch, dialectsOf } from "./match.ts";
+import { compileRegexes, type Regexes, type RegexSubject } from "./regex.ts";
 import { inOrder, type RuleError } from "./rule-error.ts";
 import { type RuleSource, readRuleSet } from "./rule-source.ts";
+import { failedTests } from "./rule-tests.ts";
 import { defaultSession } from "./session.ts";
-import type { Path } from "./yaml-source.ts";
+import { type CompiledSettings, compileSettings } from "./settings.ts";
+import { patternsOf } from "./sources.ts";
 
-/** A token rule; `index` names it in kernel events and verdict entries. */
+/** A rule over tokens or by regular expression; `index` names it in kernel events and verdict entries. */
 export type CompiledRule = {
-  kind: "token-rule";
+  kind: "token-rule" | "regex-rule";
   index: number;
   id: string;
   title: string;
@@ -23,6 +28,10 @@ export type CompiledRule = {
   severity: Severity;
   action: Action;
   dialects: readonly Dialect[];
+  /** Null: about every connection. */
+  match: CompiledMatch | null;
+  /** What a regular expression is run over; null for a token rule. */
+  on: RegexSubject | null;
   core: boolean;
 };
 
@@ -35,6 +44,7 @@ export type CompiledShape = {
   reason: string;
   action: ShapeRule["action"];
   dialect: Dialect;
+  match: CompiledMatch | null;
   sql: string;
   shape: string;
   shapeSha256: string;
@@ -48,9 +58,13 @@ export type CompiledRuleSet = {
   /** rules, then shapes: the index that the kernel's `rule` fields hold. */
   entries: readonly (CompiledRule | CompiledShape)[];
   byId: ReadonlyMap<string, CompiledRule | CompiledShape>;
-  /** By SHA-256, which includes the dialect. */
-  byShape: ReadonlyMap<string, CompiledShape>;
+  /** By SHA-256, which includes the dialect; several where each is about other connections. */
+  byShape: ReadonlyMap<string, readonly CompiledShape[]>;
+  /** Over `rules`, index by index; one that is no token rule is never met there. */
   tokenRules: TokenRules;
+  regexes: Regexes;
+  /** How connections are to be run: drift and hold. */
+  settings: CompiledSettings;
 };
 
 /** An entry for the kernel's verdict map. */
@@ -82,15 +96,17 @@ export function compileRuleSet(
       core: true,
     })),
     ...ruleSet.spec.rules.map(rule => ({ ...rule, core: false })),
-  ].map((rule, index): CompiledRule & { source: TokenRule } => ({
-    kind: "token-rule",
+  ].map((rule, index): CompiledRule & { source: Rule } => ({
+    kind: rule.regex === undefined ? "token-rule" : "regex-rule",
     index,
     id: rule.id,
     title: rule.title,
     reason: rule.reason,
     severity: rule.severity,
     action: rule.action,
-    dialects: rule.dialects ?? Dialect.options,
+    dialects: dialectsOf(rule.dialects ?? Dialect.options, [ruleSet.spec.match, rule.match]),
+    match: compileMatch([ruleSet.spec.match, rule.match]),
+    on: rule.regex === undefined ? null : (rule.on ?? "statement"),
     core: rule.core,
     source: rule,
   }));
@@ -110,52 +126,77 @@ export function compileRuleSet(
     });
   };
 
+  const sources = rules.map(({ source }) => patternsOf(source));
+  for (const [index, { problems }] of sources.entries())
+    for (const problem of problems) reportRule(index, problem);
   const table = compileTokenRules(
-    rules.map(({ id, source, dialects }) => ({ id, patterns: patternsOf(source), dialects })),
+    rules.map(({ id, dialects }, index) => ({
+      id,
+      patterns: sources[index]!.patterns.map(({ tokens }) => tokens),
+      dialects,
+    })),
   );
-  if (!table.ok) {
+  if (!table.ok)
     for (const { ruleIndex, pattern, column, message } of table.error) {
-      const list = Array.isArray(rules[ruleIndex]!.source.tokens);
-      reportRule(ruleIndex, {
-        code: "pattern",
-        path: ["tokens", ...(list ? [pattern] : [])],
-        character: column - 1,
-        message,
-      });
+      const { path, origin } = sources[ruleIndex]!.patterns[pattern] ?? { path: [], origin: () => 0 };
+      reportRule(ruleIndex, { code: "pattern", path, character: origin(column - 1), message });
     }
-  } else
-    for (const rule of rules)
-      for (const finding of failedTests(rule, table.value)) reportRule(rule.index, finding);
-
-  const shapes = compileShapes(ruleSet.spec.shapes, rules.length, report);
-  if (errors.length > 0 || !table.ok) return err(inOrder(errors));
+  const { regexes, problems } = compileRegexes(
+    rules.flatMap(({ index, on, source }) =>
+      on === null ? [] : [{ ruleIndex: index, on, expressions: [source.regex ?? []].flat() }],
+    ),
+  );
+  for (const { ruleIndex, expression, ...problem } of problems)
+    reportRule(ruleIndex, {
+      code: "regex",
+      path: ["regex", ...(Array.isArray(rules[ruleIndex]!.source.regex) ? [expression] : [])],
+      ...problem,
+    });
+  const shapes = compileShapes(ruleSet, rules.length, report);
+  for (const finding of overBudget({ ruleSet, rules: rules.length, shapes })) report(finding);
 
   const compiledRules = rules.map(({ source: _source, ...rule }) => rule);
   const entries = [...compiledRules, ...shapes];
-  return ok({
-    name: ruleSet.metadata.name,
-    ruleSet,
-    rules: compiledRules,
-    shapes,
-    entries,
-    byId: new Map(entries.map(entry => [entry.id, entry])),
-    byShape: new Map(shapes.map(shape => [shape.shapeSha256, shape])),
-    tokenRules: table.value,
-  });
+  if (table.ok && problems.length === 0) {
+    const compiled: CompiledRuleSet = {
+      name: ruleSet.metadata.name,
+      ruleSet,
+      rules: compiledRules,
+      shapes,
+      entries,
+      byId: new Map(entries.map(entry => [entry.id, entry])),
+      byShape: grouped(shapes),
+      tokenRules: table.value,
+      regexes,
+      settings: compileSettings(ruleSet),
+    };
+    for (const { index, source } of rules)
+      for (const finding of failedTests(compiled, index, source)) reportRule(index, finding);
+    if (errors.length === 0) return ok(compiled);
+  }
+  return err(inOrder(errors));
 }
 
-const patternsOf = ({ tokens }: TokenRule): string[] => (Array.isArray(tokens) ? tokens : [tokens]);
+function grouped(shapes: readonly CompiledShape[]): Map<string, CompiledShape[]> {
+  const groups = new Map<string, CompiledShape[]>();
+  for (const shape of shapes)
+    groups.set(shape.shapeSha256, [...(groups.get(shape.shapeSha256) ?? []), shape]);
+  return groups;
+}
 
 type Report = (finding: Parameters<RuleSource["error"]>[0]) => void;
 
-function compileShapes(rules: readonly ShapeRule[], firstIndex: number, report: Report): CompiledShape[] {
+function compileShapes({ spec }: RuleSet, firstIndex: number, report: Report): CompiledShape[] {
   const shapes = new Map<string, CompiledShape>();
-  for (const [i, rule] of rules.entries()) {
+  for (const [i, rule] of spec.shapes.entries()) {
     const path = ["spec", "shapes", i, "sql"];
+    const match = compileMatch([spec.match, rule.match]);
+    // The same shape may mean something else on other connections.
+    const about = rule.match ? JSON.stringify(rule.match) : "";
     const refused: string[] = [];
     const conflicting = new Set<string>();
     let taken = 0;
-    for (const dialect of rule.dialects ?? Dialect.options) {
+    for (const dialect of dialectsOf(rule.dialects ?? Dialect.options, [spec.match, rule.match])) {
       const { shape, shapeSha256, danger, neverKnown } = lex(rule.sql, {
         dialect,
         session: defaultSession(dialect),
@@ -165,7 +206,7 @@ function compileShapes(rules: readonly ShapeRule[], firstIndex: number, report: 
         continue;
       }
       taken += 1;
-      const other = shapes.get(shapeSha256);
+      const other = shapes.get(`${shapeSha256} ${about}`);
       if (other && other.id !== rule.id && other.action !== rule.action && !conflicting.has(other.id)) {
         conflicting.add(other.id);
         report({
@@ -176,7 +217,7 @@ function compileShapes(rules: readonly ShapeRule[], firstIndex: number, report: 
         });
       }
       if (other) continue;
-      shapes.set(shapeSha256, {
+      shapes.set(`${shapeSha256} ${about}`, {
         kind: "shape",
         index: firstIndex + shapes.size,
         id: rule.id,
@@ -184,6 +225,7 @@ function compileShapes(rules: readonly ShapeRule[], firstIndex: number, report: 
         reason: rule.reason ?? `The rule set says ${rule.action} for this shape.`,
         action: rule.action,
         dialect,
+        match,
         sql: rule.sql,
         shape,
         shapeSha256,
@@ -208,53 +250,21 @@ const neverKnownBecause: Partial<Record<ReturnType<typeof lex>["danger"][number]
   "malformed-number": "a number runs into a letter",
 };
 
-type TestFinding = { code: "test"; path: Path; message: string; hint: string };
-
-/** `attack` statements must match in one of the rule's dialects at least, `benign` ones in none. */
-function failedTests(rule: CompiledRule & { source: TokenRule }, table: TokenRules): TestFinding[] {
-  const matches = (sql: string) =>
-    rule.dialects.filter(dialect =>
-      table.match(sql, { dialect, session: defaultSession(dialect) }).indices.includes(rule.index),
-    );
-  const { attack, benign } = rule.source.tests;
-  return [
-    ...attack.flatMap((sql, i): TestFinding[] =>
-      matches(sql).length > 0
-        ? []
-        : [
-            {
-              code: "test",
-              path: ["tests", "attack", i],
-              message: "the rule does not match its own attack",
-              hint: "`picket judge` shows how the statement is read",
-            },
-          ],
-    ),
-    ...benign.flatMap((sql, i): TestFinding[] => {
-      const where = matches(sql);
-      return where.length === 0
-        ? []
-        : [
-            {
-              code: "test",
-              path: ["tests", "benign", i],
-              message: `the rule matches its own benign statement (${where.join(", ")})`,
-              hint: "make the pattern narrower",
-            },
-          ];
-    }),
-  ];
-}
-
-/** What the kernel is to know from the start: the rule set's own shapes, hashed with this node's secret. */
+/**
+ * What the kernel is to know from the start: the rule set's own shapes, hashed with this node's secret. One that is
+ * about some connections only is not among them, since the kernel's map asks for no connection.
+ */
 export function fingerprints(compiled: CompiledRuleSet, key: HashKey): FingerprintEntry[] {
-  return compiled.shapes.map(({ sql, dialect, action, index, shapeSha256 }) => ({
+  return compiled.shapes.filter(holdsEverywhere).map(({ sql, dialect, action, index, shapeSha256 }) => ({
     fingerprint: lex(sql, { dialect, session: defaultSession(dialect), key }).fingerprint,
     ...shapeMeaning(action),
     rule: index,
     shapeSha256,
   }));
 }
+
+export const holdsEverywhere = ({ match }: Pick<CompiledShape, "match">): boolean =>
+  match === null || match.fields.length === 0;
 
 export function shapeMeaning(action: ShapeRule["action"]): { verdict: Verdict; action: Action } {
   switch (action) {

@@ -6,6 +6,8 @@
 import { type DangerName, type HashKey, lex, redact } from "@picket/native/lexer";
 import type { Action, Dialect, Severity, Verdict } from "@picket/shared/vocabulary";
 import { type CompiledRule, type CompiledRuleSet, shapeMeaning } from "./compile.ts";
+import type { Context } from "./match.ts";
+import { atMostAlert, metRules, namedShape } from "./matching.ts";
 import { type Session, UNKNOWN_SESSION } from "./session.ts";
 
 export type Statement = {
@@ -14,6 +16,8 @@ export type Statement = {
   dialect: Dialect;
   /** Bits of the lexer's SqlSession; left out, nothing is known. */
   session?: Session;
+  /** What is known of its connection; rules that are about some connections only ask for it. */
+  context?: Context;
 };
 
 export type Judgement = {
@@ -30,6 +34,8 @@ export type Judgement = {
   shapeSha256: string | null;
   danger: DangerName[];
   stage: "shape" | "token-rules";
+  /** False: it turned on the connection or on a value, so another statement of this shape is judged anew. */
+  holdsForShape: boolean;
   /** The statement without its literals. */
   redacted: string;
 };
@@ -57,27 +63,34 @@ export function judgeBatch(
 
 function judgeShape(
   compiled: CompiledRuleSet,
-  { sql, dialect, session = UNKNOWN_SESSION }: Statement,
+  { sql, dialect, session = UNKNOWN_SESSION, context = {} }: Statement,
   key: HashKey | undefined,
 ): Omit<Judgement, "redacted"> {
   const { fingerprint, shape, shapeSha256, danger, neverKnown } = lex(sql, { dialect, session, key });
   const lexed = { fingerprint, shape, shapeSha256: neverKnown ? null : shapeSha256, danger };
-  const named = neverKnown ? undefined : compiled.byShape.get(shapeSha256);
-  if (named)
+  const named = namedShape(compiled, neverKnown ? "" : shapeSha256, context);
+  if (named.named) {
+    const { action, id } = named.named;
+    const meaning = shapeMeaning(action);
     return {
       ...lexed,
-      ...shapeMeaning(named.action),
-      severity: named.action === "allow" ? "low" : "high",
-      rules: [named.id],
+      ...meaning,
+      ...(named.applies === "yes" ? {} : { action: atMostAlert(meaning.action) }),
+      severity: action === "allow" ? "low" : "high",
+      rules: [id],
       stage: "shape",
+      holdsForShape: named.holdsForShape,
     };
-  const { indices, exhausted } = compiled.tokenRules.match(sql, { dialect, session });
+  }
+  const ambiguous = danger.includes("ambiguous");
+  const matching = metRules(compiled, { sql, dialect, session }, { shape, ambiguous, context });
   const decision = decide(
-    indices.map(index => compiled.rules[index]!),
+    matching.met.flatMap(({ rule, action, applies }) => (applies === "no" ? [] : { ...rule, action })),
     // A statement that no server would read whole, or one that was made to tire the judge.
-    { probe: exhausted || danger.includes("unterminated") },
+    { probe: matching.exhausted || danger.includes("unterminated") },
   );
-  return { ...lexed, ...decision, stage: "token-rules" };
+  const holdsForShape = named.holdsForShape && matching.holdsForShape;
+  return { ...lexed, ...decision, stage: "token-rules", holdsForShape };
 }
 
 type Decision = Pick<Judgement, "verdict" | "action" | "severity" | "rules">;

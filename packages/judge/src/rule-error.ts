@@ -9,6 +9,8 @@ export type RuleErrorCode =
   | "duplicate-id"
   | "unknown-rule"
   | "pattern"
+  | "regex"
+  | "budget"
   | "shape"
   | "conflict"
   | "test";

@@ -3,7 +3,7 @@
  * error in it at once. What only the compiler finds (patterns, example statements) it positions with `error`.
  */
 import { err, ok, type Result } from "@picket/shared/result";
-import { RuleSet } from "@picket/shared/rule-set";
+import { RULE_SOURCES, RuleSet } from "@picket/shared/rule-set";
 import { didYouMean } from "./did-you-mean.ts";
 import { inOrder, pathText, type RuleError, type RuleErrorCode } from "./rule-error.ts";
 import { schemaFindings, valueAt } from "./schema-errors.ts";
@@ -62,8 +62,8 @@ export function readRuleSet(
   const errors = parsed.success
     ? []
     : schemaFindings(RuleSet, value, parsed.error).map(finding => error(finding));
-  // Ids are compared even where the rest does not fit, so that one run shows everything.
-  errors.push(...idErrors(value, coreIds, error));
+  // Ids and what rules look for are checked even where the rest does not fit, so that one run shows everything.
+  errors.push(...idErrors(value, coreIds, error), ...ruleErrors(value, error));
   if (!parsed.success || errors.length > 0) return err(inOrder(errors));
   return ok({ ruleSet: parsed.data, error });
 }
@@ -156,4 +156,43 @@ function idErrors(value: unknown, coreIds: CoreIds, error: (finding: Finding) =>
     );
   }
   return errors;
+}
+
+/** What a rule looks for is written in one way, and asks for nothing that the kernel could not keep. */
+function ruleErrors(value: unknown, error: (finding: Finding) => RuleError): RuleError[] {
+  const rules = valueAt(value, ["spec", "rules"]);
+  if (!Array.isArray(rules)) return [];
+  return rules.flatMap((rule: unknown, i): RuleError[] => {
+    if (typeof rule !== "object" || rule === null || Array.isArray(rule)) return [];
+    const wrong = (key: string | null, message: string, hint: string) =>
+      error({ code: "schema", path: ["spec", "rules", i, ...(key === null ? [] : [key])], message, hint });
+    const given = RULE_SOURCES.filter(source => Object.hasOwn(rule, source));
+    const { on, action, dialects, match } = rule as Record<string, unknown>;
+    const found: RuleError[] = [];
+    if (given.length === 0)
+      found.push(
+        wrong(null, "says nothing to look for", "write one of tokens, pattern or regex (docs/rule-sets.md)"),
+      );
+    if (given.length > 1)
+      found.push(
+        wrong(
+          given[1]!,
+          `a rule has one of ${RULE_SOURCES.join(", ")}, and this one has ${given.join(" and ")}`,
+          "make it two rules",
+        ),
+      );
+    if (on !== undefined && !given.includes("regex"))
+      found.push(wrong("on", '"on" belongs to a regex', "tokens and patterns look at the statement's shape"));
+    if ((on === "literals" || on === "comments") && action === "block")
+      found.push(
+        wrong(
+          "action",
+          `a shape holds no ${on}, so the kernel could not tell the next such statement`,
+          "write alert",
+        ),
+      );
+    if (dialects !== undefined && valueAt(match, ["protocol"]) !== undefined)
+      found.push(wrong("match", "dialects and match.protocol say the same", "keep one of them"));
+    return found;
+  });
 }

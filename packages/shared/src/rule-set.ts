@@ -5,7 +5,9 @@
  */
 import { z } from "zod";
 import { RuleSetName } from "./ids.ts";
-import { Action, Dialect, Duration, Severity } from "./vocabulary.ts";
+import { Match } from "./rule-match.ts";
+import { DriftSettings, HoldSettings, ProfileSettings } from "./rule-settings.ts";
+import { Action, Dialect, Duration, Labels, Severity } from "./vocabulary.ts";
 
 const RuleId = z
   .string()
@@ -16,25 +18,57 @@ export const ShapeRule = z.strictObject({
   id: RuleId,
   action: z.enum(["allow", "observe", "alert", "block"]),
   dialects: z.array(Dialect).min(1).optional(),
+  match: Match.optional().describe("only for these connections"),
   sql: z.string().min(1).max(65_536),
   reason: z.string().max(500).optional(),
 });
 export type ShapeRule = z.infer<typeof ShapeRule>;
 
-export const TokenRule = z.strictObject({
+const oneOrMany = z.union([
+  z.string().min(1).max(8_192),
+  z.array(z.string().min(1).max(8_192)).min(1).max(200),
+]);
+
+/** A statement, or one with what is known of its connection; only then the rule's `match` is asked. */
+export const TestStatement = z.union([
+  z.string(),
+  z.strictObject({
+    sql: z.string(),
+    session: z.string().max(200).optional(),
+    workload: z.string().max(255).optional(),
+    user: z.string().max(255).optional(),
+    database: z.string().max(255).optional(),
+    labels: Labels.optional(),
+  }),
+]);
+export type TestStatement = z.infer<typeof TestStatement>;
+
+/** Exactly one of these says what a rule looks for; @picket/judge checks it, with the place in the text. */
+export const RULE_SOURCES = ["tokens", "pattern", "regex"] as const;
+
+export const Rule = z.strictObject({
   id: RuleId,
   title: z.string().min(1).max(120),
   severity: Severity,
   action: Action,
   dialects: z.array(Dialect).min(1).optional(),
-  /** One pattern or alternatives; see docs/token-rules.md. */
-  tokens: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]),
+  match: Match.optional().describe("only for these connections"),
+  tokens: oneOrMany.optional().describe("a pattern over tokens, or alternatives; docs/token-rules.md"),
+  pattern: oneOrMany.optional().describe("a pattern that looks like SQL, or alternatives; docs/patterns.md"),
+  regex: oneOrMany.optional().describe("a regular expression of RE2, or alternatives; docs/regex-rules.md"),
+  on: z
+    .enum(["statement", "literals", "comments"])
+    .optional()
+    .describe("what the regular expression is run over; the statement's shape when left out"),
   reason: z.string().min(1).max(1_000),
   tests: z
-    .strictObject({ attack: z.array(z.string()).default([]), benign: z.array(z.string()).default([]) })
+    .strictObject({
+      attack: z.array(TestStatement).max(1_000).default([]),
+      benign: z.array(TestStatement).max(1_000).default([]),
+    })
     .default({ attack: [], benign: [] }),
 });
-export type TokenRule = z.infer<typeof TokenRule>;
+export type Rule = z.infer<typeof Rule>;
 
 export const Thresholds = z.strictObject({
   /** Events lost per node and soak beyond which a rollout step does not advance. */
@@ -54,7 +88,11 @@ export const RuleSet = z.strictObject({
     /** Change the action of core rules by id. */
     overrides: z.record(RuleId, Action).default({}),
     shapes: z.array(ShapeRule).max(10_000).default([]),
-    rules: z.array(TokenRule).max(1_000).default([]),
+    rules: z.array(Rule).max(1_000).default([]),
+    match: Match.optional().describe("whom the whole rule set is about, its core rules included"),
+    drift: DriftSettings.prefault({}),
+    hold: HoldSettings.prefault({}),
+    profiles: z.array(ProfileSettings).max(200).default([]),
     thresholds: Thresholds.prefault({}),
   }),
 });

@@ -113,7 +113,7 @@ async function startClaimed(input: {
       changed: () => sources.reportSoon(),
       log,
     });
-    const sight = createSight({ config, host, kernel, judging, store, log });
+    const sight = createSight({ config, host, kernel, judging, store, labels: () => sources.labels, log });
     const { versions, overrides, installer, bench } = judging;
     const { pipeline, workloads, certificates, adopt } = sight;
 

@@ -8,6 +8,7 @@
 import { randomUUID } from "node:crypto";
 import type { Detection, StatementDetection } from "@picket/shared/detection";
 import type { EventId } from "@picket/shared/ids";
+import type { Labels } from "@picket/shared/vocabulary";
 import type { ConnectionEvent, KernelEvent, StatementFragment } from "./capture/kernel-event.ts";
 import type { Processes } from "./connections/processes.ts";
 import type { ConnectionTable } from "./connections/table.ts";
@@ -34,6 +35,8 @@ export function createPipeline(input: {
   workloads: Workloads;
   processes: Processes;
   fold: Fold;
+  /** The node's. */
+  labels: () => Labels;
   /** What a connection event is worth telling of, beyond its place in the table. */
   noticed: (event: ConnectionEvent) => Detection[];
   sever: (event: ConnectionEvent) => void;
@@ -85,7 +88,11 @@ export function createPipeline(input: {
   function judgeUnknown(statement: Statement, loaded: Loaded | undefined): Judged | null {
     if (!loaded) return null; // A version that has been given up: whoever judges now meets the shape itself.
     const { sql, dialect, session, fingerprint, whole, danger } = statement;
-    const judgement = versions.judge(loaded, sql, dialect, session);
+    const workload = workloads.get(statement.workload);
+    // The workload's labels win over the node's.
+    const context = { workload: workload?.name, labels: { ...input.labels(), ...workload?.labels } };
+    const judgement = versions.judge(loaded, { sql, dialect, session }, context);
+    if (!judgement.holdsForShape) return judgement;
     // A part of a statement may convict it; only the whole may clear it, unless the kernel, which lexed all of it,
     // saw nothing in it that could harm.
     if (fingerprint !== 0n && (whole || judgement.verdict !== "benign" || danger === 0)) {

@@ -1,5 +1,6 @@
 /** What is seen and what becomes of it, put together: workloads, connections, certificates, and the data path. */
 import type { Detection } from "@picket/shared/detection";
+import type { Labels } from "@picket/shared/vocabulary";
 import type { Kernel } from "../capture/kernel.ts";
 import type { ConnectionEvent } from "../capture/kernel-event.ts";
 import type { Config } from "../config.ts";
@@ -23,6 +24,8 @@ export function createSight(input: {
   kernel: Kernel;
   judging: Judging;
   store: (detections: Detection[]) => void;
+  /** The node's. */
+  labels: () => Labels;
   log: Log;
 }) {
   const { config, host, kernel, judging, store, log } = input;
@@ -67,6 +70,7 @@ export function createSight(input: {
     workloads,
     processes,
     fold: new Fold(),
+    labels: input.labels,
     noticed,
     sever,
     store,

@@ -1,6 +1,6 @@
 /** @picket/judge as the agent uses it: with this node's hash key, on bytes as the wire had them. */
 
-import { type CompiledRuleSet, compileRuleSet, fingerprints } from "@picket/judge/compile";
+import { type CompiledRuleSet, compileRuleSet, fingerprints, holdsEverywhere } from "@picket/judge/compile";
 import { judge } from "@picket/judge/judge";
 import { formatRuleErrors } from "@picket/judge/rule-error";
 import type { HashKey } from "@picket/native/lexer";
@@ -21,8 +21,9 @@ function adapt(compiled: CompiledRuleSet, key: HashKey): CompiledRules {
   const entries = fingerprints(compiled, key);
   return {
     ruleSet: compiled.ruleSet.metadata.name as RuleSetName,
-    ruleIds: [...new Set(compiled.entries.map(({ id }) => id))],
-    shapes: compiled.shapes.map(({ id, dialect, sql, action }, index) => ({
+    // What is allowed is never named to anybody, and the kernel's names are few.
+    ruleIds: [...new Set(compiled.entries.flatMap(({ id, action }) => (action === "allow" ? [] : id)))],
+    shapes: compiled.shapes.filter(holdsEverywhere).map(({ id, dialect, sql, action }, index) => ({
       rule: id,
       dialect,
       sql,
@@ -30,9 +31,15 @@ function adapt(compiled: CompiledRuleSet, key: HashKey): CompiledRules {
       fingerprint: entries[index]!.fingerprint,
     })),
     certificateNoticeMs: durationMs(compiled.ruleSet.spec.thresholds.certificateNotice),
-    judge: (sql, dialect, session): Judgement => {
-      const { verdict, action, rules, stage, danger } = judge(compiled, { sql, dialect, session });
-      return { verdict, action, rules, stage, danger, severity: severityOf(compiled, rules[0]) };
+    judge: (sql, dialect, session, context = {}): Judgement => {
+      const { verdict, action, rules, stage, danger, holdsForShape } = judge(compiled, {
+        sql,
+        dialect,
+        session,
+        context,
+      });
+      const severity = severityOf(compiled, rules[0]);
+      return { verdict, action, rules, stage, danger, severity, holdsForShape };
     },
   };
 }
@@ -41,7 +48,7 @@ function adapt(compiled: CompiledRuleSet, key: HashKey): CompiledRules {
 function severityOf(compiled: CompiledRuleSet, id: string | undefined): Judgement["severity"] {
   const entry = id === undefined ? undefined : compiled.byId.get(id);
   if (!entry) return "low";
-  return entry.kind === "token-rule" ? entry.severity : "high";
+  return entry.kind === "shape" ? "high" : entry.severity;
 }
 
 /** The core rules and nothing else: what an agent judges by until it is given rules. */

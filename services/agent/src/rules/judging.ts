@@ -2,6 +2,7 @@
  * What the agent needs of a compiled rule set, and how several become one: each statement is judged by all of them
  * and the strongest judgement stands. The compiler and the judge themselves are @picket/judge's.
  */
+import type { Context } from "@picket/judge/match";
 import type { RuleSetName } from "@picket/shared/ids";
 import type { Action, Dialect, Verdict } from "@picket/shared/vocabulary";
 
@@ -13,6 +14,8 @@ export type Judgement = {
   stage: "token-rules" | "shape";
   danger: string[];
   severity: "critical" | "high" | "medium" | "low";
+  /** False: it turned on the connection or on a value, so it is not remembered by the shape. */
+  holdsForShape: boolean;
 };
 
 /** What a rule set says of a shape, by an example of it. */
@@ -30,7 +33,7 @@ export type CompiledRules = {
   ruleIds: readonly string[];
   shapes: readonly ShapeEntry[];
   certificateNoticeMs: number;
-  judge(sql: Buffer, dialect: Dialect, session: number): Judgement;
+  judge(sql: Buffer, dialect: Dialect, session: number, context?: Context): Judgement;
 };
 
 const STRENGTH: Record<Action, number> = { observe: 0, alert: 1, block: 2 };
@@ -47,6 +50,7 @@ export function strongest(judgements: readonly Judgement[]): Judgement {
       ...winner,
       rules: [...new Set([...winner.rules, ...other.rules])],
       danger: [...new Set([...winner.danger, ...other.danger])],
+      holdsForShape: winner.holdsForShape && other.holdsForShape,
     };
   }, first);
 }

@@ -6,15 +6,15 @@
  * that was switched away from stays a while, since a statement finishes in the slot where it began (WIRE §8).
  */
 
+import type { Context } from "@picket/judge/match";
 import type { VersionCounters } from "@picket/shared/contract";
 import type { BundleDigest, RuleSetName, RuleVersion } from "@picket/shared/ids";
 import { err, ok, type Result } from "@picket/shared/result";
-import type { Dialect } from "@picket/shared/vocabulary";
 import type { Kernel } from "../capture/kernel.ts";
 import { SLOTS_MAX } from "../capture/pins.ts";
 import type { ShapeVerdict, Slot } from "../capture/slot.ts";
 import { type CompiledRules, type Judgement, strongest } from "./judging.ts";
-import type { LearnedShapes } from "./learned.ts";
+import type { LearnedShapes, Sample } from "./learned.ts";
 import type { Refusal } from "./verify.ts";
 
 /** One rule set's part of what a slot judges by. */
@@ -177,8 +177,12 @@ export class Versions {
   }
 
   /** What a statement is, by the rules of the version that met it. */
-  judge(loaded: Loaded, sql: Buffer, dialect: Dialect, session: number): Judgement {
-    return strongest(loaded.parts.map(({ rules }) => rules.judge(sql, dialect, session)));
+  judge(
+    loaded: Loaded,
+    { sql, dialect, session }: Pick<Sample, "sql" | "dialect" | "session">,
+    context: Context = {},
+  ): Judgement {
+    return strongest(loaded.parts.map(({ rules }) => rules.judge(sql, dialect, session, context)));
   }
 
   /** The judgement of a shape goes into the map of the version that asked. */
@@ -254,7 +258,9 @@ export class Versions {
     const verdicts = new Map<bigint, ShapeVerdict>();
     for (const [fingerprint, { sample }] of this.#learned.entries()) {
       if (!sample) continue;
-      const judgement = this.judge(loaded, sample.sql, sample.dialect, sample.session);
+      const judgement = this.judge(loaded, sample);
+      // It would hold for some connections only: who uses it is judged again.
+      if (!judgement.holdsForShape) continue;
       verdicts.set(fingerprint, this.#verdictOf(loaded, judgement, "learned"));
     }
     for (const [fingerprint, verdict] of loaded.bundled) verdicts.set(fingerprint, verdict);

@@ -8,7 +8,7 @@ import type { Priority, WorkloadMode } from "@picket/shared/vocabulary";
 import type { Judgement } from "../rules/judging.ts";
 import type { Statement } from "./statements.ts";
 
-export type Judged = Omit<Judgement, "stage"> & { stage: StatementDetection["stage"] };
+export type Judged = Omit<Judgement, "stage" | "holdsForShape"> & { stage: StatementDetection["stage"] };
 
 const SQL_CHARACTERS_MAX = 4_096;
 
