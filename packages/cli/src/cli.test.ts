@@ -232,6 +232,41 @@ describe("release keys and signing", () => {
   });
 });
 
+describe("rules explain and rules schema", () => {
+  test("shows each stage, marks what a rule met, and prints the same as JSON", async () => {
+    const sql = "SELECT * FROM users WHERE id = 3 UNION SELECT 1, pw FROM staff";
+    const shown = await picket(["rules", "explain", "--dialect", "pg", sql]);
+    expect(shown).toMatchObject({ code: 0, stderr: "" });
+    for (const part of ["1. Lexed", "2. Shape", "3. Rules", "4. Verdict", "union-literals", "»"])
+      expect(shown.stdout).toContain(part);
+    const coloured = await picket(["rules", "explain", "--dialect", "pg", sql], {
+      env: { FORCE_COLOR: "1" },
+    });
+    expect(coloured.stdout).toContain("\u001b[");
+    expect(coloured.stdout).not.toContain("»");
+    const json = await picket(["rules", "explain", "--json", sql]);
+    expect(JSON.parse(json.stdout)).toMatchObject([
+      { dialect: "mysql", judgement: { verdict: "attack" } },
+      { dialect: "pg", judgement: { verdict: "attack" } },
+    ]);
+    expect(json.stdout).not.toContain('"fingerprint"');
+  });
+  test("refuses a dialect, a session and a label that it does not understand", async () => {
+    for (const wrong of [
+      ["--dialect", "oracle"],
+      ["--session", "nonsense"],
+      ["--label", "x"],
+    ])
+      expect(await picket(["rules", "explain", ...wrong, "SELECT 1"])).toMatchObject({ code: 2, stdout: "" });
+  });
+  test("the schema is JSON Schema", async () => {
+    expect(JSON.parse((await picket(["rules", "schema"])).stdout)).toMatchObject({
+      $schema: "https://json-schema.org/draft/2020-12/schema",
+      title: "Picket rule set",
+    });
+  });
+});
+
 describe("rules check", () => {
   test("a right file, a wrong one and a missing one", async () => {
     const right = join(home, "right.yaml");

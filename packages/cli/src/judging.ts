@@ -29,7 +29,7 @@ export async function judgeArguments(context: Context, options: JudgeOptions, sq
   await judgeLines(compiled);
 }
 
-function compiledRules({ output }: Context, file: string | undefined): CompiledRuleSet {
+export function compiledRules({ output }: Context, file: string | undefined): CompiledRuleSet {
   let text = CORE_ONLY;
   if (file !== undefined)
     try {

@@ -9,9 +9,10 @@ import { Bundle, bundleDigest, Envelope, releaseKey, signBundle } from "@picket/
 import { Duration, durationMs } from "@picket/shared/vocabulary";
 import type { Command } from "commander";
 import { PICKET_ABI } from "../abi.ts";
-import { group, leaf, parseVersioned, wholeNumber } from "../command.ts";
+import { collectLabel, group, leaf, parseVersioned, wholeNumber } from "../command.ts";
 import type { Context } from "../context.ts";
 import { CliError, usage } from "../errors.ts";
+import type { ExplainOptions } from "../explaining.ts";
 import { ago, facts, table } from "../output.ts";
 import type { Surroundings } from "../program.ts";
 import { readReleaseKey } from "../release-key.ts";
@@ -33,6 +34,33 @@ export function ruleCommands(program: Command, surroundings: Surroundings): void
     description: "compile rule files and run their own tests; a folder means its *.yaml",
     talks: "nobody",
     run: check,
+  });
+  leaf(rules, surroundings, {
+    name: "explain <sql>",
+    description: "how a statement is judged, stage by stage; needs no server",
+    talks: "nobody",
+    build: command =>
+      command
+        .option("--rules <file>", "rule file; without it the core rules")
+        .option("--dialect <mysql|pg>", "how to read the statement; without it both are tried")
+        .option("--session <sql>", 'what the session has set, for example "SET NAMES gbk", or unknown')
+        .option("--workload <name>", "what is known of its connection, for rules with match")
+        .option("--user <name>", "database user")
+        .option("--database <name>", "database")
+        .option("--label <key=value>", "label of the workload or node; may be given again", collectLabel),
+    async run(context, options: ExplainOptions, sql: string) {
+      const { explainStatement } = await import("../explaining.ts");
+      explainStatement(context, options, sql);
+    },
+  });
+  leaf(rules, surroundings, {
+    name: "schema",
+    description: "the JSON Schema of rule files, for editors",
+    talks: "nobody",
+    async run({ output }) {
+      const { ruleSetJsonSchema } = await import("@picket/judge/json-schema");
+      output.line(JSON.stringify(ruleSetJsonSchema(), null, 2));
+    },
   });
   leaf(rules, surroundings, {
     name: "sign <file>",
