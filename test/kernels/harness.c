@@ -302,6 +302,17 @@ struct picket_connection_event *connection_event_nth(uint8_t reason, int nth)
 	return 0;
 }
 
+struct picket_login_event *login_event(void)
+{
+	for (int i = 0; i < now.count; i++) {
+		struct picket_login_event *e = now.at[i];
+
+		if (e->header.kind == EVENT_LOGIN)
+			return e;
+	}
+	return 0;
+}
+
 struct picket_connection_event *connection_event(uint8_t reason) { return connection_event_nth(reason, 0); }
 
 int refused(void)

@@ -62,6 +62,7 @@ void drain(void);
 struct picket_statement_event *statement_event(int nth); // nth of the current drain, from 0
 struct picket_connection_event *connection_event(uint8_t reason);
 struct picket_statement_event *last_statement(void);
+struct picket_login_event *login_event(void);
 struct picket_connection_event *connection_event_nth(uint8_t reason, int nth);
 int refused(void);                       // a socket whose connect was refused
 void run_iterator(const char *program);

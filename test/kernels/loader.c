@@ -485,6 +485,73 @@ static void session_cases(void)
 	close_link(&l);
 }
 
+// A MySQL login of these capabilities; what follows its 32 bytes of settings is given.
+static struct bytes login_of(uint32_t more, const void *names, size_t size)
+{
+	struct bytes head = mysql_login(more, 0);
+
+	head.at[0] = 32 + size;
+	head.at[1] = (32 + size) >> 8;
+	return join(2, raw(head.at, 4 + 32), raw(names, size));
+}
+
+static struct bytes startup_of(const void *parameters, size_t size)
+{
+	uint8_t head[8] = { 0, 0, (8 + size) >> 8, 8 + size, 0, 3, 0, 0 };
+
+	return join(2, raw(head, 8), raw(parameters, size));
+}
+
+static void login_cases(void)
+{
+	const uint32_t with_database = 1u << 3;
+	char long_name[400] = { 0 };
+
+	memset(long_name, 'n', 200);
+	const struct {
+		const char *name;
+		struct bytes login;
+		const char *user, *database; // 0: nothing is told
+	} cases[] = {
+		{ "login: mysql", login_of(with_database, "shop\0\3abcorders\0", 17), "shop", "orders" },
+		{ "login: mysql, no password", login_of(with_database, "shop\0\0orders\0", 14), "shop", "orders" },
+		{ "login: mysql, no database", login_of(0, "shop\0\3abcmysql_native_password\0", 31), "shop", "" },
+		{ "login: mysql, a password counted beyond the packet", login_of(with_database, "shop\0\360abc", 9), "shop", "" },
+		{ "login: mysql, a name that does not end", login_of(0, "shop", 4), 0, 0 },
+		{ "login: mysql, a name longer than any", login_of(0, long_name, 250), "94 n", "" },
+		{ "login: postgresql", startup_of("user\0app\0database\0shop\0\0", 24), "app", "shop" },
+		{ "login: postgresql, the other way round", startup_of("database\0shop\0user\0app\0\0", 24), "app", "shop" },
+		{ "login: postgresql, no database", startup_of("user\0app\0\0", 10), "app", "" },
+		{ "login: postgresql, a user who is called database", startup_of("user\0database\0database\0shop\0\0", 29), "database", "shop" },
+		{ "login: postgresql, a database that is called user", startup_of("database\0user\0user\0app\0\0", 24), "app", "user" },
+		{ "login: postgresql, nobody", startup_of("client_encoding\0UTF8\0\0", 22), 0, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		begin_case(cases[i].name);
+		struct link l = open_link();
+		struct picket_login_event *e;
+
+		give(&l, cases[i].login);
+		arrived(&l, cases[i].login.size);
+		drain();
+		e = login_event();
+		if (!cases[i].user) {
+			check(!e, "told of %.*s", e ? e->user.bytes : 0, e ? e->user.text : "");
+		} else if (check(e, "not told")) {
+			const char *user = strcmp(cases[i].user, "94 n") ? cases[i].user : (long_name[94] = 0, long_name);
+
+			check(e->cookie == l.cookie, "of another connection");
+			check(e->user.bytes == strlen(user) && !memcmp(e->user.text, user, e->user.bytes), "user %.*s",
+			      e->user.bytes, e->user.text);
+			check(e->database.bytes == strlen(cases[i].database) &&
+				      !memcmp(e->database.text, cases[i].database, e->database.bytes),
+			      "database %.*s", e->database.bytes, e->database.text);
+		}
+		close_link(&l);
+	}
+}
+
 static void recognition_cases(void)
 {
 	struct bytes hello = raw("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
@@ -862,6 +929,7 @@ int main(int argc, char **argv)
 	mysql_wire_cases();
 	postgresql_wire_cases();
 	session_cases();
+	login_cases();
 	recognition_cases();
 	connection_cases();
 	membership_cases();

@@ -14,6 +14,7 @@
 enum picket_event_kind {
 	EVENT_STATEMENT = 1,
 	EVENT_CONNECTION = 2,
+	EVENT_LOGIN = 3,
 };
 
 enum picket_protocol {
@@ -152,6 +153,20 @@ struct picket_connection_event {
 	__u8 reason; /* enum picket_connection_reason */
 	__u8 notice; /* enum picket_notice */
 	__u8 pad[6];
+};
+
+/* A name that the client gave: PostgreSQL's are at most 63 bytes, MySQL users at most 80 characters. */
+struct picket_name {
+	__u8 bytes; /* of text; 0: not given, or not readable in one piece */
+	char text[95];
+};
+
+/* Who logs in where, once per connection that was seen from its first byte. */
+struct picket_login_event {
+	struct picket_event_header header;
+	__u64 cookie;
+	struct picket_name user;
+	struct picket_name database;
 };
 
 #define PICKET_TEXT_MAX 16384

@@ -9,15 +9,19 @@
 #define PICKET_MYSQL_H
 
 #include "frame.h"
+#include "login.h"
 
 #define MYSQL_HEADER 4
 #define MYSQL_PAYLOAD_MAX 0xffffff
 #define MYSQL_SSL_REQUEST 32 /* payload of the handshake that only asks for TLS */
 
 #define MYSQL_COMPRESS (1u << 5)
+#define MYSQL_CONNECT_WITH_DB (1u << 3)
 #define MYSQL_PROTOCOL_41 (1u << 9)
 #define MYSQL_SSL (1u << 11)
+#define MYSQL_SECURE_CONNECTION (1u << 15)
 #define MYSQL_MULTI_STATEMENTS (1u << 16)
+#define MYSQL_AUTH_LENENC (1u << 21)
 #define MYSQL_ZSTD (1u << 26)
 #define MYSQL_QUERY_ATTRIBUTES (1u << 27)
 
@@ -103,6 +107,29 @@ static __always_inline void mysql_login(struct frame *f)
 	f->session = SQL_SESSION_CHARSET_KNOWN;
 	if (mysql_charset_unsafe(f->header[12]))
 		f->session |= SQL_SESSION_CHARSET_UNSAFE;
+}
+
+/* HandshakeResponse41: 36 bytes of header and settings, user name, counted password, database. */
+__noinline int mysql_names(struct sk_msg_md *msg, struct connection *c)
+{
+	struct login_names names = {};
+
+	if (!c)
+		return 0;
+	__u32 at = MYSQL_HEADER + MYSQL_SSL_REQUEST, capabilities = c->frame.capabilities;
+
+	at += take_name(msg, at, &names.user);
+	if (capabilities & MYSQL_CONNECT_WITH_DB && capabilities & (MYSQL_SECURE_CONNECTION | MYSQL_AUTH_LENENC)) {
+		settle(at);
+		__u8 *counted = first_byte(msg) + (at & (LOGIN_REACH - 1));
+
+		settle(counted);
+		/* A password of 251 bytes and more is counted in more than one byte: such a login keeps its database. */
+		if ((void *)(counted + 1) <= bytes_end(msg) && *counted < 251)
+			take_name(msg, at + 1 + *counted, &names.database);
+	}
+	tell_login(c, &names);
+	return 0;
 }
 
 #define MYSQL_ATTRIBUTES_MAX 16

@@ -170,12 +170,17 @@ struct postgresql_parameters {
 	void *end;
 	__u32 replication;
 	__u32 utf8; /* client_encoding was given, and is UTF8 */
+	__u32 user; /* where its value begins; 0: not given */
+	__u32 database;
 };
 
 /* Names of parameters as the numbers that their bytes make, the closing zero byte of what is before included. */
 #define POSTGRESQL_REPLICA bpf_cpu_to_be64(0x007265706c696361ull) /* "\0replica" */
 #define POSTGRESQL_CLIENT bpf_cpu_to_be64(0x00636c69656e745full)  /* "\0client_" */
 #define POSTGRESQL_ENCODING bpf_cpu_to_be64(0x656e636f64696e67ull) /* "encoding" */
+#define POSTGRESQL_USER bpf_cpu_to_be64(0x0075736572000000ull)     /* "\0user\0" and two more */
+#define POSTGRESQL_USER_MASK bpf_cpu_to_be64(0xffffffffffff0000ull)
+#define POSTGRESQL_DATABASE bpf_cpu_to_be64(0x0064617461626173ull) /* "\0databas" */
 
 static long postgresql_parameter(__u32 i, struct postgresql_parameters *s)
 {
@@ -194,18 +199,33 @@ static long postgresql_parameter(__u32 i, struct postgresql_parameters *s)
 		/* 'UTF8', 'utf8' and 'UTF-8' are what drivers send; any other is not known here to be safe. */
 		s->utf8 = !p[16] && (p[17] | 32) == 'u' && (p[18] | 32) == 't' && (p[19] | 32) == 'f' &&
 			  (p[20] == '8' || p[20] == '-');
+	/* The value of one may read like the name of the other. */
+	if ((name & POSTGRESQL_USER_MASK) == POSTGRESQL_USER && !s->user && i + 1 != s->database)
+		s->user = i + 6;
+	if (name == POSTGRESQL_DATABASE && !s->database && i + 1 != s->user && (void *)(p + 10) <= s->end &&
+	    p[8] == 'e' && !p[9])
+		s->database = i + 10;
 	return 0;
 }
 
 #define POSTGRESQL_IS_REPLICATION 1
 #define POSTGRESQL_IS_UTF8 2
 
-/* What a StartupMessage in hand asks for: to be a walsender, whose stream is no SQL; a character set. */
-__noinline __u32 postgresql_startup(struct sk_msg_md *msg, __u32 bytes)
+/* What a StartupMessage in hand asks for: to be a walsender, whose stream is no SQL; a character set. Tells who asks. */
+__noinline __u32 postgresql_startup(struct sk_msg_md *msg, struct connection *c, __u32 bytes)
 {
 	struct postgresql_parameters s = { .data = first_byte(msg), .end = bytes_end(msg) };
 
-	bpf_loop(bytes < 1024 ? bytes : 1024, postgresql_parameter, &s, 0);
+	struct login_names names = {};
+
+	if (!c)
+		return 0;
+	bpf_loop(bytes < LOGIN_REACH ? bytes : LOGIN_REACH, postgresql_parameter, &s, 0);
+	if (!s.replication) {
+		take_name(msg, s.user, &names.user);
+		take_name(msg, s.database, &names.database);
+		tell_login(c, &names);
+	}
 	return (s.replication ? POSTGRESQL_IS_REPLICATION : 0) | (s.utf8 ? POSTGRESQL_IS_UTF8 : 0);
 }
 

@@ -320,8 +320,8 @@ static __always_inline __u32 open_connection(struct sk_msg_md *msg, struct conne
 	case OPENING_AGAIN:
 		return POSTGRESQL_OPENING - before;
 	case OPENING_YES:
-		if (protocol == PROTOCOL_POSTGRESQL && in_reach(msg, least(size, 1024))) {
-			__u32 is = postgresql_startup(msg, bytes);
+		if (protocol == PROTOCOL_POSTGRESQL && in_reach(msg, least(size, LOGIN_REACH))) {
+			__u32 is = postgresql_startup(msg, c, bytes);
 
 			if (is & POSTGRESQL_IS_REPLICATION) {
 				give_up(c, PROTOCOL_OTHER, NOTICE_REPLICATION);
@@ -332,8 +332,11 @@ static __always_inline __u32 open_connection(struct sk_msg_md *msg, struct conne
 		f->protocol = protocol;
 		f->phase = PHASE_SKIP;
 		f->remaining = bytes - before;
-		if (protocol == PROTOCOL_MYSQL)
+		if (protocol == PROTOCOL_MYSQL) {
 			mysql_login(f);
+			if (!before && in_reach(msg, least(size, LOGIN_REACH)))
+				mysql_names(msg, c);
+		}
 		break;
 	case OPENING_ENCRYPTED:
 		give_up(c, PROTOCOL_TLS, NOTICE_ENCRYPTED);
