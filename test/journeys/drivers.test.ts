@@ -199,3 +199,17 @@ test("each blocked statement is a detection that says prevented, with its litera
     expect(detection).toHaveProperty("sql", expect.not.stringMatching(/= 1\b/));
   }
 });
+
+test.each([
+  ["mysql", () => mariadb.user],
+  ["pg", () => postgresql.user],
+] as const)(
+  "%s: a detection names the database user and the database of its connection",
+  async (dialect, user) => {
+    const blocked = await agent.detection(
+      each => each.kind === "statement" && each.dialect === dialect && each.guarantee === "prevented",
+      `a prevented statement of ${dialect}`,
+    );
+    expect(blocked).toMatchObject({ user: user(), database: DATABASE });
+  },
+);

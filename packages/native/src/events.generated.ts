@@ -18,6 +18,7 @@ export const JUDGES_MAX = 16;
 export const EventKind = {
   STATEMENT: 1,
   CONNECTION: 2,
+  LOGIN: 3,
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];
 
@@ -606,6 +607,127 @@ export const ConnectionEvent: Codec<ConnectionEvent> = {
     return encoded;
   },
   decode: bytes => ConnectionEventView.of(bytes).copy(),
+};
+
+/** struct picket_name, 96 bytes */
+export interface Name {
+  bytes: number;
+  text: string;
+}
+
+export class NameView {
+  static readonly size = 96;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): NameView {
+    return new NameView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get bytes(): number {
+    return this.view.getUint8(this.at);
+  }
+
+  get text(): string {
+    return text(this.view, this.at + 1, 95);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): Name {
+    return {
+      bytes: this.bytes,
+      text: this.text,
+    };
+  }
+}
+
+export const Name: Codec<Name> = {
+  size: 96,
+  encode(value) {
+    const encoded = new Uint8Array(96);
+    const view = viewOf(encoded);
+    view.setUint8(0, setInteger("picket_name.bytes", value.bytes, 0, 255));
+    setText(view, 1, 95, value.text);
+    return encoded;
+  },
+  decode: bytes => NameView.of(bytes).copy(),
+};
+
+/** struct picket_login_event, 224 bytes */
+export interface LoginEvent {
+  header: EventHeader;
+  cookie: bigint;
+  user: Name;
+  database: Name;
+}
+
+export class LoginEventView {
+  static readonly size = 224;
+  view: DataView;
+  at: number;
+  readonly header: EventHeaderView;
+  readonly user: NameView;
+  readonly database: NameView;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+    this.header = new EventHeaderView(view, at);
+    this.user = new NameView(view, at + 32);
+    this.database = new NameView(view, at + 128);
+  }
+
+  static of(bytes: Uint8Array): LoginEventView {
+    return new LoginEventView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    this.header.moveTo(view, at);
+    this.user.moveTo(view, at + 32);
+    this.database.moveTo(view, at + 128);
+    return this;
+  }
+
+  get cookie(): bigint {
+    return this.view.getBigUint64(this.at + 24, little);
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): LoginEvent {
+    return {
+      header: this.header.copy(),
+      cookie: this.cookie,
+      user: this.user.copy(),
+      database: this.database.copy(),
+    };
+  }
+}
+
+export const LoginEvent: Codec<LoginEvent> = {
+  size: 224,
+  encode(value) {
+    const encoded = new Uint8Array(224);
+    const view = viewOf(encoded);
+    encoded.set(EventHeader.encode(value.header), 0);
+    view.setBigUint64(24, setBig("picket_login_event.cookie", value.cookie, 0n, 18446744073709551615n), little);
+    encoded.set(Name.encode(value.user), 32);
+    encoded.set(Name.encode(value.database), 128);
+    return encoded;
+  },
+  decode: bytes => LoginEventView.of(bytes).copy(),
 };
 
 /** struct picket_statement_event, 176 bytes */

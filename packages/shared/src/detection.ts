@@ -49,6 +49,9 @@ export const StatementDetection = z.strictObject({
   process: Process,
   endpoints: Endpoints,
   connection: z.string(),
+  /** Of the connection's login, where it was seen. */
+  user: z.string().max(255).optional(),
+  database: z.string().max(255).optional(),
   /** True where the process only judged and passed because its workload is observed. */
   wouldBlock: z.boolean().default(false),
   /** Further statements of the same shape, rule and process folded into this one. */

@@ -57,6 +57,9 @@ export function createPipeline(input: {
         case "statement":
           handleFragment(event);
           break;
+        case "login":
+          connections.loggedIn(event);
+          break;
       }
     },
     flush(all = false) {
@@ -124,8 +127,11 @@ export function createPipeline(input: {
       loaded?.parts.find(({ rules }) => judged.rules.some(id => rules.ruleIds.includes(id))) ??
       loaded?.parts[0];
     const { sql, dialect, session, workload } = statement;
+    const { user = null, database = null } = connections.get(statement.cookie) ?? {};
     return detect({
       statement,
+      user,
+      database: database ?? (dialect === "pg" ? user : null),
       judged,
       redacted: lexing.redact(sql, dialect, session),
       shape: statement.whole ? lexing.shape(sql, dialect, session) : null,

@@ -6,6 +6,7 @@ import {
   type EndpointsView,
   EventHeaderView,
   EventKind,
+  LoginEventView,
   NO_RULE,
   type ProcessView,
   Protocol,
@@ -20,6 +21,7 @@ import type {
   ConnectionReason,
   KernelEvent,
   KernelProcess,
+  LoginEvent,
   StatementFragment,
 } from "./kernel-event.ts";
 import type { SequenceTracker } from "./sequence.ts";
@@ -57,6 +59,7 @@ export class EventDecoder {
   readonly #header = new EventHeaderView(this.#empty);
   readonly #statement = new StatementEventView(this.#empty);
   readonly #connection = new ConnectionEventView(this.#empty);
+  readonly #login = new LoginEventView(this.#empty);
   readonly #addresses = new Map<string, string>();
   /** Events that this agent cannot read or handle: another ABI, another kind, a mistake of its own. */
   unreadable = 0;
@@ -75,6 +78,7 @@ export class EventDecoder {
       if (header.abi !== ABI) this.unreadable += 1;
       else if (header.kind === EventKind.STATEMENT) yield this.#decodeStatement(bytes, view, at);
       else if (header.kind === EventKind.CONNECTION) yield this.#decodeConnection(view, at);
+      else if (header.kind === EventKind.LOGIN) yield this.#decodeLogin(view, at);
       else this.unreadable += 1;
     }
   }
@@ -130,6 +134,16 @@ export class EventDecoder {
       mode: MODES[event.workloadMode] ?? "observe",
       workload: event.workload,
       statements: Number(event.statements),
+    };
+  }
+
+  #decodeLogin(view: DataView, at: number): LoginEvent {
+    const event = this.#login.moveTo(view, at);
+    return {
+      kind: "login",
+      cookie: event.cookie,
+      user: event.user.text,
+      database: event.database.bytes > 0 ? event.database.text : null,
     };
   }
 

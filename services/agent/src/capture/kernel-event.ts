@@ -72,4 +72,13 @@ export type StatementFragment = {
   adopted: boolean;
 };
 
-export type KernelEvent = ConnectionEvent | StatementFragment;
+/** Who logged in where; only of connections that were seen from their first byte. */
+export type LoginEvent = {
+  kind: "login";
+  cookie: bigint;
+  user: string;
+  /** Null where the login named none. */
+  database: string | null;
+};
+
+export type KernelEvent = ConnectionEvent | StatementFragment | LoginEvent;

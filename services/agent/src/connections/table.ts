@@ -5,7 +5,12 @@
 import type { ConnectionState } from "@picket/shared/contract";
 import type { Endpoints } from "@picket/shared/detection";
 import type { Dialect, Guarantee, WorkloadMode } from "@picket/shared/vocabulary";
-import type { ConnectionEvent, KernelProcess, StatementFragment } from "../capture/kernel-event.ts";
+import type {
+  ConnectionEvent,
+  KernelProcess,
+  LoginEvent,
+  StatementFragment,
+} from "../capture/kernel-event.ts";
 import { endpointKey } from "./discovery.ts";
 import { guaranteeOf, type Notice } from "./guarantee.ts";
 
@@ -20,6 +25,10 @@ export type Connection = {
   mode: WorkloadMode;
   workload: number;
   statements: number;
+  /** From its login; null: not seen. */
+  user: string | null;
+  /** Null: not seen, or none named; PostgreSQL then takes the user's name (manual 34.1.2, dbname). */
+  database: string | null;
 };
 
 const CONNECTIONS_MAX = 16_384;
@@ -56,6 +65,8 @@ export class ConnectionTable {
       mode: event.mode,
       workload: event.workload,
       statements: Math.max(event.statements, known?.statements ?? 0),
+      user: known?.user ?? null,
+      database: known?.database ?? null,
     };
     this.#connections.set(event.cookie, connection);
     return connection;
@@ -85,7 +96,17 @@ export class ConnectionTable {
       mode: "observe",
       workload,
       statements: Number(statement),
+      user: null,
+      database: null,
     });
+  }
+
+  /** A login comes after its connection was told of; one that did not fit stays unnamed. */
+  loggedIn({ cookie, user, database }: LoginEvent): void {
+    const known = this.#connections.get(cookie);
+    if (!known) return;
+    known.user = user;
+    known.database = database;
   }
 
   get(cookie: bigint): Connection | undefined {

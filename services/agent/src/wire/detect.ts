@@ -15,6 +15,9 @@ const SQL_CHARACTERS_MAX = 4_096;
 export function detect(input: {
   statement: Statement;
   judged: Judged;
+  /** Of its connection; null: not seen. */
+  user: string | null;
+  database: string | null;
   redacted: string;
   shape: ShapeDigest | null;
   ruleSet: RuleSetName | null;
@@ -47,6 +50,8 @@ export function detect(input: {
     slot: statement.slot,
     process: input.process,
     endpoints: statement.endpoints,
+    ...(input.user ? { user: input.user } : {}),
+    ...(input.database ? { database: input.database } : {}),
     connection: statement.cookie.toString(),
     wouldBlock,
     count: 1,
