@@ -400,6 +400,40 @@ describe("judge", () => {
   });
 });
 
+describe("judge --learn", () => {
+  const line = (value: object) => `${JSON.stringify(value)}\n`;
+  const honest = (i: number) => `SELECT name FROM items WHERE id = ${i} AND shop = ${i}`;
+
+  test("what reads like honest SQL is an attack when it is spliced into what was learned", async () => {
+    const file = join(home, "honest.jsonl");
+    writeFileSync(
+      file,
+      Array.from({ length: 10 }, (_, id) => line({ id, dialect: "mysql", sql: honest(id) })).join(""),
+    );
+    const input =
+      line({ id: "same", dialect: "mysql", sql: honest(77) }) +
+      line({ id: "spliced", dialect: "mysql", sql: "SELECT name FROM items WHERE id = id AND shop = 3" });
+    const verdicts = async (args: string[]) =>
+      (await picket(["judge", ...args], { input })).stdout
+        .trim()
+        .split("\n")
+        .map(row => JSON.parse(row))
+        .map(({ verdict, stage }) => `${verdict} ${stage}`);
+    expect(await verdicts([])).toEqual(["benign token-rules", "benign token-rules"]);
+    expect(await verdicts(["--learn", file])).toEqual(["benign token-rules", "attack drift"]);
+  });
+
+  test("a line of the learned file that cannot be read ends it before anything is judged", async () => {
+    const file = join(home, "broken.jsonl");
+    writeFileSync(file, `${line({ id: 1, dialect: "mysql", sql: "SELECT 1" })}nonsense\n`);
+    const { code, stdout, stderr } = await picket(["judge", "--learn", file], {
+      input: line({ id: 1, dialect: "pg", sql: "SELECT 1" }),
+    });
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toMatch(/line 2: not JSON/);
+  });
+});
+
 describe("the control plane's answers", () => {
   let url = "";
   let handle: (request: IncomingMessage, response: ServerResponse) => void;

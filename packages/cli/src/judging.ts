@@ -2,16 +2,18 @@
  * What `picket judge` does. Lines are judged as they come and written as fast as the reader takes them; memory
  * does not grow with the input.
  */
-import { readFileSync } from "node:fs";
+import { createReadStream, readFileSync } from "node:fs";
 import { type CompiledRuleSet, compileRuleSet } from "@picket/judge/compile";
+import { createProfile, type Profile } from "@picket/judge/drift/profile";
 import { type Judgement, judge, judgeBatch } from "@picket/judge/judge";
+import { learn } from "@picket/judge/learn";
 import { formatRuleErrors } from "@picket/judge/rule-error";
 import { parseSession } from "@picket/judge/session";
 import { Dialect } from "@picket/shared/vocabulary";
 import type { JudgeOptions } from "./commands/judge.ts";
 import type { Context } from "./context.ts";
 import { CliError, usage } from "./errors.ts";
-import { readRequest } from "./judge-line.ts";
+import { type LineError, readRequest } from "./judge-line.ts";
 import { lines } from "./lines.ts";
 import { facts, harmless, type Output } from "./output.ts";
 
@@ -22,12 +24,33 @@ const CORE_ONLY = "apiVersion: picket/v1\nkind: RuleSet\nmetadata: { name: core-
 
 export async function judgeArguments(context: Context, options: JudgeOptions, sql?: string): Promise<void> {
   const compiled = compiledRules(context, options.rules);
-  if (sql !== undefined) return judgeOne(context, compiled, options, sql);
+  const profile = options.learn === undefined ? undefined : await learned(compiled, options.learn);
+  if (sql !== undefined) return judgeOne(context, compiled, profile, options, sql);
   if (process.stdin.isTTY) throw usage("no statement", "give one as an argument, or JSONL on standard input");
   if (options.dialect || options.session)
     throw usage("--dialect and --session are for a single statement", "each input line has its own");
-  await judgeLines(compiled);
+  await judgeLines(compiled, profile);
 }
+
+/** The file is vouched for by whoever gives it: what it holds is honest, also where a rule finds it odd. */
+async function learned(compiled: CompiledRuleSet, file: string): Promise<Profile> {
+  const profile = createProfile({ workload: "command line", databaseUser: "", database: "" });
+  try {
+    for await (const batch of lines(createReadStream(file), LINE_BYTES_MAX))
+      for (const line of batch) {
+        const request = readRequest(line);
+        if (!request.ok) throw malformed(file, request.error);
+        learn(compiled, profile, request.value.statement, { atMs: 0, vouched: true });
+      }
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    throw new CliError("not-found", "no-file", `cannot read ${file}: ${(error as Error).message}`);
+  }
+  return profile;
+}
+
+const malformed = (file: string, { line, error }: LineError): CliError =>
+  new CliError("failed", "malformed-lines", `${file}, line ${line}: ${error}`, "nothing was judged");
 
 export function compiledRules({ output }: Context, file: string | undefined): CompiledRuleSet {
   let text = CORE_ONLY;
@@ -48,14 +71,23 @@ export function compiledRules({ output }: Context, file: string | undefined): Co
   );
 }
 
-function judgeOne({ output }: Context, compiled: CompiledRuleSet, options: JudgeOptions, sql: string): void {
+function judgeOne(
+  { output }: Context,
+  compiled: CompiledRuleSet,
+  profile: Profile | undefined,
+  options: JudgeOptions,
+  sql: string,
+): void {
   const dialect = options.dialect === undefined ? null : Dialect.safeParse(options.dialect);
   if (dialect && !dialect.success) throw usage(`"${options.dialect}" is not a dialect`, "write mysql or pg");
   const dialects: Dialect[] = dialect ? [dialect.data] : ["mysql", "pg"];
   const judgements = dialects.map(dialect => {
     const session = parseSession(dialect, options.session);
     if (!session.ok) throw usage(session.error);
-    return { dialect, ...judge(compiled, { sql, dialect, session: session.value }) };
+    return {
+      dialect,
+      ...judge(compiled, { sql, dialect, session: session.value }, { ...(profile ? { profile } : {}) }),
+    };
   });
   output.result(judgements.length === 1 ? printable(judgements[0]!) : judgements.map(printable), () =>
     judgements.map(one => explain(output, compiled, one)).join("\n\n"),
@@ -95,19 +127,20 @@ function explain(output: Output, compiled: CompiledRuleSet, one: Named): string 
   ]);
 }
 
-async function judgeLines(compiled: CompiledRuleSet): Promise<void> {
-  let malformed = 0;
+async function judgeLines(compiled: CompiledRuleSet, profile: Profile | undefined): Promise<void> {
+  let unreadable = 0;
   for await (const batch of lines(process.stdin, LINE_BYTES_MAX)) {
     const requests = batch.map(readRequest);
     const judgements = judgeBatch(
       compiled,
       requests.flatMap(request => (request.ok ? [request.value.statement] : [])),
+      { profile },
     );
     let next = 0;
     let text = "";
     for (const request of requests) {
       if (!request.ok) {
-        malformed += 1;
+        unreadable += 1;
         text += `${JSON.stringify(request.error)}\n`;
         continue;
       }
@@ -117,11 +150,11 @@ async function judgeLines(compiled: CompiledRuleSet): Promise<void> {
     if (!process.stdout.write(text))
       await new Promise<void>(resolve => process.stdout.once("drain", resolve));
   }
-  if (malformed > 0)
+  if (unreadable > 0)
     throw new CliError(
       "failed",
       "malformed-lines",
-      `${malformed} line${malformed === 1 ? "" : "s"} could not be read`,
+      `${unreadable} line${unreadable === 1 ? "" : "s"} could not be read`,
       "each has an error line with its number in the output",
     );
 }

@@ -1,11 +1,16 @@
 /**
- * Judges one statement, as it would be sent: first by its shape, where the rule set names it, else by the
- * token rules. Where the session state is not known, or the server's version decides, the rules run over each
- * possible reading and one attack is enough. Pure, besides the native lexer.
+ * Judges one statement, as it would be sent, cheap stages first: its shape, where the rule set names it; the token
+ * rules; its drift from what the workload's profile has learned. What remains grey may be escalated to the parser
+ * (ast/escalation.ts), which is not synchronous. Where the session state is not known, or the server's version
+ * decides, the rules run over each possible reading and one attack is enough. Pure, besides the native lexer.
  */
 import { type DangerName, type HashKey, lex, redact } from "@picket/native/lexer";
 import type { Action, Dialect, Severity, Verdict } from "@picket/shared/vocabulary";
 import { type CompiledRule, type CompiledRuleSet, shapeMeaning } from "./compile.ts";
+import { compare, type DriftFinding } from "./drift/drift.ts";
+import type { Profile } from "./drift/profile.ts";
+import { driftTokens } from "./drift/tokens.ts";
+import { type Evidence, evidenceOf } from "./evidence.ts";
 import type { Context } from "./match.ts";
 import { atMostAlert, metRules, namedShape } from "./matching.ts";
 import { type Session, UNKNOWN_SESSION } from "./session.ts";
@@ -20,12 +25,14 @@ export type Statement = {
   context?: Context;
 };
 
+export type Stage = "shape" | "token-rules" | "drift" | "ast";
+
 export type Judgement = {
   verdict: Verdict;
   action: Action;
   /** Of the strongest rule. */
   severity: Severity;
-  /** Ids, strongest first. */
+  /** Ids, strongest first; those of the profile and of the parser are `drift-…` and `ast-…`. */
   rules: string[];
   /** Keyed with the node's secret, where one was given; 0n: never known. */
   fingerprint: bigint;
@@ -33,21 +40,39 @@ export type Judgement = {
   /** Null: the statement is never known by its shape. */
   shapeSha256: string | null;
   danger: DangerName[];
-  stage: "shape" | "token-rules";
+  stage: Stage;
   /** False: it turned on the connection or on a value, so another statement of this shape is judged anew. */
   holdsForShape: boolean;
+  /** What the profile says of it; null without a profile, or where an earlier stage decided. */
+  drift: DriftFinding | null;
+  /** Where in the statement what was found stands; most telling first. */
+  evidence: Evidence[];
   /** The statement without its literals. */
   redacted: string;
+};
+
+export type Unredacted = Omit<Judgement, "redacted">;
+
+export type Judge = {
+  compiled: CompiledRuleSet;
+  /** What the statement's workload has learned. */
+  profile?: Profile | undefined;
+  key?: HashKey | undefined;
 };
 
 export function judge(
   compiled: CompiledRuleSet,
   statement: Statement,
-  { key }: { key?: HashKey } = {},
+  { key, profile }: { key?: HashKey; profile?: Profile } = {},
 ): Judgement {
+  return judgeWith({ compiled, profile, key }, statement);
+}
+
+/** The synchronous stages. `isGrey` says whether the parser should be asked, too. */
+export function judgeWith(judge: Judge, statement: Statement): Judgement {
   const { sql, dialect, session = UNKNOWN_SESSION } = statement;
   return {
-    ...judgeShape(compiled, statement, key),
+    ...judgeStages(judge, statement),
     // Apart: most judgements are never shown to anybody.
     redacted: redact(sql, { dialect, session }),
   };
@@ -57,15 +82,14 @@ export function judge(
 export function judgeBatch(
   compiled: CompiledRuleSet,
   statements: readonly Statement[],
-): Omit<Judgement, "redacted">[] {
-  return statements.map(statement => judgeShape(compiled, statement, undefined));
+  { profile }: { profile?: Profile | undefined } = {},
+): Unredacted[] {
+  const judge = { compiled, profile };
+  return statements.map(statement => judgeStages(judge, statement));
 }
 
-function judgeShape(
-  compiled: CompiledRuleSet,
-  { sql, dialect, session = UNKNOWN_SESSION, context = {} }: Statement,
-  key: HashKey | undefined,
-): Omit<Judgement, "redacted"> {
+function judgeStages({ compiled, profile, key }: Judge, statement: Statement): Unredacted {
+  const { sql, dialect, session = UNKNOWN_SESSION, context = {} } = statement;
   const { fingerprint, shape, shapeSha256, danger, neverKnown } = lex(sql, { dialect, session, key });
   const lexed = { fingerprint, shape, shapeSha256: neverKnown ? null : shapeSha256, danger };
   const named = namedShape(compiled, neverKnown ? "" : shapeSha256, context);
@@ -80,17 +104,86 @@ function judgeShape(
       rules: [id],
       stage: "shape",
       holdsForShape: named.holdsForShape,
+      drift: null,
+      evidence: [],
     };
   }
   const ambiguous = danger.includes("ambiguous");
   const matching = metRules(compiled, { sql, dialect, session }, { shape, ambiguous, context });
+  const met = matching.met.filter(({ applies }) => applies !== "no");
   const decision = decide(
-    matching.met.flatMap(({ rule, action, applies }) => (applies === "no" ? [] : { ...rule, action })),
+    met.map(({ rule, action }) => ({ ...rule, action })),
     // A statement that no server would read whole, or one that was made to tire the judge.
     { probe: matching.exhausted || danger.includes("unterminated") },
   );
-  const holdsForShape = named.holdsForShape && matching.holdsForShape;
-  return { ...lexed, ...decision, stage: "token-rules", holdsForShape };
+  const cold: Unredacted = {
+    ...lexed,
+    ...decision,
+    stage: "token-rules",
+    holdsForShape: named.holdsForShape && matching.holdsForShape,
+    drift: null,
+    evidence: evidenceOf(met),
+  };
+  return profile ? withDrift(cold, profile, statement) : cold;
+}
+
+function withDrift(
+  cold: Unredacted,
+  profile: Profile,
+  { sql, dialect, session = UNKNOWN_SESSION }: Statement,
+): Unredacted {
+  const drift = compare(profile, dialect, cold.shapeSha256, driftTokens(sql, { dialect, session }));
+  switch (drift.kind) {
+    case "known": {
+      // A rule that looks at more than the shape may speak where it did not when the shape was learned.
+      const { rules } = drift.template;
+      if (cold.verdict !== "benign" && cold.rules.every(rule => rules.has(rule)) && cold.rules.length > 0)
+        return { ...cold, verdict: "benign", action: "observe", severity: "low", stage: "drift", drift };
+      return { ...cold, drift };
+    }
+    case "variant":
+      return { ...cold, drift };
+    case "new":
+      return profile.locked && cold.verdict === "benign"
+        ? { ...cold, verdict: "probe", action: "alert", rules: ["drift-new"], stage: "drift", drift }
+        : { ...cold, drift };
+    case "splice":
+      return spliced(cold, drift, profile);
+  }
+}
+
+function spliced(
+  cold: Unredacted,
+  drift: Extract<DriftFinding, { kind: "splice" }>,
+  { locked, mode }: Profile,
+): Unredacted {
+  const { established, signals } = drift;
+  const proven = locked || (established && (signals.length > 0 || cold.rules.length > 0));
+  const evidence: Evidence[] = [{ rule: "drift-splice", stage: "drift", span: drift.span }, ...cold.evidence];
+  if (cold.verdict === "attack") return { ...cold, drift, evidence };
+  const rules = ["drift-splice", ...cold.rules];
+  if (proven || (established && drift.slot.kind === "literal" && drift.whole))
+    return {
+      ...cold,
+      verdict: "attack",
+      // Without a signal it may be a release that nobody announced: told, and never blocked.
+      action: proven && mode === "enforce" ? "block" : "alert",
+      severity: proven ? "high" : "medium",
+      rules,
+      stage: "drift",
+      drift,
+      evidence,
+    };
+  return {
+    ...cold,
+    verdict: "probe",
+    action: "alert",
+    severity: "low",
+    rules,
+    stage: "drift",
+    drift,
+    evidence,
+  };
 }
 
 type Decision = Pick<Judgement, "verdict" | "action" | "severity" | "rules">;
@@ -119,4 +212,4 @@ export function decide(matched: readonly CompiledRule[], { probe }: { probe: boo
     : { verdict: "benign", action: "observe", severity, rules };
 }
 
-const severityRank = { low: 0, medium: 1, high: 2, critical: 3 } as const;
+export const severityRank = { low: 0, medium: 1, high: 2, critical: 3 } as const;

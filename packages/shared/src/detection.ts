@@ -29,6 +29,26 @@ const common = {
   causalKey: z.string().min(1).max(255),
 };
 
+/** What stage of the judge spoke; `kernel` knew the verdict already. */
+export const Stage = z.enum(["kernel", "token-rules", "shape", "drift", "ast"]);
+export type Stage = z.infer<typeof Stage>;
+
+/** The guilty part of a statement. */
+export const Evidence = z.strictObject({
+  rule: z.string().max(64),
+  stage: Stage,
+  /** Characters [start, end) of the detection's `sql`. */
+  start: z.int().min(0),
+  end: z.int().min(0),
+  /** Where tokens were spliced into a learned template: the template, without literals, cut to 2 KiB … */
+  template: z.string().max(2_048).optional(),
+  /** … characters [start, end) of it that they replaced … */
+  replaced: z.tuple([z.int().min(0), z.int().min(0)]).optional(),
+  /** … and the tokens themselves, without literals. */
+  inserted: z.string().max(2_048).optional(),
+});
+export type Evidence = z.infer<typeof Evidence>;
+
 export const StatementDetection = z.strictObject({
   ...common,
   kind: z.literal("statement"),
@@ -42,7 +62,9 @@ export const StatementDetection = z.strictObject({
   shape: ShapeDigest.optional(),
   rules: z.array(z.string()).max(32),
   danger: z.array(z.string()).max(32),
-  stage: z.enum(["kernel", "token-rules", "shape"]),
+  stage: Stage,
+  /** Most telling first. */
+  evidence: z.array(Evidence).max(8).optional(),
   ruleSet: RuleSetName.optional(),
   version: RuleVersion.optional(),
   slot: z.int().optional(),

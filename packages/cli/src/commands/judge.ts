@@ -6,7 +6,7 @@ import type { Command } from "commander";
 import { leaf } from "../command.ts";
 import type { Surroundings } from "../program.ts";
 
-export type JudgeOptions = { dialect?: string; session?: string; rules?: string };
+export type JudgeOptions = { dialect?: string; session?: string; rules?: string; learn?: string };
 
 export function judgeCommand(program: Command, surroundings: Surroundings): void {
   leaf(program, surroundings, {
@@ -21,11 +21,13 @@ export function judgeCommand(program: Command, surroundings: Surroundings): void
           'what the session has set, for example "SET NAMES gbk"; unknown without it',
         )
         .option("--rules <file>", "rule file; without it the core rules")
+        .option("--learn <file>", "JSONL of honest statements, learned before any is judged")
         .addHelpText(
           "after",
           `
 Input lines   {"id", "dialect": "mysql"|"pg", "sql" or "sql_hex", "session"?}
 Output lines  {"id", "verdict": "benign"|"attack"|"probe", "rules", "fingerprint", "stage"}
+              stage: shape, token-rules, drift (with --learn) or ast
               {"id"?, "line", "error"} for a line that cannot be read; the exit code is then 1.
 A single statement ends with exit code 0 when benign, else 1.`,
         ),

@@ -5,6 +5,7 @@
 export { type DangerName, dangerNames, dangerOf } from "./danger.ts";
 export { type Lexed, lex, shapeAlgorithm } from "./lex.ts";
 export { type HashKey, type LexOptions, randomHashKey, type Sql, type SqlDialect } from "./lexing.ts";
+export { reservedWords } from "./rules/reserved.ts";
 export {
   compileTokenRules,
   exhaustedRule,

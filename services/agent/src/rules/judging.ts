@@ -3,6 +3,7 @@
  * and the strongest judgement stands. The compiler and the judge themselves are @picket/judge's.
  */
 import type { Context } from "@picket/judge/match";
+import type { Stage } from "@picket/shared/detection";
 import type { RuleSetName } from "@picket/shared/ids";
 import type { Action, Dialect, Verdict } from "@picket/shared/vocabulary";
 
@@ -11,7 +12,7 @@ export type Judgement = {
   action: Action;
   /** Ids, strongest first. */
   rules: string[];
-  stage: "token-rules" | "shape";
+  stage: Exclude<Stage, "kernel">;
   danger: string[];
   severity: "critical" | "high" | "medium" | "low";
   /** False: it turned on the connection or on a value, so it is not remembered by the shape. */

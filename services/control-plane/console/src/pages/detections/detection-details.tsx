@@ -21,6 +21,8 @@ const stageName = {
   kernel: "the kernel, by a verdict it knew",
   "token-rules": "the token rules",
   shape: "a shape that the rules name",
+  drift: "what the workload has learned",
+  ast: "the parser",
 } as const;
 const messageName = { query: "query", prepare: "prepare", "function-call": "function call" } as const;
 

@@ -1,0 +1,181 @@
+import { describe, expect, test } from "vitest";
+import { compiled } from "../../test/support.ts";
+import { toldEvidence } from "../evidence.ts";
+import { judge } from "../judge.ts";
+import { learn } from "../learn.ts";
+import { defaultSession } from "../session.ts";
+import { createProfile, loadProfile, type Profile } from "./profile.ts";
+
+const core = compiled("");
+const shop = { workload: "shop", databaseUser: "shop", database: "shop" };
+const session = defaultSession("mysql");
+type Learn = { vouched?: boolean; process?: string };
+
+function teach(profile: Profile, sql: string, { vouched = false, process = "7@1" }: Learn = {}) {
+  return learn(core, profile, { sql, dialect: "mysql", session }, { atMs: 1_000, vouched, process });
+}
+
+/** A template that was sent ten times with ten values. */
+function taught(...templates: ((value: number) => string)[]): Profile {
+  const profile = createProfile(shop);
+  for (const template of templates) for (let i = 0; i < 10; i++) teach(profile, template(i));
+  return profile;
+}
+
+const byName = (i: number) => `SELECT id, role FROM staff WHERE login = 'user${i}' AND site = ${i}`;
+const byId = (i: number) => `SELECT name FROM items WHERE id = ${i} ORDER BY name LIMIT 10`;
+const move = (i: number) => `UPDATE staff SET mail = 'a${i}@b' WHERE id = ${i}`;
+const listed = (i: number) =>
+  `SELECT a FROM t WHERE b IN (${Array.from({ length: i + 1 }, (_, n) => n + i).join(", ")})`;
+const profile = taught(byName, byId, move, listed);
+
+const judged = (sql: string, with_: Profile = profile) =>
+  judge(core, { sql, dialect: "mysql", session }, { profile: with_ });
+
+describe("a new statement beside what the workload has learned", () => {
+  for (const [verdict, kind, sql] of [
+    ["benign", "known", "SELECT id, role FROM staff WHERE login = 'o''hara' AND site = 3"],
+    ["benign", "known", "SELECT a FROM t WHERE b IN (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)"],
+    ["benign", "variant", "SELECT name FROM items WHERE id = -7 ORDER BY name LIMIT 10"],
+    ["benign", "variant", "UPDATE staff SET mail = NULL WHERE id = 3"],
+    ["benign", "new", "SELECT total FROM orders WHERE customer = 3"],
+    ["benign", "new", "SELECT name FROM items WHERE id = 3 ORDER BY price LIMIT 10"],
+    ["attack", "splice", "SELECT name FROM items WHERE id = id ORDER BY name LIMIT 10"],
+    ["attack", "splice", "SELECT id, role FROM staff WHERE login = 'x' OR role = 'admin' AND site = 3"],
+    [
+      "attack",
+      "splice",
+      "SELECT name FROM items WHERE id = (SELECT cost FROM prices) ORDER BY name LIMIT 10",
+    ],
+    ["attack", "splice", "UPDATE staff SET mail = 'x', role = 'admin' WHERE id = 3"],
+    ["attack", "splice", "SELECT a FROM t WHERE b IN (1, 2, 3) AND (c = 4)"],
+    ["attack", "splice", "SELECT id, role FROM staff WHERE login = 'admin' /* AND site = 3"],
+    ["attack", "splice", "SELECT name FROM items WHERE id = 3 ORDER BY name OR 1 LIMIT 10"],
+  ] as const)
+    test(`${verdict}, ${kind}: ${sql}`, () => {
+      const { verdict: found, drift } = judged(sql);
+      expect([found, drift?.kind]).toEqual([verdict, kind]);
+    });
+
+  test("a splice shows the tokens that were put in, and the template", () => {
+    const sql = "SELECT id, role FROM staff WHERE login = 'x' OR role = 'admin' AND site = 3";
+    const { drift, evidence, rules } = judged(sql);
+    if (drift?.kind !== "splice") throw new Error("no splice");
+    expect(drift.inserted.join(" ")).toBe("? or role = ?");
+    expect(sql.slice(...drift.span)).toBe("'x' OR role = 'admin'");
+    expect(drift.template.words.join(" ")).toBe("select id , role from staff where login = ? and site = ?");
+    expect(evidence[0]).toEqual({ rule: "drift-splice", stage: "drift", span: drift.span });
+    expect(rules[0]).toBe("drift-splice");
+  });
+
+  test("a detection is told the same places in its redacted text, and no literal", () => {
+    const statement = {
+      sql: "SELECT id,  role FROM staff WHERE login = 'geheim' OR role = 'admin' AND site = 3",
+      dialect: "mysql",
+      session,
+    } as const;
+    const judgement = judge(core, statement, { profile });
+    const [told] = toldEvidence(statement, judgement);
+    expect(judgement.redacted.slice(told!.start, told!.end)).toBe("? OR role = ?");
+    expect(told!.template!.slice(...told!.replaced!)).toBe("?");
+    expect(told!.template!.slice(0, told!.replaced![0])).toBe("select id , role from staff where login = ");
+    expect(JSON.stringify(told)).not.toMatch(/geheim|admin/);
+  });
+
+  test("a splice into a template that was hardly used is told and no attack: a query builder makes them", () => {
+    const once = createProfile(shop);
+    teach(once, byName(1));
+    expect(judged(`${byName(2)} AND active = 1`, once)).toMatchObject({ verdict: "probe", action: "alert" });
+  });
+
+  test("on a locked profile any splice is an attack, and any other new statement is told", () => {
+    const locked = createProfile(shop);
+    teach(locked, byName(1));
+    locked.locked = true;
+    expect(judged(`${byName(2)} AND active = 1`, locked).verdict).toBe("attack");
+    expect(judged("SELECT 1", locked)).toMatchObject({ verdict: "probe", action: "alert", rules: ["drift-new"] });
+  });
+
+  test("only an enforcing profile asks to block, and never without a signal", () => {
+    const enforcing = taught(byName, byId);
+    const spliced = "SELECT name FROM items WHERE id = id ORDER BY name LIMIT 10";
+    const oddly = "SELECT name FROM items WHERE id = (SELECT cost FROM prices) ORDER BY name LIMIT 10";
+    expect(judged(oddly, enforcing).action).toBe("alert");
+    enforcing.mode = "enforce";
+    expect(judged(oddly, enforcing).action).toBe("block");
+    expect(judged(spliced, enforcing).action).toBe("alert");
+  });
+});
+
+describe("what a profile learns", () => {
+  test("never silently: a statement that a rule finds odd, or a form that is never known", () => {
+    const strict = createProfile(shop);
+    for (const [sql, because] of [
+      ["SELECT a FROM t WHERE b = 1 OR 1=1", "attack"],
+      ["SELECT a FROM t WHERE b = 'x", "never-known"],
+    ] as const)
+      expect(teach(strict, sql)).toEqual({ ok: false, error: because });
+    expect(strict.refused).toMatchObject({ attack: 1, "never-known": 1 });
+    expect(strict.templates.size).toBe(0);
+  });
+
+  test("what a person vouches for, with the rules that it meets; it is benign from then on", () => {
+    const vouched = createProfile(shop);
+    const report = "SELECT a FROM t WHERE b = 1 AND 1=1";
+    expect(judged(report, vouched).verdict).toBe("attack");
+    expect(teach(vouched, report, { vouched: true }).ok).toBe(true);
+    expect(judged(report, vouched)).toMatchObject({ verdict: "benign", stage: "drift" });
+  });
+
+  test("a rule that speaks only now is heard, though the shape is known", () => {
+    const sums = taught(i => `SELECT a FROM t WHERE b = ${i} - 1 AND c = 2`);
+    expect(judged("SELECT a FROM t WHERE b = 5 - 1 AND c = 2", sums).verdict).toBe("benign");
+    expect(judged("SELECT a FROM t WHERE b = 'x' - '' AND c = 2", sums).verdict).toBe("attack");
+  });
+
+  test("at most as many templates as it has room for, and it says how many it refused", () => {
+    const small = createProfile(shop, { templatesMax: 2 });
+    for (const column of ["a", "b", "c", "d"]) teach(small, `SELECT ${column} FROM t`);
+    expect([small.templates.size, small.refused.full]).toEqual([2, 2]);
+  });
+
+  test("nothing in the modes alert and enforce", () => {
+    const frozen = createProfile(shop, { mode: "alert" });
+    expect(teach(frozen, "SELECT a FROM t")).toEqual({ ok: false, error: "not-learning" });
+  });
+
+  test("a revoked template is unknown again, and nothing is compared with it", () => {
+    const shrinking = taught(byName);
+    const { shapeSha256 } = judged(byName(3), shrinking);
+    expect(shrinking.revoke(shapeSha256!)).toBe(true);
+    expect(judged(byName(3), shrinking).drift).toEqual({ kind: "new" });
+    expect(judged("SELECT id, role FROM staff WHERE login = id AND site = 3", shrinking).drift).toEqual({
+      kind: "new",
+    });
+  });
+
+  test("an exported profile holds no value and judges the same when it is loaded", () => {
+    const text = JSON.stringify(profile.export());
+    expect(text).not.toMatch(/user3|a3@b/);
+    const loaded = loadProfile(JSON.parse(text));
+    if (!loaded.ok) throw new Error(loaded.error);
+    for (const sql of [byName(3), "SELECT name FROM items WHERE id = id ORDER BY name LIMIT 10"])
+      expect(judged(sql, loaded.value).verdict).toBe(judged(sql).verdict);
+    expect(loaded.value.export()).toEqual(profile.export());
+  });
+
+  test("a broken export is an error that names the place", () => {
+    const broken = { ...profile.export(), templates: [{ words: 3 }] };
+    expect(loadProfile(broken)).toMatchObject({ ok: false, error: expect.stringContaining("templates.0") });
+  });
+});
+
+describe("whatever the statement, comparing it ends", () => {
+  for (const [name, sql] of [
+    ["100,000 brackets", `SELECT a FROM t WHERE b = ${"(".repeat(100_000)}`],
+    ["50,000 items", `SELECT a FROM t WHERE b IN (${"1,".repeat(50_000)}1)`],
+    ["20,000 names", `SELECT ${"a,".repeat(20_000)}a FROM t WHERE b = 1`],
+    ["10,000 rows", `INSERT INTO t VALUES ${"(1,2),".repeat(10_000)}(1,2)`],
+  ] as const)
+    test(name, () => expect(["benign", "probe", "attack"]).toContain(judged(sql).verdict));
+});

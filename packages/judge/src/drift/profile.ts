@@ -1,0 +1,288 @@
+/**
+ * What one workload sends as one database user to one database: its templates, each with how often and by whom
+ * it was sent and which of its literals vary. A profile learns, compares, and can be exported, reviewed, revoked
+ * from and loaded again. It holds no value of any literal. Pure: time and process are arguments.
+ */
+import { createHash } from "node:crypto";
+import { err, ok, type Result } from "@picket/shared/result";
+import { Dialect } from "@picket/shared/vocabulary";
+import { z } from "zod";
+import { type Splice, SpliceIndex } from "./index.ts";
+import { type DriftTokens, LITERAL } from "./tokens.ts";
+
+export const ProfileMode = z.enum(["learn", "alert", "enforce"]);
+/** learn: shapes are taken up. alert: nothing is learned, what drifts is told. enforce: what drifts is blocked. */
+export type ProfileMode = z.infer<typeof ProfileMode>;
+
+const TemplateExport = z.strictObject({
+  dialect: Dialect,
+  /** The tokens, separated by a line feed: a quoted name may hold blanks. */
+  words: z.string().min(1).max(262_144),
+  /** Digests of the shapes that were seen of it: docs/fingerprint.md. */
+  shapes: z.array(z.string().regex(/^[0-9a-f]{64}$/)).max(64),
+  /** Ids of rules that matched when it was learned; a person has to accept them. */
+  rules: z.array(z.string().max(64)).max(32),
+  count: z.int().min(0),
+  firstSeenMs: z.number(),
+  lastSeenMs: z.number(),
+  processes: z.int().min(0),
+  /** For each literal: how many values it was seen with, at most VALUES_MAX. */
+  values: z.array(z.int().min(0)).max(4_096),
+});
+
+export const ProfileExport = z.strictObject({
+  kind: z.literal("picket-profile-1"),
+  workload: z.string().max(255),
+  databaseUser: z.string().max(255),
+  database: z.string().max(255),
+  mode: ProfileMode,
+  locked: z.boolean(),
+  templates: z.array(TemplateExport),
+});
+export type ProfileExport = z.infer<typeof ProfileExport>;
+
+export type ProfileIdentity = Pick<ProfileExport, "workload" | "databaseUser" | "database">;
+
+export type Template = {
+  dialect: Dialect;
+  words: readonly string[];
+  shapes: Set<string>;
+  rules: Set<string>;
+  count: number;
+  firstSeenMs: number;
+  lastSeenMs: number;
+  /** Process keys, at most PROCESSES_MAX; only their number leaves the node. */
+  processes: Set<string>;
+  processesBefore: number;
+  /** Per literal, small hashes of its values, at most VALUES_MAX. */
+  values: Set<number>[];
+  valuesBefore: number[];
+};
+
+export type Observed = {
+  dialect: Dialect;
+  tokens: DriftTokens;
+  /** Null: never known by its shape, so it is not learned. */
+  shapeSha256: string | null;
+  /** Ids of the rules that it meets. */
+  rules: readonly string[];
+  /** Whether one of them is strong enough to call it an attack. */
+  attack: boolean;
+};
+
+export type Seen = {
+  atMs: number;
+  /** Process and its start, for example "412@170…": tells two runs of one program apart. */
+  process?: string;
+  /** A person says that this is honest: a reviewed export, a file of honest traffic. */
+  vouched?: boolean;
+};
+
+export type Refusal = "attack" | "signals" | "never-known" | "full" | "too-long" | "not-learning";
+
+export const TEMPLATES_MAX = 20_000;
+export const TEMPLATE_TOKENS_MAX = 1_024;
+const SHAPES_MAX = 64;
+const PROCESSES_MAX = 64;
+export const VALUES_MAX = 8;
+
+export class Profile {
+  readonly identity: ProfileIdentity;
+  mode: ProfileMode;
+  /** Reviewed and complete: whatever is spliced into one of its templates is an attack. */
+  locked: boolean;
+  readonly refused: Record<Refusal, number> = {
+    attack: 0,
+    signals: 0,
+    "never-known": 0,
+    full: 0,
+    "too-long": 0,
+    "not-learning": 0,
+  };
+  readonly #templates = new Map<string, Template>();
+  readonly #byShape = new Map<string, Template>();
+  readonly #index = { mysql: new SpliceIndex<Template>(), pg: new SpliceIndex<Template>() };
+  readonly #templatesMax: number;
+
+  constructor(
+    identity: ProfileIdentity,
+    { mode = "learn", locked = false, templatesMax = TEMPLATES_MAX }: ProfileOptions = {},
+  ) {
+    this.identity = identity;
+    this.mode = mode;
+    this.locked = locked;
+    this.#templatesMax = templatesMax;
+  }
+
+  get templates(): ReadonlyMap<string, Template> {
+    return this.#templates;
+  }
+
+  /** The template of exactly this shape. */
+  known(shapeSha256: string): Template | undefined {
+    return this.#byShape.get(shapeSha256);
+  }
+
+  /** The template of these tokens: the same statement but for what honest code varies. */
+  variant(dialect: Dialect, { words }: DriftTokens): Template | undefined {
+    return this.#templates.get(keyOf(dialect, words));
+  }
+
+  splices(dialect: Dialect, { words }: DriftTokens, { cut }: { cut: boolean }): Splice<Template>[] {
+    return this.#index[dialect].find(words, { cut });
+  }
+
+  /** Takes up an honest statement, or says why not; a refusal is counted and changes nothing else. */
+  observe(observed: Observed, seen: Seen): Result<Template, Refusal> {
+    const refusal = this.#refusalOf(observed, seen);
+    if (refusal) {
+      this.refused[refusal]++;
+      return err(refusal);
+    }
+    const { dialect, tokens, shapeSha256, rules } = observed;
+    const key = keyOf(dialect, tokens.words);
+    let template = this.#templates.get(key);
+    if (!template) {
+      const literals = tokens.words.filter(word => word === LITERAL).length;
+      template = {
+        dialect,
+        words: tokens.words,
+        shapes: new Set(),
+        rules: new Set(),
+        count: 0,
+        firstSeenMs: seen.atMs,
+        lastSeenMs: seen.atMs,
+        processes: new Set(),
+        processesBefore: 0,
+        values: Array.from({ length: literals }, () => new Set<number>()),
+        valuesBefore: Array.from({ length: literals }, () => 0),
+      };
+      this.#add(key, template);
+    }
+    template.count++;
+    template.lastSeenMs = seen.atMs;
+    for (const rule of rules) template.rules.add(rule);
+    if (seen.process !== undefined && template.processes.size < PROCESSES_MAX)
+      template.processes.add(seen.process);
+    if (shapeSha256 !== null && template.shapes.size < SHAPES_MAX) {
+      template.shapes.add(shapeSha256);
+      this.#byShape.set(shapeSha256, template);
+    }
+    let literal = 0;
+    for (const [i, word] of tokens.words.entries()) {
+      if (word !== LITERAL) continue;
+      const values = template.values[literal++];
+      const text = tokens.literals[i];
+      if (values && text !== undefined && values.size < VALUES_MAX) values.add(smallHash(text));
+    }
+    return ok(template);
+  }
+
+  #refusalOf(
+    { attack, rules, shapeSha256, tokens, dialect }: Observed,
+    { vouched }: Seen,
+  ): Refusal | undefined {
+    if (this.mode !== "learn") return "not-learning";
+    if (shapeSha256 === null) return "never-known";
+    if (tokens.words.length > TEMPLATE_TOKENS_MAX) return "too-long";
+    if (!vouched && attack) return "attack";
+    if (!vouched && rules.length > 0) return "signals";
+    if (this.#templates.size >= this.#templatesMax && !this.#templates.has(keyOf(dialect, tokens.words)))
+      return "full";
+    return undefined;
+  }
+
+  #add(key: string, template: Template): void {
+    this.#templates.set(key, template);
+    this.#index[template.dialect].add(template);
+    for (const shape of template.shapes) this.#byShape.set(shape, template);
+  }
+
+  /** Forgets a template by the digest of one of its shapes; true when there was one. */
+  revoke(shapeSha256: string): boolean {
+    const template = this.#byShape.get(shapeSha256);
+    if (!template) return false;
+    for (const shape of template.shapes) this.#byShape.delete(shape);
+    this.#templates.delete(keyOf(template.dialect, template.words));
+    this.#index[template.dialect].remove(template);
+    return true;
+  }
+
+  export(): ProfileExport {
+    return {
+      kind: "picket-profile-1",
+      ...this.identity,
+      mode: this.mode,
+      locked: this.locked,
+      templates: [...this.#templates.values()].map(template => ({
+        dialect: template.dialect,
+        words: template.words.join("\n"),
+        shapes: [...template.shapes],
+        rules: [...template.rules],
+        count: template.count,
+        firstSeenMs: template.firstSeenMs,
+        lastSeenMs: template.lastSeenMs,
+        processes: processesOf(template),
+        values: template.values.map((_, i) => valuesOf(template, i)),
+      })),
+    };
+  }
+
+  static load(exported: ProfileExport, options: Pick<ProfileOptions, "templatesMax"> = {}): Profile {
+    const { workload, databaseUser, database, mode, locked } = exported;
+    const profile = new Profile({ workload, databaseUser, database }, { mode, locked, ...options });
+    for (const { words: text, shapes, rules, values, processes, ...rest } of exported.templates) {
+      const words = text.split("\n");
+      if (profile.#templates.size >= profile.#templatesMax) break;
+      profile.#add(keyOf(rest.dialect, words), {
+        ...rest,
+        words,
+        shapes: new Set(shapes),
+        rules: new Set(rules),
+        processes: new Set(),
+        processesBefore: processes,
+        values: values.map(() => new Set<number>()),
+        valuesBefore: values,
+      });
+    }
+    return profile;
+  }
+}
+
+export type ProfileOptions = { mode?: ProfileMode; locked?: boolean; templatesMax?: number };
+
+export const createProfile = (identity: ProfileIdentity, options?: ProfileOptions): Profile =>
+  new Profile(identity, options);
+
+/** From a file or the control plane: often wrong, so it returns what is. */
+export function loadProfile(
+  value: unknown,
+  options?: Pick<ProfileOptions, "templatesMax">,
+): Result<Profile, string> {
+  const parsed = ProfileExport.safeParse(value);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    return err(`${issue.path.join(".") || "profile"}: ${issue.message}`);
+  }
+  return ok(Profile.load(parsed.data, options));
+}
+
+export const processesOf = ({ processes, processesBefore }: Template): number =>
+  Math.max(processes.size, processesBefore);
+
+/** How many values the template's i-th literal was seen with. */
+export const valuesOf = ({ values, valuesBefore }: Template, literal: number): number =>
+  Math.min(VALUES_MAX, Math.max(values[literal]?.size ?? 0, valuesBefore[literal] ?? 0));
+
+function keyOf(dialect: Dialect, words: readonly string[]): string {
+  const text = `${dialect}\n${words.join("\n")}`;
+  // A long template is kept once, not twice.
+  return text.length < 512 ? text : createHash("sha256").update(text).digest("base64");
+}
+
+/** 16 bits, so that no value can be told from it. */
+function smallHash(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return (hash ^ (hash >>> 16)) & 0xffff;
+}

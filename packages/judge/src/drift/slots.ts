@@ -1,0 +1,53 @@
+/**
+ * The places of a template where an application pastes something in: each literal, and the names and lists of
+ * names that cannot be bound as parameters: what is selected, sorted or grouped by. The names of tables are none:
+ * a statement that names another table is another statement.
+ */
+import { isName, LITERAL } from "./tokens.ts";
+
+/** Tokens [from, to) of the template. */
+export type Slot = { from: number; to: number; kind: "literal" | "name" };
+
+/** More slots than this, and a template is a script and no query. */
+const SLOTS_MAX = 96;
+
+const listStarts = new Set(["select", "by"]);
+const listEnds = new Set(
+  "from where set values having limit union intersect except on using for returning window order group offset ; into procedure".split(
+    " ",
+  ),
+);
+
+export function slotsOf(words: readonly string[]): Slot[] {
+  const slots: Slot[] = [];
+  let inList = false;
+  let depth = 0;
+  for (const [at, word] of words.entries()) {
+    if (slots.length >= SLOTS_MAX) break;
+    if (word === LITERAL) slots.push({ from: at, to: at + 1, kind: "literal" });
+    if (word === "(") depth++;
+    else if (word === ")") depth--;
+    // Lists of names in brackets are the code's own: derived tables, calls.
+    if (depth > 0) continue;
+    if (listStarts.has(word)) {
+      inList = true;
+      const to = listEnd(words, at + 1);
+      if (to > at + 2) slots.push({ from: at + 1, to, kind: "name" });
+    } else if (listEnds.has(word)) inList = false;
+    else if (inList && isName(word) && words[at + 1] !== "(")
+      slots.push({ from: at, to: at + 1, kind: "name" });
+  }
+  return slots;
+}
+
+/** Where the list that starts at `from` ends, in its own brackets. */
+function listEnd(words: readonly string[], from: number): number {
+  let depth = 0;
+  for (let i = from; i < words.length; i++) {
+    const word = words[i]!;
+    if (word === "(") depth++;
+    else if (word === ")" && --depth < 0) return i;
+    else if (depth === 0 && listEnds.has(word)) return i;
+  }
+  return words.length;
+}

@@ -1,0 +1,149 @@
+/**
+ * A statement as drift compares it: words in one case, literals as `?`, and what honest code varies by itself
+ * folded away: the sign of a literal, further items of an IN list, further rows of VALUES, NULL where a literal
+ * may stand. Unlike the shape that the kernel hashes (docs/fingerprint.md) this may lose something, because it
+ * never says that a statement is known; it only says which known one a new statement is closest to.
+ */
+import { reservedWords, type SqlDialect, tokenize } from "@picket/native/lexer";
+
+export type DriftTokens = {
+  /** One word for each token; equal words are equal tokens. */
+  words: string[];
+  /** Byte offsets in the statement, [start, end) for each token. */
+  spans: [start: number, end: number][];
+  /** The text of each literal, undefined for other tokens. */
+  literals: (string | undefined)[];
+};
+
+export const LITERAL = "?";
+const PLACEHOLDER = ":?";
+/** Longer statements are compared by their beginning: no application's template is longer. */
+export const TOKENS_MAX = 4_096;
+
+export type Reading = { dialect: SqlDialect; session?: number };
+
+export function driftTokens(sql: Uint8Array | string, reading: Reading): DriftTokens {
+  const out: DriftTokens = { words: [], spans: [], literals: [] };
+  for (const { kind, start, end, text } of tokenize(sql, reading)) {
+    if (out.words.length === TOKENS_MAX) break;
+    const span: [number, number] = [start, end];
+    switch (kind) {
+      case "literal":
+        dropSign(out, span);
+        push(out, LITERAL, span, text);
+        break;
+      case "word": {
+        const word = text.toLowerCase();
+        if (valueWords.has(word) && standsForValue(out.words)) push(out, LITERAL, span, word);
+        else push(out, word, span);
+        break;
+      }
+      case "quoted":
+        push(out, `"${text.slice(1, -1)}"`, span);
+        break;
+      case "placeholder":
+        push(out, PLACEHOLDER, span);
+        break;
+      case "comment":
+        push(out, commentWord(text), span);
+        break;
+      case "punctuation":
+        push(out, text, span);
+        break;
+    }
+    foldList(out);
+  }
+  // Whether a client sends the last semicolon is its habit.
+  while (out.words.at(-1) === ";") drop(out, out.words.length - 1, 1);
+  foldRows(out);
+  return out;
+}
+
+/** Values that are words. `is null` is no value; `= null`, `, null` and `(true` are. */
+const valueWords = new Set(["null", "true", "false", "default", "current_timestamp"]);
+const valueOpeners = new Set(["=", ",", "(", "<", ">", "values", "between", "like", "then", "else"]);
+const standsForValue = (words: readonly string[]): boolean => valueOpeners.has(words.at(-1) ?? "");
+
+const reserved = new Set(reservedWords);
+const nameStart = /^["a-z_\u0080-\uffff]/;
+
+/** A quoted name, or a word that is not reserved. */
+export const isName = (word: string | undefined): boolean =>
+  word !== undefined && nameStart.test(word) && !reserved.has(word);
+
+export const isComment = (word: string): boolean => word.startsWith("/*");
+
+function commentWord(text: string): string {
+  if (text.startsWith("--")) return "/*--*/";
+  if (text.startsWith("#")) return "/*#*/";
+  if (text.startsWith("/*!") || text.startsWith("/*M!")) return "/*!*/";
+  return text.startsWith("/*+") ? "/*+*/" : "/**/";
+}
+
+function push(out: DriftTokens, word: string, span: [number, number], literal?: string): void {
+  out.words.push(word);
+  out.spans.push(span);
+  out.literals.push(literal);
+}
+
+function drop(out: DriftTokens, from: number, count: number): void {
+  out.words.splice(from, count);
+  out.spans.splice(from, count);
+  out.literals.splice(from, count);
+}
+
+const signAfter =
+  /^(?:[(,=<>+*/%-]|and|or|between|limit|offset|values|then|else|when|in|select|where|by|set|like|return|on)$/;
+
+/** `- ?` where no operand stands before the sign. */
+function dropSign({ words, spans, literals }: DriftTokens, span: [number, number]): void {
+  const sign = words.at(-1);
+  if (sign !== "-" && sign !== "+") return;
+  const before = words.at(-2);
+  if (before === undefined || !signAfter.test(before)) return;
+  words.pop();
+  literals.pop();
+  span[0] = spans.pop()![0];
+}
+
+/** `in ( ? , ?` becomes `in ( ?`. */
+function foldList(out: DriftTokens): void {
+  const { words } = out;
+  const last = words.length - 1;
+  if (words[last] !== LITERAL && words[last] !== PLACEHOLDER) return;
+  if (
+    words[last - 1] === "," &&
+    words[last - 2] === words[last] &&
+    words[last - 3] === "(" &&
+    words[last - 4] === "in"
+  )
+    drop(out, last - 1, 2);
+}
+
+/** `values ( … ) , ( … )` becomes `values ( … )` when the rows are alike. */
+function foldRows(out: DriftTokens): void {
+  const { words } = out;
+  const values = words.indexOf("values");
+  if (values < 0 || words[values + 1] !== "(") return;
+  const close = closing(words, values + 1);
+  const length = close - values;
+  let next = close + 1;
+  while (words[next] === ",") {
+    for (let i = 0; i < length; i++)
+      if (words[next + 1 + i] !== words[values + 1 + i]) {
+        if (next > close + 1) drop(out, close + 1, next - close - 1);
+        return;
+      }
+    next += length + 1;
+  }
+  if (next > close + 1) drop(out, close + 1, next - close - 1);
+}
+
+function closing(words: readonly string[], open: number): number {
+  let depth = 0;
+  for (let i = open; i < words.length; i++) {
+    if (words[i] === "(") depth++;
+    else if (words[i] === ")" && --depth === 0) return i;
+  }
+  return words.length - 1;
+}
