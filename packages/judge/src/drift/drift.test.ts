@@ -93,7 +93,11 @@ describe("a new statement beside what the workload has learned", () => {
     teach(locked, byName(1));
     locked.locked = true;
     expect(judged(`${byName(2)} AND active = 1`, locked).verdict).toBe("attack");
-    expect(judged("SELECT 1", locked)).toMatchObject({ verdict: "probe", action: "alert", rules: ["drift-new"] });
+    expect(judged("SELECT 1", locked)).toMatchObject({
+      verdict: "probe",
+      action: "alert",
+      rules: ["drift-new"],
+    });
   });
 
   test("only an enforcing profile asks to block, and never without a signal", () => {
