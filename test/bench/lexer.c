@@ -44,8 +44,7 @@ static uint64_t fingerprint_of(const char *sql, uint32_t bytes)
 	struct sql_lexer l;
 
 	sql_lexer_start(&l, SQL_MYSQL, session, key, start);
-	for (uint32_t i = 0; i < bytes; i++)
-		sql_lexer_step(&l, (uint8_t)sql[i]);
+	sql_lexer_read(&l, (const uint8_t *)sql, bytes);
 	return sql_lexer_finish(&l);
 }
 

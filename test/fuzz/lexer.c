@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzzes what reads statements, with address and undefined-behaviour sanitizers. Each input is a head of eight
 // bytes, then a statement. Beside not crashing it holds these to their word:
-//   - the fingerprint does not depend on where a statement is split (the kernel gets it in pieces);
+//   - the fingerprint does not depend on where a statement is split (the kernel gets it in pieces), nor on whether
+//     it is read a byte at a time or in strides;
 //   - the shape's text, the tokens and the plain run agree, and equal shapes have equal fingerprints;
 //   - tokens lie in order and inside the statement;
 //   - redaction does not depend on what stands in a literal, however the session reads it: other letters and
@@ -52,24 +53,28 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
-static uint64_t in_pieces(const struct picket_lexing *how, const uint8_t *sql, size_t bytes, uint32_t cut,
+// Pieces of `cut` + 1 bytes, each read a byte at a time or in strides.
+static uint64_t in_pieces(const struct picket_lexing *how, const uint8_t *sql, size_t bytes, uint32_t cut, int strides,
 			  uint32_t *danger)
 {
 	struct sql_lexer *l = malloc(sizeof(*l));
 	uint64_t fingerprint;
 
 	sql_lexer_start(l, how->dialect, how->session, how->key, how->start);
-	for (size_t i = 0; i < bytes; i++) {
+	for (size_t at = 0; at < bytes; at += cut + 1) {
+		size_t piece = bytes - at <= cut ? bytes - at : cut + 1;
 		// The state moves, as it does between a socket's storage and the next program.
-		if (i % (cut + 1) == cut) {
-			struct sql_lexer *moved = malloc(sizeof(*moved));
+		struct sql_lexer *moved = malloc(sizeof(*moved));
 
-			memcpy(moved, l, sizeof(*l));
-			memset(l, 0xa5, sizeof(*l));
-			free(l);
-			l = moved;
-		}
-		sql_lexer_step(l, sql[i]);
+		memcpy(moved, l, sizeof(*l));
+		memset(l, 0xa5, sizeof(*l));
+		free(l);
+		l = moved;
+		if (strides)
+			sql_lexer_read(l, sql + at, piece);
+		else
+			for (size_t i = 0; i < piece; i++)
+				sql_lexer_step(l, sql[at + i]);
 	}
 	fingerprint = sql_lexer_finish(l);
 	*danger = l->danger;
@@ -201,8 +206,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	how.start = data[3];
 
 	plain = picket_fingerprint(&how, sql, bytes);
-	pieces = in_pieces(&how, sql, bytes, data[4], &danger);
-	HOLDS(plain.value == pieces && plain.danger == danger);
+	for (int strides = 0; strides < 2; strides++) {
+		pieces = in_pieces(&how, sql, bytes, data[4], strides, &danger);
+		HOLDS(plain.value == pieces && plain.danger == danger);
+	}
 
 	shaped = picket_shape(&how, sql, bytes, &shape);
 	HOLDS(shaped.value == plain.value && shaped.danger == plain.danger && !shape.failed);

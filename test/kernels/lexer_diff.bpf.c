@@ -6,7 +6,7 @@
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
-#include "sql_lexer.h"
+#include "lexing.h"
 
 #define STATEMENT_MAX 2048
 
@@ -25,44 +25,44 @@ struct answer {
 	__u32 bytes; /* that were lexed */
 };
 
-struct lexing {
-	struct sql_lexer lexer;
-	struct __sk_buff *skb;
-	__u32 bytes;
-	__u32 read;
-};
-
-static long lex_byte(__u32 i, struct lexing *x)
-{
-	__u8 c;
-
-	if (i >= x->bytes || bpf_skb_load_bytes(x->skb, sizeof(struct head) + i, &c, 1))
-		return 1;
-	struct sql_lexer lexer = x->lexer;
-
-	sql_lexer_step(&lexer, c);
-	x->lexer = lexer;
-	x->read = i + 1;
-	return 0;
-}
+/* The lexer's state lives in a map, as a connection's does. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct {
+		struct sql_lexer lexer;
+		__u32 read;
+	});
+} state SEC(".maps");
 
 SEC("tc")
 int lexer_diff(struct __sk_buff *skb)
 {
-	struct lexing x = { .skb = skb };
+	__u32 zero = 0;
+	struct {
+		struct sql_lexer lexer;
+		__u32 read;
+	} *s = bpf_map_lookup_elem(&state, &zero);
 	struct answer answer = {};
 	struct head head;
 
-	if (bpf_skb_load_bytes(skb, 0, &head, sizeof(head)) || head.bytes > STATEMENT_MAX)
+	if (!s || bpf_skb_load_bytes(skb, 0, &head, sizeof(head)) || head.bytes > STATEMENT_MAX ||
+	    bpf_skb_pull_data(skb, sizeof(head) + head.bytes))
 		return -1;
-	x.bytes = head.bytes;
-	sql_lexer_start(&x.lexer, head.dialect, head.session, head.key, head.start);
-	bpf_loop(STATEMENT_MAX, lex_byte, &x, 0);
-	struct sql_lexer lexer = x.lexer;
+	struct lexing x = {
+		.lexer = &s->lexer,
+		.read = &s->read,
+		.data = (__u8 *)(long)skb->data + sizeof(head),
+		.end = (void *)(long)skb->data_end,
+		.bytes = head.bytes,
+	};
 
-	answer.fingerprint = sql_lexer_finish(&lexer);
-	answer.danger = lexer.danger;
-	answer.bytes = x.read;
+	sql_lexer_start(&s->lexer, head.dialect, head.session, head.key, head.start);
+	lex_in_hand(&x);
+	answer.fingerprint = sql_lexer_finish(&s->lexer);
+	answer.danger = s->lexer.danger;
+	answer.bytes = s->read;
 	return bpf_skb_store_bytes(skb, 0, &answer, sizeof(answer), 0);
 }
 

@@ -11,11 +11,7 @@
 
 #include "maps.h"
 
-/*
- * Keeps the compiler from computing a checked pointer a second time, or from
- * dropping a check that follows from another one: the verifier sees neither.
- */
-#define settle(value) asm volatile("" : "+r"(value))
+#include "lexing.h"
 
 /*
  * The directly readable bytes. The context's layout is fixed by the kernel's user

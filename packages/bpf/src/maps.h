@@ -79,6 +79,8 @@ struct connection {
 	__u8 enrolled;
 	__u8 notice; /* enum picket_notice */
 	__u8 pad[3];
+	__u32 read; /* of the SQL in hand, by the lexer (lexing.h) */
+	__u32 spare;
 	struct frame frame;
 	struct sql_lexer lexer;
 };

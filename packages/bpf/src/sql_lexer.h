@@ -13,7 +13,7 @@
 
 #include "sql_words.h"
 
-#define SQL_LEXER_LAYOUT 1
+#define SQL_LEXER_LAYOUT 2
 
 enum sql_dialect { SQL_MYSQL = 1, SQL_POSTGRESQL = 2 };
 
@@ -122,12 +122,12 @@ enum sql_fold {
 struct sql_lexer {
 	__u64 key;
 	__u64 hash;
-	__u64 token;   /* keyed hash of the token under way */
-	__u64 tail;    /* last eight bytes of the word under way */
+	__u64 token;   /* keyed hash of the token under way, but for what follows its last whole block of eight bytes */
+	__u64 tail;    /* its last eight bytes */
 	__u64 literal; /* keyed hash of the last literal */
 	__u64 tag;     /* keyed hash of a dollar quote's tag */
 	__u32 danger;  /* enum sql_danger */
-	__u16 bytes;   /* of the token under way, saturating */
+	__u32 bytes;   /* of the token under way */
 	__u16 nesting; /* of PostgreSQL's block comments */
 	__u8 state;
 	__u8 dialect;
@@ -212,18 +212,54 @@ SQL_INLINE __u64 sql_mix(const struct sql_lexer *l, __u64 h, __u64 x)
 	return t ^ (t >> 29);
 }
 
+/*
+ * Eight bytes at a time, from both ends: whatever bits two texts differ in, what that does to their hashes depends on
+ * the key. One product alone lets a difference of the highest bit through as it is.
+ */
+SQL_INLINE __u64 sql_block(const struct sql_lexer *l, __u64 h, __u64 x)
+{
+	return __builtin_bswap64((h ^ x) * l->key) * l->key;
+}
+
+/* Keyed hash of the text of the token under way. */
+SQL_INLINE __u64 sql_value(const struct sql_lexer *l)
+{
+	return sql_mix(l, sql_block(l, l->token, l->tail), l->bytes);
+}
+
+#define SQL_BYTES(c) ((c) * 0x0101010101010101ull)
+#define SQL_HIGH SQL_BYTES(0x80)
+
+/* The high bit of each byte that is between two ASCII characters; `w` has no high bits. */
+SQL_INLINE __u64 sql_bytes_between(__u64 w, __u64 from, __u64 to)
+{
+	return (w + SQL_BYTES(0x80 - from)) & ~(w + SQL_BYTES(0x7f - to));
+}
+
+/* The high bit of the first byte that is zero; bytes after it may be marked wrongly (Mycroft 1987). */
+SQL_INLINE __u64 sql_bytes_zero(__u64 w)
+{
+	return (w - SQL_BYTES(1)) & ~w & SQL_HIGH;
+}
+
+/* Eight bytes with A-Z folded to a-z. */
+SQL_INLINE __u64 sql_folded(__u64 w)
+{
+	return w | (sql_bytes_between(w & ~SQL_HIGH, 'A', 'Z') & ~w & SQL_HIGH) >> 2;
+}
+
 SQL_INLINE void sql_emit(struct sql_lexer *l, __u32 kind, __u64 value)
 {
 	SQL_LEXER_ON_TOKEN(l, kind, value);
 	l->hash = sql_mix(l, l->hash, (value << 8 | value >> 56) ^ kind);
 }
 
-SQL_INLINE __u32 sql_word_of(const struct sql_lexer *l)
+SQL_INLINE __u32 sql_word_of(__u64 tail, __u32 bytes)
 {
-	__u32 slot = ((l->tail ^ l->bytes) * SQL_WORDS_MULTIPLIER) >> SQL_WORDS_SHIFT;
+	__u32 slot = ((tail ^ bytes) * SQL_WORDS_MULTIPLIER) >> SQL_WORDS_SHIFT;
 	__u64 is = sql_words[slot & 255].is;
 
-	if (is >> 8 != l->bytes || sql_words[slot & 255].tail != l->tail)
+	if (is >> 8 != bytes || sql_words[slot & 255].tail != tail)
 		return SQL_WORD_OTHER;
 	return is & 255;
 }
@@ -287,7 +323,7 @@ SQL_INLINE void sql_word_means(struct sql_lexer *l, __u32 word, __u32 first)
 /* Functions and catalogues keep their meaning in quotes; words of the grammar do not. */
 SQL_INLINE void sql_name_means(struct sql_lexer *l)
 {
-	switch (sql_word_of(l)) {
+	switch (sql_word_of(sql_folded(l->tail), l->bytes)) {
 	case SQL_WORD_DELAY:
 		l->danger |= SQL_DANGER_DELAY;
 		break;
@@ -403,7 +439,7 @@ SQL_INLINE __u32 sql_fold(struct sql_lexer *l, __u32 kind, __u32 mark, __u32 wor
 SQL_INLINE void sql_token(struct sql_lexer *l, __u32 kind)
 {
 	__u32 word = SQL_WORD_OTHER, held = 0, mark = 0;
-	__u64 value = l->token;
+	__u64 value = 0;
 
 	SQL_LEXER_ON_LEXED(l, kind, l->first);
 	/* A semicolon counts once something follows it: clients differ in whether they send the last one. */
@@ -421,20 +457,25 @@ SQL_INLINE void sql_token(struct sql_lexer *l, __u32 kind)
 		if (l->ended)
 			l->danger |= SQL_DANGER_SECOND_STATEMENT;
 		if (kind == SQL_TOKEN_WORD) {
-			word = sql_word_of(l);
+			value = sql_value(l);
+			word = sql_word_of(l->tail, l->bytes);
 			sql_word_means(l, word, first);
 		} else {
 			l->name = 0;
-			if (kind == SQL_TOKEN_QUOTED)
+			if (kind == SQL_TOKEN_QUOTED) {
+				value = sql_value(l);
 				sql_name_means(l);
+			}
 		}
 		if (kind == SQL_TOKEN_LITERAL) {
+			__u64 text = sql_value(l);
+
 			value = SQL_COMPARED_NOT;
 			if (l->compare == 2) {
-				value = l->token == l->literal ? SQL_COMPARED_EQUAL : SQL_COMPARED_DIFFERENT;
+				value = text == l->literal ? SQL_COMPARED_EQUAL : SQL_COMPARED_DIFFERENT;
 				l->danger |= SQL_DANGER_LITERAL_COMPARISON;
 			}
-			l->literal = l->token;
+			l->literal = text;
 			l->compare = 1;
 		} else if (kind == SQL_TOKEN_PUNCTUATION) {
 			value = mark = l->mark;
@@ -453,8 +494,6 @@ SQL_INLINE void sql_token(struct sql_lexer *l, __u32 kind)
 			l->compare = 2;
 		}
 	}
-	if (kind == SQL_TOKEN_PLACEHOLDER)
-		value = 0;
 	if (sql_fold(l, kind, mark, word, &held))
 		return;
 	if (held)
@@ -466,10 +505,23 @@ SQL_INLINE void sql_token(struct sql_lexer *l, __u32 kind)
 /* A byte of the token under way enters its hash. */
 SQL_INLINE void sql_add(struct sql_lexer *l, __u32 c)
 {
-	l->token = sql_mix(l, l->token, c);
 	l->tail = l->tail << 8 | c;
-	if (l->bytes != 0xffff)
-		l->bytes++;
+	l->bytes++;
+	if (!(l->bytes & 7))
+		l->token = sql_block(l, l->token, l->tail);
+}
+
+/* Likewise the first n bytes of eight, n from 1 to 8. */
+SQL_INLINE void sql_add_bytes(struct sql_lexer *l, __u64 w, __u32 n)
+{
+	__u32 pending = l->bytes & 7;
+	__u64 text = __builtin_bswap64(w) >> (64 - 8 * n);
+
+	if (pending + n >= 8)
+		l->token = sql_block(l, l->token,
+				     l->tail << 8 * (7 - pending) << 8 | text >> 8 * (pending + n - 8));
+	l->tail = l->tail << 8 * (n - 1) << 8 | text;
+	l->bytes += n;
 }
 
 SQL_INLINE void sql_begin(struct sql_lexer *l, __u32 state)
@@ -490,8 +542,6 @@ SQL_INLINE void sql_add_name(struct sql_lexer *l, __u32 c)
 	}
 	SQL_LEXER_ON_BYTE(l, c);
 	sql_add(l, c);
-	if (c - 'A' < 26u)
-		l->tail |= 32;
 }
 
 SQL_INLINE void sql_begin_quote(struct sql_lexer *l, __u32 quote)
@@ -768,7 +818,7 @@ SQL_APART int sql_lexer_turn(struct sql_lexer *l, __u32 c)
 			sql_begin(l, c == '$' ? SQL_BODY : SQL_TAG);
 			if (c != '$')
 				sql_add(l, c);
-			l->tag = l->token;
+			l->tag = sql_value(l);
 			return 0;
 		}
 		token = SQL_TOKEN_PUNCTUATION;
@@ -782,7 +832,7 @@ SQL_APART int sql_lexer_turn(struct sql_lexer *l, __u32 c)
 		break;
 	case SQL_TAG:
 		if (c == '$') {
-			l->tag = l->token;
+			l->tag = sql_value(l);
 			l->state = SQL_BODY;
 			return 0;
 		}
@@ -797,7 +847,7 @@ SQL_APART int sql_lexer_turn(struct sql_lexer *l, __u32 c)
 			sql_begin(l, SQL_BODY_TAG);
 		return 0;
 	case SQL_BODY_TAG:
-		if (c == '$' && l->token == l->tag) {
+		if (c == '$' && sql_value(l) == l->tag) {
 			l->state = SQL_BODY_END;
 			return 0;
 		}
@@ -895,6 +945,142 @@ give:
 	return 0;
 }
 
+/* How many bytes stand before the first that has its high bit set. */
+SQL_INLINE __u32 sql_bytes_before(__u64 high)
+{
+	return high ? ((high & -high) >> 7) * 0x0001020304050607ull >> 56 : 8;
+}
+
+/* A mark that is one token wherever a token may begin, and means nothing but itself whatever stands before it. */
+SQL_INLINE __u32 sql_is_plain_mark(__u32 class, __u32 c)
+{
+	return class == SQL_C_OPERATOR || class == SQL_C_QUESTION || (class == SQL_C_OTHER && c != ';' && c != '\\');
+}
+
+/* sql_token where no list folds, no semicolon was seen and the word has no meaning: a mark, a literal, a word. */
+SQL_INLINE void sql_plain_mark(struct sql_lexer *l, __u32 class, __u32 c)
+{
+	__u32 placeholder = class == SQL_C_QUESTION;
+
+	l->compare = class == SQL_C_OPERATOR && l->compare ? 2 : 0;
+	sql_emit(l, placeholder ? SQL_TOKEN_PLACEHOLDER : SQL_TOKEN_PUNCTUATION, placeholder ? 0 : c);
+}
+
+SQL_INLINE void sql_plain_literal(struct sql_lexer *l)
+{
+	l->literal = sql_value(l);
+	l->compare = 1;
+	sql_emit(l, SQL_TOKEN_LITERAL, SQL_COMPARED_NOT);
+}
+
+SQL_INLINE void sql_plain_word(struct sql_lexer *l)
+{
+	l->compare = 0;
+	sql_emit(l, SQL_TOKEN_WORD, sql_value(l));
+}
+
+/*
+ * Reads some of the next eight bytes, the first in the lowest place, and says how many: a word, a number or a part
+ * of a literal, and what stands between it and the next one. What is not plain it leaves to sql_lexer_turn. The
+ * fingerprint is the same, read so or a byte at a time. It is one function without a call on its way, since a
+ * return may cost the kernel as much as everything else that a token does.
+ */
+SQL_INLINE __u32 sql_lexer_stride(struct sql_lexer *l, __u64 w)
+{
+	__u64 ascii = w & ~SQL_HIGH, letters = 0, digits, other, text = w;
+	__u32 state = l->state, c = w & 255, class, n = 0;
+
+	if (state == SQL_START) {
+		class = sql_classes[c];
+		if (class == SQL_C_LETTER && c < 128) {
+			state = SQL_WORD;
+			sql_begin(l, state);
+		} else if (class == SQL_C_DIGIT) {
+			state = SQL_NUMBER;
+			sql_begin(l, state);
+		} else if (class == SQL_C_SPACE) {
+			goto begun;
+		} else if (c == '\'') {
+			sql_begin_quote(l, c);
+			l->previous = c;
+			return 1;
+		} else if (sql_is_plain_mark(class, c) && !(l->fold | l->ended)) {
+			goto mark;
+		} else {
+			goto turn;
+		}
+	}
+	if (state == SQL_QUOTE) {
+		if (l->quote != '\'')
+			goto turn;
+		other = sql_bytes_zero(w ^ SQL_BYTES('\'' + 0ull)) | sql_bytes_zero(w ^ SQL_BYTES('\\' + 0ull));
+	} else {
+		digits = sql_bytes_between(ascii, '0', '9');
+		if (state == SQL_WORD) {
+			letters = sql_bytes_between(ascii | SQL_BYTES(0x20ull), 'a', 'z') & ~w & SQL_HIGH;
+			text |= letters >> 2;
+			/* _ is where nothing is carried; the digits of a generated name fold */
+			other = ~(letters | (l->name == 1 ? 0 : digits)) & ((ascii ^ SQL_BYTES('_' + 0ull)) + ~SQL_HIGH);
+		} else if (state == SQL_NUMBER || state == SQL_FRACTION) {
+			other = ~digits;
+		} else {
+			goto turn;
+		}
+		other = (other | w) & SQL_HIGH;
+	}
+	n = sql_bytes_before(other);
+	if (n) {
+		sql_add_bytes(l, text, n);
+		l->previous = w >> (8 * n - 8);
+		if (n == 8)
+			return 8;
+		c = w >> 8 * n & 255;
+	}
+	class = sql_classes[c];
+	if (l->fold | l->ended)
+		goto turn;
+	__u32 next = n == 7 ? 0 : w >> (8 * n + 8) & 255;
+
+	if (state == SQL_QUOTE) {
+		/* At the end of what is in hand nothing says whether the quote is doubled. */
+		if (c != '\'' || next == '\'' || n == 7 || l->compare == 2)
+			goto turn;
+		sql_plain_literal(l);
+	} else if (class != SQL_C_SPACE && !sql_is_plain_mark(class, c) &&
+		   (class != SQL_C_DOT || state != SQL_WORD || (next | 32) - 'a' >= 26u)) {
+		goto turn;
+	} else if (state == SQL_WORD) {
+		if (sql_word_of(l->tail, l->bytes))
+			goto turn;
+		sql_plain_word(l);
+	} else {
+		if (l->compare == 2)
+			goto turn;
+		sql_plain_literal(l);
+	}
+	if (state == SQL_QUOTE || class == SQL_C_SPACE)
+		goto ended;
+mark:
+	sql_plain_mark(l, class, c);
+ended:
+	l->first = 0;
+	l->name = 0;
+begun:
+	l->state = SQL_START;
+	if (n < 7 && (w >> (8 * n + 8) & 255) == ' ') {
+		n++;
+		c = ' ';
+	}
+	l->previous = c;
+	return n + 1;
+turn:
+	/* A zero may yet begin something else than a number. */
+	if (state == SQL_NUMBER && l->bytes == 1 && (l->tail & 255) == '0')
+		l->state = SQL_ZERO;
+	sql_lexer_turn(l, c);
+	return n + 1;
+}
+
 /* One byte. */
 SQL_INLINE void sql_lexer_step(struct sql_lexer *l, __u32 c)
 {
@@ -918,6 +1104,21 @@ SQL_INLINE void sql_lexer_step(struct sql_lexer *l, __u32 c)
 	}
 	sql_lexer_turn(l, c);
 }
+
+#ifndef __bpf__
+/* Any number of bytes, in user space; the kernel's loop is lexing.h. */
+SQL_INLINE void sql_lexer_read(struct sql_lexer *l, const __u8 *sql, __u64 bytes)
+{
+	__u64 read = 0, w;
+
+	while (bytes - read >= sizeof(w)) {
+		__builtin_memcpy(&w, sql + read, sizeof(w));
+		read += sql_lexer_stride(l, w);
+	}
+	while (read < bytes)
+		sql_lexer_step(l, sql[read++]);
+}
+#endif
 
 SQL_INLINE void sql_lexer_start(struct sql_lexer *l, __u32 dialect, __u32 session, __u64 key, __u64 start)
 {

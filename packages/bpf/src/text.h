@@ -4,63 +4,7 @@
 #define PICKET_TEXT_H
 
 #include "frame.h"
-
-#define STRIDE 8
-
-struct lexing {
-	struct sql_lexer lexer;
-	__u8 *data;
-	void *end;
-	__u32 read;
-	__u32 to_nul; /* PostgreSQL Parse: the SQL ends at a zero byte */
-	__u32 nul;    /* it was found, at `read` */
-};
-
-/* The classic test for a zero byte within a word (Mycroft 1987). */
-static __always_inline bool has_zero(__u64 word)
-{
-	return (word - 0x0101010101010101ull) & ~word & 0x8080808080808080ull;
-}
-
-static long lex_stride(__u32 i, struct lexing *x)
-{
-	__u32 from = i * STRIDE;
-
-	if (from > WINDOW - STRIDE)
-		return 1;
-	__u8 *p = x->data + from;
-
-	settle(p);
-	if ((void *)(p + STRIDE) > x->end)
-		return 1;
-	if (x->to_nul && has_zero(*(__u64 *)p))
-		return 1;
-#pragma unroll
-	for (int k = 0; k < STRIDE; k++)
-		sql_lexer_step(&x->lexer, p[k]);
-	x->read = from + STRIDE;
-	return 0;
-}
-
-static long lex_byte(__u32 i, struct lexing *x)
-{
-	__u32 from = x->read;
-
-	if (from >= WINDOW)
-		return 1;
-	__u8 *p = x->data + from;
-
-	settle(p);
-	if ((void *)(p + 1) > x->end)
-		return 1;
-	if (x->to_nul && !*p) {
-		x->nul = 1;
-		return 1;
-	}
-	sql_lexer_step(&x->lexer, *p);
-	x->read = from + 1;
-	return 0;
-}
+#include "lexing.h"
 
 #define LEX_NUL (1u << 31) /* set in lex's result where the closing zero byte was met */
 
@@ -81,20 +25,17 @@ __noinline __u32 lex(struct sk_msg_md *msg, struct connection *c, __u32 at, __u3
 		at = 0;
 	}
 	struct lexing x = {
-		.lexer = c->lexer,
+		.lexer = &c->lexer,
+		.read = &c->read,
 		.data = first_byte(msg) + at,
 		.end = bytes_end(msg),
+		.bytes = n,
 		.to_nul = to_nul,
 	};
+	_Static_assert(WINDOW <= LEXING_MAX, "a window is lexed at once");
 
-	bpf_loop(n / STRIDE, lex_stride, &x, 0);
-	/* What is left of the last stride; all of it where a zero byte ended the strides early. */
-	__u32 tail = n - x.read;
-
-	if (tail)
-		bpf_loop(tail < STRIDE ? tail : STRIDE, lex_byte, &x, 0);
-	c->lexer = x.lexer;
-	return (x.read & 0xffff) | (x.nul ? LEX_NUL : 0);
+	lex_in_hand(&x);
+	return (c->read & 0xffff) | (x.nul ? LEX_NUL : 0);
 }
 
 #endif

@@ -10,8 +10,7 @@ struct picket_fingerprint picket_fingerprint(const struct picket_lexing *how, co
 	struct sql_lexer l;
 
 	sql_lexer_start(&l, how->dialect, how->session, how->key, how->start);
-	for (size_t i = 0; i < bytes; i++)
-		sql_lexer_step(&l, sql[i]);
+	sql_lexer_read(&l, sql, bytes);
 	uint64_t value = sql_lexer_finish(&l);
 
 	return (struct picket_fingerprint){value, l.danger};

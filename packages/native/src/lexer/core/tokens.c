@@ -36,7 +36,7 @@ static void token_ends(struct sql_lexer *l, uint32_t kind, uint32_t first)
 {
 	struct walker *w = (struct walker *)l;
 	struct picket_token token = {
-		.kind = kind, .mark = l->mark, .start = w->start, .end = w->at, .hash = l->token, .tail = l->tail,
+		.kind = kind, .mark = l->mark, .start = w->start, .end = w->at, .hash = sql_value(l), .tail = sql_folded(l->tail),
 		.danger = l->danger, .first = first,
 	};
 
