@@ -147,6 +147,12 @@ export class BpfMap<K = Uint8Array, V = Uint8Array> {
     this.#native.update(this.#key.encode(key), this.#value.encode(value), UPDATE_FLAGS[mode]);
   }
 
+  /** `set` but for its system call, which each call of the returned function makes. */
+  prepare(key: K, value: V, mode: UpdateMode = "any"): () => void {
+    const [encodedKey, encodedValue] = [this.#key.encode(key), this.#value.encode(value)];
+    return () => this.#native.update(encodedKey, encodedValue, UPDATE_FLAGS[mode]);
+  }
+
   /** Returns whether it was there. */
   delete(key: K): boolean {
     return this.#native.delete(this.#key.encode(key));

@@ -85,6 +85,8 @@ export class Kernel {
   readonly #sockmapLinks: BpfLink[] = [];
   readonly #slots: BpfMap<Buffer, Buffer>;
   readonly #dispatch: BpfMap<number, Dispatch>;
+  /** What the map holds: nobody else writes it while this agent runs. */
+  #dispatched: Dispatch | undefined;
   readonly #losses: BpfMap<number, bigint[]>;
   readonly #lossesBefore: Record<string, number>;
   readonly tookOver: boolean;
@@ -99,6 +101,8 @@ export class Kernel {
     this.tookOver = tookOver;
     this.#slots = maps.slots;
     this.#dispatch = maps.dispatch.as({ key: u32, value: Dispatch });
+    const dispatched = this.#dispatch.get(0);
+    if (dispatched && dispatched.salt !== 0n) this.#dispatched = dispatched;
     this.#losses = maps.losses.perCpu({ key: u32, value: u64 });
     this.#sequence = new SequenceTracker(!tookOver);
     this.#lossesBefore = tookOver ? this.#readLosses() : {};
@@ -211,33 +215,41 @@ export class Kernel {
     }
   }
 
-  /** Puts the slot's program where the dispatcher finds it; nobody is sent there before switchTo(). */
+  /** Puts the slot's program where the dispatcher finds it; nobody is sent there before a switch. */
   place(slot: Slot): void {
     this.#slots.setProgram(slot.index, slot.program);
   }
 
-  /** One map update: from the next message on. */
-  switchTo(settings: DispatchSettings): void {
-    const before = this.#dispatch.get(0);
-    const fresh = before === undefined || before.salt === 0n;
-    this.#dispatch.set(0, {
+  /**
+   * All that takes time is done now. The returned function switches, by one map update: from the next message on.
+   * It is to be called before another is prepared.
+   */
+  prepareSwitch(settings: DispatchSettings): () => void {
+    const before = this.#dispatched;
+    const sameCandidate = before?.candidate === settings.candidate;
+    const next = {
       // The salt stays for as long as this candidate does, or the share would take other processes at each change.
-      salt: fresh || before.candidate !== settings.candidate ? randomBigInt() : before.salt,
+      salt: sameCandidate ? before.salt : randomBigInt(),
       scopeSinceNs: !settings.newProcessesOnly
         ? 0n // Not looked at.
-        : before?.newProcessesOnly && before.candidate === settings.candidate
+        : before?.newProcessesOnly && sameCandidate
           ? before.scopeSinceNs
           : bootNs(),
       stable: settings.stable,
       candidate: settings.candidate,
       share: settings.share,
       newProcessesOnly: settings.newProcessesOnly ? 1 : 0,
-    });
+    };
+    const write = this.#dispatch.prepare(0, next);
+    return () => {
+      write();
+      this.#dispatched = next;
+    };
   }
 
   dispatched(): { stable: number; candidate: number } | null {
-    const now = this.#dispatch.get(0);
-    return now && now.salt !== 0n ? { stable: now.stable, candidate: now.candidate } : null;
+    const now = this.#dispatched;
+    return now ? { stable: now.stable, candidate: now.candidate } : null;
   }
 
   /** What a predecessor's slot knew of shapes, by the same hash key. */

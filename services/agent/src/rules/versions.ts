@@ -283,12 +283,13 @@ export class Versions {
   #switch(): void {
     const stable = this.#stable!.slot.index;
     const candidate = this.#candidate;
-    this.#kernel.switchTo({
+    const commit = this.#kernel.prepareSwitch({
       stable,
       candidate: candidate?.loaded.slot.index ?? stable,
       share: candidate?.share ?? 10_000,
       newProcessesOnly: candidate?.newProcessesOnly ?? false,
     });
+    commit();
   }
 
   #retire(loaded: Loaded, sinceMs: number): void {
