@@ -13,8 +13,8 @@ import { type Agent, eventually, forget, startAgent } from "../harness/agent.ts"
 import { type ControlPlane, startControlPlane } from "../harness/control-plane.ts";
 import { startGitHub } from "../harness/github.ts";
 import { type Cgroup, makeCgroup, startMariaDB, startPostgreSQL } from "../harness/index.ts";
+import { joinCgroup } from "../harness/join-cgroup.ts";
 import { startWebhookReceiver, type WebhookReceiver } from "../harness/webhook.ts";
-import { joinCgroup } from "./this-process.ts";
 
 const REPO = "picket/journeys";
 const inDays = (days: number) => new Date(Date.now() + days * 86_400_000);

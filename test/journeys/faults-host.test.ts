@@ -12,9 +12,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { AGENT_MAIN, type Agent, eventually, forget, startAgent } from "../harness/agent.ts";
 import { type Cgroup, cgroup2Mount, makeCgroup, startMariaDB } from "../harness/index.ts";
+import { joinCgroup } from "../harness/join-cgroup.ts";
 import { comQuery, mysqlPacket, pgMessage, pgQuery, RawMySql } from "./raw.ts";
 import { DATABASE, SCHEMA, SHOP_RULES } from "./shop-rules.ts";
-import { joinCgroup } from "./this-process.ts";
 
 const UNION = "SELECT id, name FROM picket_users WHERE id = 7 UNION SELECT id, secret FROM picket_secrets";
 

@@ -10,9 +10,9 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Agent, eventually, forget, startAgent } from "../harness/agent.ts";
 import { type ControlPlane, startControlPlane } from "../harness/control-plane.ts";
 import { type Cgroup, makeCgroup, startMariaDB } from "../harness/index.ts";
+import { joinCgroup } from "../harness/join-cgroup.ts";
 import { comQuery, RawMySql } from "./raw.ts";
 import { DATABASE, SCHEMA } from "./shop-rules.ts";
-import { joinCgroup } from "./this-process.ts";
 
 const NODES = 5;
 const UNION = "SELECT id, name FROM picket_users WHERE id = 7 UNION SELECT id, secret FROM picket_secrets";

@@ -12,9 +12,9 @@ import { createConnection } from "mysql2/promise";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Agent, forget, startAgent } from "../harness/agent.ts";
 import { type Cgroup, inCgroup, makeCgroup, startMariaDB, startPostgreSQL } from "../harness/index.ts";
+import { joinCgroup } from "../harness/join-cgroup.ts";
 import { comQuery, pgQuery, RawMySql, RawPostgres } from "./raw.ts";
 import { DATABASE, SCHEMA, SHOP_RULES } from "./shop-rules.ts";
-import { joinCgroup } from "./this-process.ts";
 
 const UNION = "SELECT id, name FROM picket_users WHERE id = 7 UNION SELECT id, secret FROM picket_secrets";
 const HONEST = "SELECT id, name FROM picket_users WHERE id = 2";

@@ -233,6 +233,23 @@ struct bytes arrived_now(struct link *l)
 	return b;
 }
 
+void answer(struct link *l, struct bytes b)
+{
+	size_t got = 0;
+	struct pollfd p = { l->client, POLLIN, 0 };
+
+	check(send(l->server, b.at, b.size, MSG_NOSIGNAL) == (ssize_t)b.size, "answer of %zu bytes", b.size);
+	while (got < b.size && poll(&p, 1, PATIENCE_MS) > 0) {
+		uint8_t sink[4096];
+		ssize_t n = recv(l->client, sink, sizeof(sink), 0);
+
+		if (n <= 0)
+			break;
+		got += n;
+	}
+	check(got == b.size, "%zu of %zu bytes of an answer arrived", got, b.size);
+}
+
 struct link mysql_link(void)
 {
 	struct link l = open_link();
@@ -630,6 +647,7 @@ void set_up(const char *dispatcher_path, const char *slot_object, const char *cg
 	attach(bpf_program__attach(program(dispatcher, "state_changed")), "inet_sock_set_state");
 	attach(bpf_program__attach(program(dispatcher, "retransmitted")), "tcp_retransmit_skb");
 	attach(bpf_program__attach_cgroup(program(dispatcher, "enrol"), cgroup_fd), "sockops");
+	attach(bpf_program__attach_cgroup(program(dispatcher, "answered"), cgroup_fd), "cgroup_skb/ingress");
 	if (bpf_prog_attach(bpf_program__fd(program(dispatcher, "dispatcher")), map_fd(dispatcher, "sockets"),
 			    BPF_SK_MSG_VERDICT, 0))
 		fail("sk_msg");

@@ -49,6 +49,7 @@ struct bytes arrived_now(struct link *l);              // without waiting
 void close_link(struct link *l);
 void give(struct link *l, struct bytes b);          // one send()
 int try_give(struct link *l, struct bytes b);       // 0 or errno
+void answer(struct link *l, struct bytes b);           // the server sends, the client reads
 struct bytes arrived(struct link *l, size_t at_least); // everything that came, waiting for at_least bytes
 struct link postgresql_link(void);                  // past the login
 struct link mysql_link(void);

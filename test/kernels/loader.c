@@ -450,38 +450,291 @@ static uint8_t session_of(struct link *l, struct bytes frame)
 	return check(last_statement(), "no event") ? last_statement()->session : 0xff;
 }
 
-static void session_cases(void)
-{
-	begin_case("session: mysql's character set is known from the login until SET may change it");
-	struct link l = mysql_link();
+#define ESCAPES SQL_SESSION_ESCAPES_KNOWN
+#define NO_ESCAPES (SQL_SESSION_ESCAPES_KNOWN | SQL_SESSION_NO_BACKSLASH)
+#define QUOTES SQL_SESSION_QUOTES_KNOWN
+#define ANSI (SQL_SESSION_QUOTES_KNOWN | SQL_SESSION_ANSI_QUOTES)
+#define SAFE SQL_SESSION_CHARSET_KNOWN
+#define UNSAFE (SQL_SESSION_CHARSET_KNOWN | SQL_SESSION_CHARSET_UNSAFE)
 
-	check(session_of(&l, mysql_command(COM_QUERY, "select 1 as session_a")) == SQL_SESSION_CHARSET_KNOWN, "utf8mb4");
-	session_of(&l, mysql_command(COM_QUERY, "set names gbk"));
-	check(session_of(&l, mysql_command(COM_QUERY, "select 1 as session_b")) == 0, "after SET NAMES");
-	close_link(&l);
-	l = open_link();
+static struct bytes mysql_greeting(const char *version)
+{
+	return mysql_packet(0, join(4, raw("\x0a", 1), text(version), repeat("\x01", 60), raw("\0", 1)));
+}
+
+static struct bytes mysql_ok(uint8_t sequence, uint16_t status)
+{
+	uint8_t ok[7] = { 0, 0, 0, status, status >> 8, 0, 0 };
+
+	return mysql_packet(sequence, raw(ok, 7));
+}
+
+static struct bytes mysql_err(uint8_t sequence)
+{
+	return mysql_packet(sequence, raw("\xff\x28\x04#42000no", 11));
+}
+
+// One column, one row, two EOFs.
+static struct bytes mysql_rows(uint16_t status, const char *row)
+{
+	uint8_t eof[5] = { 0xfe, 0, 0, status, status >> 8 };
+
+	return join(5, mysql_packet(1, raw("\1", 1)), mysql_packet(2, repeat("d", 30)), mysql_packet(3, raw(eof, 5)),
+		    mysql_packet(4, text(row)), mysql_packet(5, raw(eof, 5)));
+}
+
+static struct link mysql_session(const char *version, uint8_t collation, uint16_t status)
+{
+	struct link l = open_link();
 	struct bytes login = mysql_login(0, 0);
 
-	login.at[12] = 28; // gbk_chinese_ci
+	login.at[12] = collation;
+	answer(&l, mysql_greeting(version));
 	give(&l, login);
 	arrived(&l, login.size);
-	check(session_of(&l, mysql_command(COM_QUERY, "select 1 as session_c")) == (SQL_SESSION_CHARSET_KNOWN | SQL_SESSION_CHARSET_UNSAFE), "gbk");
+	answer(&l, mysql_ok(2, status));
+	drain();
+	return l;
+}
+
+static int probes;
+
+// By what session the next statement would be read; it is answered like any other, with this status.
+static uint8_t probe(struct link *l, int protocol, struct bytes reply)
+{
+	char sql[64], name[8] = { 0 };
+	uint8_t session;
+
+	for (int i = 0, n = probes++; i < 4; i++, n /= 26)
+		name[i] = 'a' + n % 26;
+	snprintf(sql, sizeof(sql), "select 1 as probe_%s", name);
+	session = session_of(l, query(protocol, sql));
+	answer(l, reply);
+	return session;
+}
+
+#define MARIADB "5.5.5-10.11.6-MariaDB-1"
+
+static void mysql_session_cases(void)
+{
+	static const struct {
+		const char *version;
+		uint8_t collation;
+		uint16_t status;
+		uint8_t session;
+	} logins[] = {
+		{ MARIADB, 45, 0x0002, ESCAPES | QUOTES | SAFE },
+		{ MARIADB, 28, 0x0202, NO_ESCAPES | QUOTES | UNSAFE },
+		{ MARIADB, 45, 0x8002, ESCAPES | ANSI | SAFE },
+		{ "11.4.2-MariaDB", 45, 0x8002, ESCAPES | ANSI | SAFE },
+		{ "5.5.5-10.2.44-MariaDB", 45, 0x0002, ESCAPES | SAFE },
+		{ "8.0.36", 45, 0x0002, ESCAPES | SAFE },
+		{ "5.5.62", 45, 0x0202, NO_ESCAPES | SAFE },
+	};
+
+	begin_case("session, mysql: the login's answer says it; ANSI quotes only where the server is a MariaDB that tells");
+	for (size_t i = 0; i < sizeof(logins) / sizeof(logins[0]); i++) {
+		struct link l = mysql_session(logins[i].version, logins[i].collation, logins[i].status);
+		uint8_t session = probe(&l, 0, mysql_rows(2, "r"));
+
+		check(session == logins[i].session, "%s: %d for %d", logins[i].version, session, logins[i].session);
+		close_link(&l);
+	}
+
+	static const struct {
+		const char *sql, *why;
+		uint16_t status; // 0: an error
+		uint8_t session;
+	} sets[] = {
+		{ "set names gbk", "done", 0x0002, ESCAPES | QUOTES | UNSAFE },
+		{ "set names gbk", "failed", 0, ESCAPES | QUOTES | SAFE },
+		{ "set names dec8", "not known to be safe", 0x0002, ESCAPES | QUOTES },
+		{ "set sql_mode='NO_BACKSLASH_ESCAPES'", "done", 0x0202, NO_ESCAPES | QUOTES | SAFE },
+		{ "set sql_mode='ANSI'", "failed", 0, ESCAPES | QUOTES | SAFE },
+		{ "set autocommit=0", "done", 0x0000, ESCAPES | QUOTES | SAFE },
+		{ "set @a = f()", "unclear, done", 0x0002, ESCAPES | QUOTES },
+		{ "set @a = f()", "unclear, failed", 0, 0 },
+		{ "select 1 as harmless", "a status that nothing asked for", 0x0202, SAFE },
+		{ "set autocommit=1", "a status that nothing asked for", 0x0202, SAFE },
+		{ "set names utf8; select 1", "two statements", 0x0002, ESCAPES | QUOTES },
+		{ "/* x */ set names gbk", "a comment", 0x0002, ESCAPES | QUOTES },
+	};
+
+	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+		char name[160];
+
+		snprintf(name, sizeof(name), "session, mysql: %s: %s", sets[i].sql, sets[i].why);
+		begin_case(name);
+		struct link l = mysql_session(MARIADB, 45, 2);
+
+		session_of(&l, mysql_command(COM_QUERY, sets[i].sql));
+		answer(&l, sets[i].status || !strcmp(sets[i].why, "done") ? mysql_ok(1, sets[i].status) : mysql_err(1));
+		uint8_t session = probe(&l, 0, mysql_rows(2, "r"));
+
+		check(session == sets[i].session, "%d for %d", session, sets[i].session);
+		close_link(&l);
+	}
+
+	begin_case("session, mysql: nothing is known while the answer is out, nor ever after where two are");
+	struct link l = mysql_session(MARIADB, 45, 2);
+
+	session_of(&l, mysql_command(COM_QUERY, "set names gbk"));
+	check(session_of(&l, mysql_command(COM_QUERY, "select 1 as meanwhile")) == 0, "meanwhile");
+	answer(&l, mysql_ok(1, 2));
+	answer(&l, mysql_rows(2, "r"));
+	check(probe(&l, 0, mysql_rows(2, "r")) == 0, "after both");
+	close_link(&l);
+
+	begin_case("session, mysql: an answer that nobody asked for makes later changes unknown");
+	l = mysql_session(MARIADB, 45, 2);
+	check(probe(&l, 0, mysql_rows(2, "r")) == (ESCAPES | QUOTES | SAFE), "before");
+	answer(&l, mysql_ok(1, 2));
+	session_of(&l, mysql_command(COM_QUERY, "set names latin1"));
+	answer(&l, mysql_ok(1, 2));
+	check(probe(&l, 0, mysql_rows(2, "r")) == 0, "after");
+	close_link(&l);
+
+	begin_case("session, mysql: an answer in pieces is read where its end is whole, and is unknown where it is not");
+	l = mysql_session(MARIADB, 45, 2);
+	session_of(&l, mysql_command(COM_QUERY, "set names gbk"));
+	struct bytes ok = mysql_ok(1, 2);
+
+	answer(&l, slice(ok, 0, 5));
+	answer(&l, slice(ok, 5, ok.size));
+	check(probe(&l, 0, mysql_rows(2, "r")) == 0, "split");
+	close_link(&l);
+	l = mysql_session(MARIADB, 45, 2);
+	struct bytes rows = mysql_rows(2, "some row");
+
+	session_of(&l, mysql_command(COM_QUERY, "select 1 as pieces"));
+	answer(&l, slice(rows, 0, 37));
+	answer(&l, slice(rows, 37, rows.size));
+	check(probe(&l, 0, mysql_rows(2, "r")) == (ESCAPES | QUOTES | SAFE), "rows");
+	close_link(&l);
+
+	begin_case("session, mysql: COM_RESET_CONNECTION leaves the character set unknown and the status known");
+	l = mysql_session(MARIADB, 28, 0x0202);
 	give(&l, mysql_command(0x1f, ""));
 	arrived(&l, 5);
-	check(session_of(&l, mysql_command(COM_QUERY, "select 1 as session_d")) == 0, "after COM_RESET_CONNECTION");
+	answer(&l, mysql_ok(1, 2));
+	check(probe(&l, 0, mysql_rows(2, "r")) == (ESCAPES | QUOTES), "reset");
 	close_link(&l);
 
-	begin_case("session: postgresql's character set is known where the startup names UTF8");
-	l = postgresql_link();
-	check(session_of(&l, postgresql_query("select 1 as session_e")) == 0, "not named");
+	begin_case("session, mysql: a prepared SET may run at any execution");
+	l = mysql_session(MARIADB, 45, 2);
+	session_of(&l, mysql_command(COM_STMT_PREPARE, "set names gbk"));
+	answer(&l, mysql_packet(1, raw("\0\1\0\0\0\0\0\0\0\0\0\0", 12)));
+	check(probe(&l, 0, mysql_rows(2, "r")) == (ESCAPES | QUOTES | SAFE), "prepared");
+	give(&l, mysql_packet(0, raw("\x17\1\0\0\0\0\1\0\0\0", 10)));
+	arrived(&l, 14);
+	answer(&l, mysql_ok(1, 2));
+	check(probe(&l, 0, mysql_rows(2, "r")) == (ESCAPES | QUOTES), "executed");
 	close_link(&l);
-	l = open_link();
-	struct bytes parameters = raw("user\0app\0client_encoding\0UTF8\0\0", 31);
-	uint8_t head[8] = { 0, 0, 0, 8 + 31, 0, 3, 0, 0 };
+}
 
-	give(&l, join(2, raw(head, 8), parameters));
-	arrived(&l, 39);
-	check(session_of(&l, postgresql_query("select 1 as session_f")) == SQL_SESSION_CHARSET_KNOWN, "UTF8");
+static struct bytes parameter(const char *name, const char *value)
+{
+	return postgresql_message('S', join(2, raw(name, strlen(name) + 1), raw(value, strlen(value) + 1)));
+}
+
+static struct bytes ready(char status) { return postgresql_message('Z', raw(&status, 1)); }
+
+static struct link postgresql_session(const char *conforming, const char *encoding)
+{
+	struct link l = open_link();
+	struct bytes startup = postgresql_startup();
+
+	give(&l, startup);
+	arrived(&l, startup.size);
+	answer(&l, join(6, postgresql_message('R', raw("\0\0\0\0", 4)), parameter("DateStyle", "ISO, MDY"),
+			parameter("client_encoding", encoding), parameter("standard_conforming_strings", conforming),
+			postgresql_message('K', raw("12345678", 8)), ready('I')));
+	drain();
+	return l;
+}
+
+static struct bytes postgresql_rows(char status)
+{
+	return join(2, postgresql_message('C', raw("SELECT 1", 9)), ready(status));
+}
+
+static void postgresql_session_cases(void)
+{
+	static const struct {
+		const char *conforming, *encoding;
+		uint8_t session;
+	} logins[] = {
+		{ "on", "UTF8", NO_ESCAPES | ANSI | SAFE },  { "off", "UTF8", ESCAPES | ANSI | SAFE },
+		{ "on", "GBK", NO_ESCAPES | ANSI | UNSAFE }, { "on", "SHIFT_JIS_2004", NO_ESCAPES | ANSI | UNSAFE },
+		{ "on", "EUC_JP", NO_ESCAPES | ANSI | SAFE }, { "on", "FUTURE", NO_ESCAPES | ANSI },
+		{ "maybe", "UTF8", ANSI | SAFE },
+	};
+
+	begin_case("session, postgresql: the login's parameters say it");
+	for (size_t i = 0; i < sizeof(logins) / sizeof(logins[0]); i++) {
+		struct link l = postgresql_session(logins[i].conforming, logins[i].encoding);
+		uint8_t session = probe(&l, 1, postgresql_rows('I'));
+
+		check(session == logins[i].session, "%s %s: %d", logins[i].conforming, logins[i].encoding, session);
+		close_link(&l);
+	}
+
+	begin_case("session, postgresql: what the server tells before ReadyForQuery holds, also where nothing asked for it");
+	struct link l = postgresql_session("on", "UTF8");
+
+	session_of(&l, postgresql_query("set standard_conforming_strings=off"));
+	answer(&l, join(3, postgresql_message('C', raw("SET", 4)), parameter("standard_conforming_strings", "off"), ready('I')));
+	check(probe(&l, 1, join(2, parameter("client_encoding", "BIG5"), postgresql_rows('I'))) == (ESCAPES | ANSI | SAFE), "set");
+	check(probe(&l, 1, postgresql_rows('I')) == (ESCAPES | ANSI | UNSAFE), "not asked for");
+	answer(&l, parameter("client_encoding", "UTF8"));
+	check(probe(&l, 1, postgresql_rows('I')) == (ESCAPES | ANSI | SAFE), "while idle");
+	close_link(&l);
+
+	begin_case("session, postgresql: a change within a transaction is in doubt until it ends");
+	l = postgresql_session("on", "UTF8");
+	session_of(&l, postgresql_query("set standard_conforming_strings=off"));
+	answer(&l, join(3, postgresql_message('C', raw("SET", 4)), parameter("standard_conforming_strings", "off"), ready('T')));
+	struct bytes big = join(3, postgresql_message('D', repeat("x", 5000)), parameter("standard_conforming_strings", "on"), ready('I'));
+
+	check(probe(&l, 1, big) == (ESCAPES | ANSI | SAFE), "within");
+	check(probe(&l, 1, postgresql_rows('I')) == (NO_ESCAPES | ANSI | SAFE), "after");
+	close_link(&l);
+
+	begin_case("session, postgresql: pipelined answers are told apart");
+	l = postgresql_session("on", "UTF8");
+	give(&l, join(3, postgresql_query("select 1 as pipe_a"), postgresql_query("set standard_conforming_strings=off"),
+		      postgresql_query("select 1 as pipe_b")));
+	arrived(&l, 60);
+	drain();
+	check(last_statement() && last_statement()->session == 0, "behind a change");
+	answer(&l, postgresql_rows('I'));
+	answer(&l, join(2, parameter("standard_conforming_strings", "off"), postgresql_rows('I')));
+	answer(&l, postgresql_rows('I'));
+	check(probe(&l, 1, postgresql_rows('I')) == (ESCAPES | ANSI | SAFE), "after all");
+	close_link(&l);
+
+	begin_case("session, postgresql: a message cut in two is not read");
+	l = postgresql_session("on", "UTF8");
+	session_of(&l, postgresql_query("set standard_conforming_strings=off"));
+	struct bytes cut = join(2, parameter("standard_conforming_strings", "off"), postgresql_rows('I'));
+
+	answer(&l, slice(cut, 0, 20));
+	answer(&l, slice(cut, 20, cut.size));
+	check(probe(&l, 1, postgresql_rows('I')) == 0, "unknown");
+	close_link(&l);
+
+	begin_case("session, postgresql: an unnamed prepared SET is watched until the next one");
+	l = postgresql_session("on", "UTF8");
+	struct bytes sync = postgresql_message('S', raw("", 0)), run = join(2, postgresql_message('E', raw("\0\0\0\0\0", 5)), sync);
+
+	give(&l, join(2, postgresql_parse("", "set standard_conforming_strings=off"), run));
+	arrived(&l, 30);
+	answer(&l, join(2, parameter("standard_conforming_strings", "off"), postgresql_rows('I')));
+	check(session_of(&l, postgresql_parse("", "select 1 as unnamed")) == (ESCAPES | ANSI | SAFE), "known");
+	give(&l, run);
+	arrived(&l, 10);
+	answer(&l, postgresql_rows('I'));
+	check(probe(&l, 1, postgresql_rows('I')) == (ESCAPES | ANSI | SAFE), "after");
 	close_link(&l);
 }
 
@@ -928,7 +1181,8 @@ int main(int argc, char **argv)
 		split_cases(protocol);
 	mysql_wire_cases();
 	postgresql_wire_cases();
-	session_cases();
+	mysql_session_cases();
+	postgresql_session_cases();
 	login_cases();
 	recognition_cases();
 	connection_cases();

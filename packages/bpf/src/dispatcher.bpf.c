@@ -8,6 +8,7 @@
  */
 #include "maps.h"
 
+#include "answer.h"
 #include "connection.h"
 #include "workload.h"
 
@@ -167,6 +168,7 @@ int enrol(struct bpf_sock_ops *ops)
 	if (!c || !tp || c->mode < WORKLOAD_OBSERVE)
 		return 1;
 	c->frame.expected = tp->write_seq;
+	begin_watch(c, tp);
 	if (!layered(tp)) {
 		long error = bpf_sock_hash_update(ops, &sockets, &c->cookie, BPF_NOEXIST);
 
@@ -290,6 +292,7 @@ int adopt(struct bpf_iter__tcp *ctx)
 	c->frame.phase = PHASE_RESYNC;
 	c->frame.resynced = 1;
 	c->frame.expected = tp->write_seq;
+	begin_watch(c, tp);
 	if (!layered(tp)) {
 		long error = bpf_map_update_elem(&sockets, &cookie, tp, BPF_NOEXIST);
 
@@ -319,6 +322,14 @@ int sever(struct bpf_iter__tcp *ctx)
 	if (done && !bpf_sock_destroy(skc))
 		*done = 1;
 	return 0;
+}
+
+/* What database servers answer; follows sessions (answer.h). */
+SEC("cgroup_skb/ingress")
+int answered(struct __sk_buff *skb)
+{
+	hear(skb);
+	return 1;
 }
 
 /* Restores FIONREAD on kernels whose sockmap hides waiting bytes; attached only where user space says so. */

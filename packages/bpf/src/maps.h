@@ -45,7 +45,7 @@ struct frame {
 	__u8 phase;         /* enum phase */
 	__u8 message;       /* enum picket_message */
 	__u8 command;       /* MySQL: the last one of sequence 0 */
-	__u8 session;       /* enum sql_session bits */
+	__u8 pad;           /* header is read and written as a word */
 	__u8 continued : 1; /* MySQL: packet of 0xffffff bytes, the next one belongs to it */
 	__u8 infile : 1;    /* MySQL: LOAD DATA LOCAL content until the empty packet */
 	__u8 torn : 1;      /* bytes of this statement went by unseen */
@@ -57,6 +57,44 @@ struct frame {
 	__u8 sequence; /* MySQL: of the packet last seen */
 	__u8 header_bytes;
 	__u8 header[FIRST_BYTES_MAX];
+};
+
+enum server {
+	SERVER_UNHEARD = 0,
+	SERVER_MYSQL = 1,   /* or what speaks like it: its status says nothing of ANSI_QUOTES */
+	SERVER_MARIADB = 2, /* 10.3 or newer */
+};
+
+/*
+ * Which of the client's commands the server has answered, and what the answers
+ * say of the session. Two programs share it without a lock, so each field has one
+ * writer: the slot counts what is asked, the ingress program what is answered.
+ * TCP sequence numbers are of the server's stream.
+ */
+struct watch {
+	__u32 asked;    /* slot: commands that the server answers, the login included */
+	__u32 changing; /* slot: the last of them that may have changed the session */
+	__u32 answered; /* ingress: how many of them */
+	__u32 settled;  /* ingress: up to which one it is known what became of the session */
+	__u32 ended;    /* ingress: behind the last answer */
+	__u32 heard;    /* ingress, PostgreSQL: up to here messages were walked without a gap */
+	__u32 next;     /* ingress, PostgreSQL: where the next message begins */
+	__u8 claim;     /* slot: enum sql_set_says, of the last change */
+	__u8 unit;      /* slot, PostgreSQL: messages were sent that a Sync is to follow */
+	__u8 prepared;  /* slot: enum prepared */
+	__u8 unnamed;   /* slot, PostgreSQL: the Parse under way has no name */
+	__u8 session;   /* ingress: enum sql_session bits that the server told */
+	__u8 mode;      /* ingress, MySQL: of them those that the status tells, as last believed */
+	__u8 server;    /* ingress: enum server */
+	__u8 in_doubt;  /* ingress, PostgreSQL: changed in a transaction, which may end either way */
+	__u8 muddled;   /* ingress: answers can no longer be told apart; sticky */
+};
+
+/* A statement that changes the session was prepared: who knows when it runs. */
+enum prepared {
+	PREPARED_NONE = 0,
+	PREPARED_UNNAMED = 1, /* PostgreSQL: until the next one */
+	PREPARED_NAMED = 2,
 };
 
 struct connection {
@@ -82,6 +120,7 @@ struct connection {
 	__u32 read; /* of the SQL in hand, by the lexer (lexing.h) */
 	__u32 spare;
 	struct frame frame;
+	struct watch watch;
 	struct sql_lexer lexer;
 };
 

@@ -10,6 +10,8 @@
 
 #include "frame.h"
 #include "login.h"
+#include "mysql_commands.h"
+#include "watch.h"
 
 #define MYSQL_HEADER 4
 #define MYSQL_PAYLOAD_MAX 0xffffff
@@ -24,13 +26,6 @@
 #define MYSQL_AUTH_LENENC (1u << 21)
 #define MYSQL_ZSTD (1u << 26)
 #define MYSQL_QUERY_ATTRIBUTES (1u << 27)
-
-#define MYSQL_COM_QUERY 0x03
-#define MYSQL_COM_CHANGE_USER 0x11
-#define MYSQL_COM_STMT_PREPARE 0x16
-#define MYSQL_COM_SET_OPTION 0x1b
-#define MYSQL_COM_RESET_CONNECTION 0x1f
-#define MYSQL_LOGIN 0xff /* not a command: until the first one, packets belong to the login */
 
 enum opening {
 	OPENING_UNDECIDED,
@@ -99,14 +94,14 @@ static __always_inline bool mysql_charset_unsafe(__u8 collation)
 	}
 }
 
-/* The character set is known until something may change it; whether a backslash escapes only the server tells. */
-static __always_inline void mysql_login(struct frame *f)
+/* The character set is as asked for; whether a backslash escapes only the server tells. */
+static __always_inline void mysql_login(struct frame *f, struct watch *w)
 {
 	f->capabilities = little_endian(f->header + 4);
 	f->command = MYSQL_LOGIN;
-	f->session = SQL_SESSION_CHARSET_KNOWN;
+	w->session = SQL_SESSION_CHARSET_KNOWN;
 	if (mysql_charset_unsafe(f->header[12]))
-		f->session |= SQL_SESSION_CHARSET_UNSAFE;
+		w->session |= SQL_SESSION_CHARSET_UNSAFE;
 }
 
 /* HandshakeResponse41: 36 bytes of header and settings, user name, counted password, database. */
@@ -308,7 +303,7 @@ static __always_inline __u32 mysql_header_want(const struct frame *f)
 }
 
 /* With the header gathered: what follows it, as a phase. Sets remaining and message. */
-static __always_inline enum phase mysql_begin(struct frame *f)
+static __always_inline enum phase mysql_begin(struct frame *f, struct watch *w)
 {
 	const __u8 *h = f->header;
 	__u32 length = mysql_length(h);
@@ -331,6 +326,7 @@ static __always_inline enum phase mysql_begin(struct frame *f)
 	f->continued = length == MYSQL_PAYLOAD_MAX;
 	f->remaining = length - 1;
 	f->command = h[4];
+	mysql_ask(w, f->command);
 	switch (f->command) {
 	case MYSQL_COM_QUERY:
 		f->message = MESSAGE_QUERY;
@@ -338,11 +334,6 @@ static __always_inline enum phase mysql_begin(struct frame *f)
 	case MYSQL_COM_STMT_PREPARE:
 		f->message = MESSAGE_PREPARE;
 		return PHASE_TEXT;
-	case MYSQL_COM_CHANGE_USER:
-	case MYSQL_COM_RESET_CONNECTION:
-	case MYSQL_COM_SET_OPTION:
-		f->session = 0;
-		return PHASE_SKIP;
 	default:
 		return PHASE_SKIP;
 	}

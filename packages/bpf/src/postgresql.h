@@ -108,6 +108,7 @@ struct postgresql_walk {
 	__u32 at;
 	__u32 until;  /* messages must end here at the latest */
 	__u32 passing; /* stop at one that holds SQL */
+	struct watch *watch; /* counts them; none where it is not known that they are messages */
 	__u8 type;     /* of the last one */
 	__u8 sql;      /* one that holds SQL was met */
 	__u8 lost;
@@ -134,6 +135,8 @@ static long postgresql_walk(__u32 i, struct postgresql_walk *w)
 	}
 	if (sql && w->passing)
 		return 1;
+	if (w->watch)
+		postgresql_ask(w->watch, type);
 	w->sql |= sql;
 	w->type = type;
 	w->at = at + 1 + length;
@@ -143,10 +146,17 @@ static long postgresql_walk(__u32 i, struct postgresql_walk *w)
 #define POSTGRESQL_WALK_MAX 64
 
 /* From `at`, past the messages that hold no SQL and are whole within [0, until). */
-__noinline __u32 postgresql_pass_by(struct sk_msg_md *msg, __u32 at, __u32 until)
+__noinline __u32 postgresql_pass_by(struct sk_msg_md *msg, struct connection *c, __u32 at, __u32 until)
 {
+	if (!c)
+		return at;
 	struct postgresql_walk w = {
-		.data = first_byte(msg), .end = bytes_end(msg), .at = at, .until = until, .passing = 1
+		.data = first_byte(msg),
+		.end = bytes_end(msg),
+		.at = at,
+		.until = until,
+		.passing = 1,
+		.watch = &c->watch,
 	};
 
 	bpf_loop(POSTGRESQL_WALK_MAX, postgresql_walk, &w, 0);
@@ -169,15 +179,12 @@ struct postgresql_parameters {
 	__u8 *data;
 	void *end;
 	__u32 replication;
-	__u32 utf8; /* client_encoding was given, and is UTF8 */
 	__u32 user; /* where its value begins; 0: not given */
 	__u32 database;
 };
 
 /* Names of parameters as the numbers that their bytes make, the closing zero byte of what is before included. */
 #define POSTGRESQL_REPLICA bpf_cpu_to_be64(0x007265706c696361ull) /* "\0replica" */
-#define POSTGRESQL_CLIENT bpf_cpu_to_be64(0x00636c69656e745full)  /* "\0client_" */
-#define POSTGRESQL_ENCODING bpf_cpu_to_be64(0x656e636f64696e67ull) /* "encoding" */
 #define POSTGRESQL_USER bpf_cpu_to_be64(0x0075736572000000ull)     /* "\0user\0" and two more */
 #define POSTGRESQL_USER_MASK bpf_cpu_to_be64(0xffffffffffff0000ull)
 #define POSTGRESQL_DATABASE bpf_cpu_to_be64(0x0064617461626173ull) /* "\0databas" */
@@ -195,10 +202,6 @@ static long postgresql_parameter(__u32 i, struct postgresql_parameters *s)
 
 	if (name == POSTGRESQL_REPLICA)
 		s->replication = 1;
-	if (name == POSTGRESQL_CLIENT && (void *)(p + 22) <= s->end && *(__u64 *)(p + 8) == POSTGRESQL_ENCODING)
-		/* 'UTF8', 'utf8' and 'UTF-8' are what drivers send; any other is not known here to be safe. */
-		s->utf8 = !p[16] && (p[17] | 32) == 'u' && (p[18] | 32) == 't' && (p[19] | 32) == 'f' &&
-			  (p[20] == '8' || p[20] == '-');
 	/* The value of one may read like the name of the other. */
 	if ((name & POSTGRESQL_USER_MASK) == POSTGRESQL_USER && !s->user && i + 1 != s->database)
 		s->user = i + 6;
@@ -208,11 +211,8 @@ static long postgresql_parameter(__u32 i, struct postgresql_parameters *s)
 	return 0;
 }
 
-#define POSTGRESQL_IS_REPLICATION 1
-#define POSTGRESQL_IS_UTF8 2
-
-/* What a StartupMessage in hand asks for: to be a walsender, whose stream is no SQL; a character set. Tells who asks. */
-__noinline __u32 postgresql_startup(struct sk_msg_md *msg, struct connection *c, __u32 bytes)
+/* Whether a StartupMessage in hand asks to be a walsender, whose stream is no SQL. Tells who asks. */
+__noinline __u32 postgresql_replication(struct sk_msg_md *msg, struct connection *c, __u32 bytes)
 {
 	struct postgresql_parameters s = { .data = first_byte(msg), .end = bytes_end(msg) };
 
@@ -226,7 +226,7 @@ __noinline __u32 postgresql_startup(struct sk_msg_md *msg, struct connection *c,
 		take_name(msg, s.database, &names.database);
 		tell_login(c, &names);
 	}
-	return (s.replication ? POSTGRESQL_IS_REPLICATION : 0) | (s.utf8 ? POSTGRESQL_IS_UTF8 : 0);
+	return s.replication;
 }
 
 #endif

@@ -13,6 +13,7 @@
 #include "postgresql.h"
 #include "replace.h"
 #include "report.h"
+#include "setting.h"
 #include "text.h"
 #include "workload.h"
 
@@ -84,7 +85,7 @@ static __always_inline void begin_statement(struct connection *c)
 	f->fragment = 0;
 	f->torn = 0;
 	f->cut = 0;
-	sql_lexer_start(&c->lexer, f->protocol == PROTOCOL_MYSQL ? SQL_MYSQL : SQL_POSTGRESQL, f->session,
+	sql_lexer_start(&c->lexer, f->protocol == PROTOCOL_MYSQL ? SQL_MYSQL : SQL_POSTGRESQL, session_now(c),
 			settings.hash_key, settings.hash_start);
 }
 
@@ -166,7 +167,7 @@ __noinline int judge(struct sk_msg_md *msg, struct connection *c, struct place *
 
 	t.is.fingerprint = fingerprint;
 	if (f->torn || c->lexer.danger & SQL_DANGER_CODE)
-		f->session = 0; /* it may have been SET NAMES, or a function that does it */
+		changes_session(msg, c, p->sql_at, p->sql_bytes);
 	COUNT(counters, statements, 1);
 	COUNT(counters, bytes, f->statement_bytes);
 	if (!entry || entry->verdict == VERDICT_UNKNOWN) {
@@ -321,22 +322,20 @@ static __always_inline __u32 open_connection(struct sk_msg_md *msg, struct conne
 		return POSTGRESQL_OPENING - before;
 	case OPENING_YES:
 		if (protocol == PROTOCOL_POSTGRESQL && in_reach(msg, least(size, LOGIN_REACH))) {
-			__u32 is = postgresql_startup(msg, c, bytes);
-
-			if (is & POSTGRESQL_IS_REPLICATION) {
+			if (postgresql_replication(msg, c, bytes)) {
 				give_up(c, PROTOCOL_OTHER, NOTICE_REPLICATION);
 				break;
 			}
-			f->session = is & POSTGRESQL_IS_UTF8 ? SQL_SESSION_CHARSET_KNOWN : 0;
 		}
 		f->protocol = protocol;
 		f->phase = PHASE_SKIP;
 		f->remaining = bytes - before;
 		if (protocol == PROTOCOL_MYSQL) {
-			mysql_login(f);
+			mysql_login(f, &c->watch);
 			if (!before && in_reach(msg, least(size, LOGIN_REACH)))
 				mysql_names(msg, c);
 		}
+		begin_session(&c->watch, protocol);
 		break;
 	case OPENING_ENCRYPTED:
 		give_up(c, PROTOCOL_TLS, NOTICE_ENCRYPTED);
@@ -382,7 +381,7 @@ static __always_inline bool read_header(struct sk_msg_md *msg, struct connection
 	}
 	f->header_bytes = 0;
 	bool goes_on = mysql && f->continued && f->message;
-	enum phase phase = mysql ? mysql_begin(f) : postgresql_begin(f);
+	enum phase phase = mysql ? mysql_begin(f, &c->watch) : postgresql_begin(f);
 
 	if (phase == PHASE_START)
 		return false;
@@ -391,6 +390,8 @@ static __always_inline bool read_header(struct sk_msg_md *msg, struct connection
 		begin_statement(c);
 		f->torn = f->message == MESSAGE_FUNCTION_CALL; /* binary: nothing to lex */
 	}
+	if (!mysql)
+		postgresql_ask(&c->watch, f->header[0]);
 	return true;
 }
 
@@ -409,6 +410,8 @@ static __always_inline __u32 read_prelude(struct sk_msg_md *msg, struct connecti
 		bytes = f->protocol == PROTOCOL_MYSQL ? mysql_attributes(msg, at) : postgresql_name(msg, at);
 	}
 	f->phase = PHASE_TEXT;
+	if (f->protocol == PROTOCOL_POSTGRESQL)
+		name_parse(&c->watch, bytes == 1);
 	if (bytes && bytes <= f->remaining)
 		return bytes;
 	f->torn = 1;
@@ -438,7 +441,7 @@ static __always_inline bool find_feet(struct sk_msg_md *msg, struct connection *
 	f->continued = 0;
 	f->infile = 0;
 	f->departed = 0;
-	f->session = 0;
+	forget_session(&c->watch);
 	f->expected = tp->write_seq;
 	if (!before)
 		report_connection(c, tp, CONNECTION_RECOGNISED, TCP_ESTABLISHED, TCP_ESTABLISHED);
@@ -579,7 +582,7 @@ int slot(struct sk_msg_md *msg)
 	}
 	/* A pipelined turn (Bind, Describe, Execute, Sync) goes with what it follows. */
 	if (f->phase == PHASE_HEADER && f->protocol == PROTOCOL_POSTGRESQL && at < size)
-		at = postgresql_pass_by(msg, at, least(size, room));
+		at = postgresql_pass_by(msg, c, at, least(size, room));
 	return pass(msg, c, tp, at);
 lost:
 	give_up(c, PROTOCOL_OTHER, NOTICE_FRAMING_LOST);

@@ -39,7 +39,9 @@ import { type Severed, sever } from "./sever.ts";
 import { pinnedVerdicts, Slot, type SlotRequest } from "./slot.ts";
 
 /** Pinned links; the programs on the socket map stay with the map. */
-const LINKED = ["state_changed", "retransmitted", "enrol"] as const;
+const LINKED = ["state_changed", "retransmitted", "answered", "enrol"] as const;
+/** Of them, those that see the sockets of a cgroup. */
+const IN_CGROUP: readonly string[] = ["answered", "enrol"];
 
 /** Each page of the ring is mapped twice and counts as resident memory: 2 MiB hold about 8,000 events. */
 const RING_BYTES = 2 << 20;
@@ -152,7 +154,7 @@ export class Kernel {
       // between is found by adopt().
       removeLink(path);
       const program = this.#object.program(name);
-      const link = name === "enrol" ? program.attachCgroup(cgroupPath) : program.attach();
+      const link = IN_CGROUP.includes(name) ? program.attachCgroup(cgroupPath) : program.attach();
       link.pin(path);
       this.#links.set(name, link);
     }

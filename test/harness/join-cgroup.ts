@@ -1,7 +1,7 @@
 /** The test process itself becomes a guarded application for a while: its new sockets are the workload's. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { cgroup2Mount } from "../harness/index.ts";
+import { cgroup2Mount } from "./index.ts";
 
 /** Moves this process into a cgroup2 directory; the function returned moves it back. */
 export function joinCgroup(path: string): () => void {
