@@ -9,6 +9,9 @@ import type { Config } from "./config.ts";
 import type { Db } from "./db/client.ts";
 import type { Inbox } from "./gateway/inbox.ts";
 import type { Metrics } from "./metrics.ts";
+import type { NodeKeys } from "./nodes/keys.ts";
+import type { CallRates } from "./nodes/rate.ts";
+import type { UsedTokens } from "./nodes/replay.ts";
 import type { Jobs } from "./queue/jobs.ts";
 import type { RedisClient } from "./queue/redis.ts";
 
@@ -25,6 +28,9 @@ export interface Services {
   redis: RedisClient;
   jobs: Jobs;
   inbox: Inbox;
+  nodeKeys: NodeKeys;
+  callRates: CallRates;
+  usedTokens: UsedTokens;
   metrics: Metrics;
   log: Logger;
   /** Milliseconds since the epoch. */

@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import type { Config } from "./config.ts";
 import { listenToDoorbell } from "./gateway/doorbell.ts";
-import { gatewayRoutes } from "./gateway/routes.ts";
+import { describeGateway, gatewayFront } from "./gateway/routes.ts";
 import { Waiters } from "./gateway/waiters.ts";
 import { baseApp } from "./http/app.ts";
 import { type Listening, listen, runProcess } from "./listen.ts";
@@ -11,10 +11,10 @@ import { openServices } from "./services.ts";
 export async function startGateway(config: Config): Promise<Listening> {
   const services = await openServices(config, "picket-gateway");
   const waiters = new Waiters();
-  const bell = listenToDoorbell(config.redisUrl, waiters, services.log);
+  const bell = listenToDoorbell(services, waiters);
   const app = baseApp(services);
-  gatewayRoutes(app, services, waiters);
-  const server = await listen(app, config.listen);
+  describeGateway(app);
+  const server = await listen({ app, front: gatewayFront(services, waiters) }, config.listen);
   services.log.info({ url: server.url }, "gateway listening");
   return {
     url: server.url,

@@ -1,11 +1,12 @@
 /** Serves a fetch handler on Node and stops in order: waiting requests end first, then connections, then the rest. */
 
-import type { Server } from "node:http";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { inspect } from "node:util";
-import { serve } from "@hono/node-server";
+import { getRequestListener } from "@hono/node-server";
 import { type Config, ConfigError, readConfig } from "./config.ts";
 import { isPostgresAway } from "./db/client.ts";
+import type { Front } from "./gateway/routes.ts";
 import type { App } from "./http/route.ts";
 import { describeError } from "./log.ts";
 
@@ -14,22 +15,36 @@ export interface Listening {
   close(): Promise<void>;
 }
 
-export function listen(app: App, { host, port }: Config["listen"]): Promise<Listening> {
+/** Connections that wait to be accepted when a whole fleet comes back at once; the kernel's own bound is lower. */
+const BACKLOG = 8_192;
+
+export function listen(
+  { app, front }: { app: App; front?: Front | undefined },
+  { host, port }: Config["listen"],
+): Promise<Listening> {
+  const serveApp = getRequestListener(app.fetch, { hostname: host });
+  const server = createServer(
+    // A node whose host is gone without a word must not hold its poll's place for long.
+    { keepAlive: true, keepAliveInitialDelay: 60_000, noDelay: true },
+    (request, response) => {
+      if (!front?.(request, response)) void serveApp(request, response);
+    },
+  );
+  // A request that sends nothing ends; a poll waits for its answer as long as it asked for.
+  server.headersTimeout = 15_000;
+  server.requestTimeout = 60_000;
+  server.keepAliveTimeout = 75_000;
+  const close = () =>
+    new Promise<void>(done => {
+      server.close(() => done());
+      server.closeIdleConnections();
+      setTimeout(() => server.closeAllConnections(), 2_000).unref();
+    });
   return new Promise((resolve, reject) => {
-    const server = serve({ fetch: app.fetch, hostname: host, port }, address => {
-      resolve({ url: urlOf(address), close });
-    }) as Server;
-    // Long polls last a minute at most; a request that sends nothing ends sooner.
-    server.headersTimeout = 15_000;
-    server.requestTimeout = 60_000;
-    server.keepAliveTimeout = 75_000;
     server.once("error", reject);
-    const close = () =>
-      new Promise<void>(done => {
-        server.close(() => done());
-        server.closeIdleConnections();
-        setTimeout(() => server.closeAllConnections(), 2_000).unref();
-      });
+    server.listen({ host, port, backlog: BACKLOG }, () =>
+      resolve({ url: urlOf(server.address() as AddressInfo), close }),
+    );
   });
 }
 

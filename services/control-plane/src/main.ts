@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import type { Config } from "./config.ts";
 import { listenToDoorbell } from "./gateway/doorbell.ts";
-import { gatewayRoutes } from "./gateway/routes.ts";
+import { describeGateway, gatewayFront } from "./gateway/routes.ts";
 import { Waiters } from "./gateway/waiters.ts";
 import { app } from "./http/app.ts";
 import { type Listening, listen, runProcess } from "./listen.ts";
@@ -16,11 +16,11 @@ export async function startControlPlane(
   const services = await openServices(config, all ? "picket" : "picket-api", chosen);
   const waiters = new Waiters();
   const gateway = all
-    ? { waiters, bell: listenToDoorbell(config.redisUrl, waiters, services.log) }
+    ? { bell: listenToDoorbell(services, waiters), front: gatewayFront(services, waiters) }
     : undefined;
-  const api = app(services, { gateway: gateway && (router => gatewayRoutes(router, services, waiters)) });
+  const api = app(services, { gateway: gateway && describeGateway });
   const workers = all ? startWorkers(services) : undefined;
-  const server = await listen(api, config.listen);
+  const server = await listen({ app: api, front: gateway?.front }, config.listen);
   services.log.info({ url: server.url, all }, "control plane listening");
   return {
     url: server.url,

@@ -44,6 +44,17 @@ export function createMetrics({ processMetrics = false }: { processMetrics?: boo
       labelNames: ["outcome"] as const,
       registers,
     }),
+    nodeRefusals: new Counter({
+      name: "picket_node_refusals_total",
+      help: "Calls of nodes whose signature held, refused: rate or replay",
+      labelNames: ["because"] as const,
+      registers,
+    }),
+    replaysUnchecked: new Counter({
+      name: "picket_replays_unchecked_total",
+      help: "Node tokens that only this process remembers, since Redis was away",
+      registers,
+    }),
     waiters: new Gauge({ name: "picket_gateway_waiters", help: "Long polls that wait now", registers }),
     leases: new Counter({
       name: "picket_gateway_leases_total",

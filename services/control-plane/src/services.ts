@@ -8,6 +8,9 @@ import { Inbox } from "./gateway/inbox.ts";
 import { anyApiToken, bootstrap } from "./identity/tokens.ts";
 import { createLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
+import { NodeKeys } from "./nodes/keys.ts";
+import { CallRates } from "./nodes/rate.ts";
+import { UsedTokens } from "./nodes/replay.ts";
 import { connectJobs } from "./queue/jobs.ts";
 import { connectRedis, failFast, untilReady } from "./queue/redis.ts";
 
@@ -20,7 +23,11 @@ export interface OpenServices extends Services {
 /** What a test chooses itself. */
 export type Chosen = Partial<Pick<Services, "clock" | "random">>;
 
-export async function openServices(config: Config, name: string, chosen: Chosen = {}): Promise<OpenServices> {
+export async function openServices(
+  config: Config,
+  name: string,
+  { clock = Date.now, random = randomBytes }: Chosen = {},
+): Promise<OpenServices> {
   const log = createLog({ name, level: config.logLevel });
   const metrics = createMetrics({ processMetrics: true });
   await migrate(config.databaseUrl);
@@ -35,12 +42,14 @@ export async function openServices(config: Config, name: string, chosen: Chosen 
     redis,
     jobs,
     inbox: new Inbox(redis, log),
+    nodeKeys: new NodeKeys(database.db, clock),
+    callRates: new CallRates(),
+    usedTokens: new UsedTokens(redis, metrics),
     metrics,
     log,
-    clock: Date.now,
-    random: randomBytes,
+    clock,
+    random,
     closing: closing.signal,
-    ...chosen,
     beginClosing: () => closing.abort(),
     async close() {
       closing.abort();

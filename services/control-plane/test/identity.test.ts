@@ -2,10 +2,10 @@
 import { generateKeyPairSync } from "node:crypto";
 import type { Role } from "@picket/shared/api";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { gatewayRoutes } from "../src/gateway/routes.ts";
-import { Waiters } from "../src/gateway/waiters.ts";
+import { GATEWAY_PERMISSIONS } from "../src/gateway/routes.ts";
 import { app } from "../src/http/app.ts";
-import { may, policy, type Who } from "../src/identity/policy.ts";
+import { may, policy, routeOf, type Who } from "../src/identity/policy.ts";
+import { CALLS_PER_WINDOW } from "../src/nodes/rate.ts";
 import { openServices } from "../src/services.ts";
 import {
   ask,
@@ -18,6 +18,7 @@ import {
   startFleet,
   startStores,
   statement,
+  until,
 } from "./fleet.ts";
 
 let stores: Stores;
@@ -44,12 +45,12 @@ const concrete = (path: string) =>
 /** From the running app, not from the table: a route that is missing there would show. */
 async function registeredRoutes(): Promise<{ method: string; path: string }[]> {
   const services = await openServices(configFor(stores), "routes");
-  const waiters = new Waiters();
-  const api = app(services, { gateway: router => gatewayRoutes(router, services, waiters) });
+  const api = app(services);
   await services.close();
-  return api.routes
+  const routes = api.routes
     .filter(({ method }) => method !== "ALL")
-    .map(({ method, path }) => ({ method, path: path.replace(/:(\w+)/g, "{$1}") }));
+    .map(({ method, path }) => ({ method: String(method), path: path.replace(/:(\w+)/g, "{$1}") }));
+  return [...routes, ...GATEWAY_PERMISSIONS.map(routeOf)];
 }
 
 test("every registered route refuses who shows nothing, but for the few that are meant for anyone", async () => {
@@ -283,6 +284,34 @@ test.each([
   });
 });
 
+test("a node token is good for one call, at whichever process it comes again", async () => {
+  const other = await startFleet(stores);
+  try {
+    const { token } = node.client;
+    expect((await new Client(fleet.url, token).fetch("GET", "/v1/agent/desired")).status).toBe(200);
+    for (const url of [fleet.url, other.url])
+      for (const path of ["/v1/agent/desired", "/v1/agent/assignments?wait=0"])
+        expect(await new Client(url, token).refusal("GET", path)).toMatchObject({
+          status: 401,
+          detail: expect.stringContaining("used before"),
+        });
+  } finally {
+    await other.close();
+  }
+});
+
+test("a flood from one node is refused, and holds up no other", async () => {
+  const flooding = await fleet.join("flood");
+  const statuses = new Map<number, number>();
+  for (let i = 0; i < CALLS_PER_WINDOW + 100; i++) {
+    const { status } = await flooding.client.fetch("GET", "/v1/agent/assignments?wait=0");
+    statuses.set(status, (statuses.get(status) ?? 0) + 1);
+  }
+  // The windows are ten seconds long: at most one ended meanwhile.
+  expect(statuses.get(429)).toBeGreaterThan(0);
+  expect(await node.poll(0)).toBeNull();
+});
+
 test("a token that claims to need no signature is refused", async () => {
   const [, payload] = nodeToken(node.key, node.id).split(".");
   const header = Buffer.from(JSON.stringify({ alg: "none" })).toString("base64url");
@@ -309,10 +338,18 @@ test("a node cannot acknowledge another node's assignment or write another node'
   expect(await other.events([event])).toEqual({ committed: 1, duplicates: 0 });
 });
 
-test("a retired node is refused from then on", async () => {
+test("a retired node is refused from then on, and the poll that it holds ends", async () => {
   const gone = await fleet.join("gone");
+  const waiting = gone.poll(60);
+  await until(
+    async () => (await fetch(`${fleet.url}/metrics`)).text(),
+    text => text.includes("picket_gateway_waiters 1"),
+    "the poll waits",
+  );
   await fleet.admin.call("DELETE", `/v1/nodes/${gone.id}`);
   await expect(gone.report()).rejects.toThrow("401");
+  await expect(gone.poll(0)).rejects.toThrow("401");
+  expect(await waiting).toBeNull();
   expect(await fleet.admin.refusal("GET", `/v1/nodes/${gone.id}`)).toMatchObject({ status: 404 });
 });
 

@@ -1,7 +1,7 @@
 /**
  * Who this node is: an Ed25519 key made here and never sent, the id that the control plane gave for its public
- * half, and the release keys pinned at enrolment. Each call carries a token signed by the key (RFC 8037), good for
- * a minute and used for half of one.
+ * half, and the release keys pinned at enrolment. Each call carries a token of its own, signed by the key
+ * (RFC 8037) and good for a minute.
  */
 import {
   createPrivateKey,
@@ -26,8 +26,6 @@ export const Enrolment = z.strictObject({
   labels: Labels,
 });
 export type Enrolment = z.infer<typeof Enrolment>;
-
-const TOKEN_REUSE_MS = 30_000;
 
 const enrolmentPath = (stateDirectory: string) => join(stateDirectory, "node.json");
 const keyPath = (stateDirectory: string) => join(stateDirectory, "node.key");
@@ -60,19 +58,17 @@ export function rawPublicKey(key: KeyObject): string {
   return createPublicKey(key).export({ type: "spki", format: "der" }).subarray(-32).toString("base64url");
 }
 
+/** A token for each call: the control plane takes none twice. */
 export function tokenSource(
   key: KeyObject,
   node: NodeId,
   nowMs: () => number = Date.now,
 ): () => Promise<string> {
-  let cached = { token: "", madeMs: Number.NEGATIVE_INFINITY };
   return async () => {
-    const now = nowMs();
-    if (now - cached.madeMs < TOKEN_REUSE_MS && now >= cached.madeMs) return cached.token;
     // Only an enrolled agent needs the signer in memory.
     const { SignJWT } = await import("jose/jwt/sign");
-    const issuedAtS = Math.floor(now / 1_000);
-    const token = await new SignJWT({})
+    const issuedAtS = Math.floor(nowMs() / 1_000);
+    return new SignJWT({})
       .setProtectedHeader({ alg: "EdDSA" })
       .setIssuer(node)
       .setSubject(node)
@@ -81,7 +77,5 @@ export function tokenSource(
       .setExpirationTime(issuedAtS + NODE_TOKEN_LIFETIME_S)
       .setJti(randomUUID())
       .sign(key);
-    cached = { token, madeMs: now };
-    return token;
   };
 }

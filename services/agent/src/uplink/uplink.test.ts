@@ -49,10 +49,9 @@ describe("identity", () => {
     expect(statSync(join(directory, "node.key")).mode & 0o777).toBe(0o600);
   });
 
-  test("a token is signed by the node's key, names it, and is used for half of its minute", async () => {
-    let now = 1_780_000_000_000;
+  test("a token is signed by the node's key, names it, and is for one call", async () => {
     const key = nodeKey(directory);
-    const token = tokenSource(key, NODE, () => now);
+    const token = tokenSource(key, NODE, () => 1_780_000_000_000);
     const first = await token();
     const [header, claims, signature] = first.split(".") as [string, string, string];
     expect(JSON.parse(Buffer.from(header, "base64url").toString())).toEqual({ alg: "EdDSA" });
@@ -68,9 +67,6 @@ describe("identity", () => {
         Buffer.from(signature, "base64url"),
       ),
     ).toBe(true);
-    now += 29_000;
-    expect(await token()).toBe(first);
-    now += 2_000;
     expect(await token()).not.toBe(first);
   });
 });

@@ -1,9 +1,10 @@
+import { PassThrough } from "node:stream";
 import type { Assignment } from "@picket/shared/contract";
 import type { NodeId } from "@picket/shared/ids";
 import { expect, test } from "vitest";
 import type { Ctx } from "../context.ts";
 import { createMetrics } from "../metrics.ts";
-import { lease } from "./lease.ts";
+import { lease, type Poll } from "./lease.ts";
 import { Waiters } from "./waiters.ts";
 
 const node = "n" as NodeId;
@@ -14,14 +15,15 @@ function contextWith(looks: (() => Assignment | null)[]): Ctx {
   return {
     actor: { kind: "node", node },
     clock: () => 0,
+    random: () => Buffer.from([0]),
     config: { leaseMs: 30_000 },
     metrics: createMetrics(),
     inbox: { lease: async () => looks.shift()!() },
   } as unknown as Ctx;
 }
 
-const ask = (ctx: Ctx, waiters: Waiters, signal = new AbortController().signal) =>
-  lease({ ctx, input: { waitMs: 600_000, signal }, waiters });
+const ask = (ctx: Ctx, waiters: Waiters, poll = new PassThrough()) =>
+  lease({ ctx, input: { waitMs: 600_000, poll: poll as unknown as Poll }, waiters });
 
 test("what arrives while the inbox is being looked into is not slept over", async () => {
   const waiters = new Waiters();
@@ -35,7 +37,7 @@ test("what arrives while the inbox is being looked into is not slept over", asyn
 
 test("a poll that was given up takes no lease along", async () => {
   const waiters = new Waiters();
-  const gone = new AbortController();
+  const gone = new PassThrough();
   const asked = ask(
     contextWith([
       () => null,
@@ -44,10 +46,10 @@ test("a poll that was given up takes no lease along", async () => {
       },
     ]),
     waiters,
-    gone.signal,
+    gone,
   );
   await Promise.resolve();
-  gone.abort();
+  gone.destroy();
   expect(await asked).toBeNull();
   expect(waiters.size).toBe(0);
 });

@@ -1,10 +1,14 @@
+import type { ServerResponse } from "node:http";
 import type { Lease } from "@picket/shared/contract";
 import type { Ctx } from "../context.ts";
 import { authorise } from "../identity/policy.ts";
 import { theNode } from "../nodes/the-node.ts";
 import type { Waiters } from "./waiters.ts";
 
-export const WAIT_S_MAX = 60;
+export const WAIT_S_MAX = 300;
+
+/** Who asks, and may go. */
+export type Poll = Pick<ServerResponse, "once" | "off" | "destroyed">;
 
 /** Waits for an assignment; null when there is none after the wait. Redis away throws at once. */
 export async function lease({
@@ -13,31 +17,36 @@ export async function lease({
   waiters,
 }: {
   ctx: Ctx;
-  input: { waitMs: number; signal: AbortSignal };
+  input: { waitMs: number; poll: Poll };
   waiters: Waiters;
 }): Promise<Lease | null> {
   authorise(ctx, "agent.lease");
   const node = theNode(ctx);
-  const take = async (): Promise<Lease | null> => {
-    const nowMs = ctx.clock();
-    const assignment = await ctx.inbox.lease(node, { nowMs, leaseMs: ctx.config.leaseMs });
-    if (assignment === null) return null;
-    ctx.metrics.leases.inc({ outcome: "leased" });
-    return { assignment, leaseExpiresAt: new Date(nowMs + ctx.config.leaseMs).toISOString() };
-  };
-
+  const { poll } = input;
   const waiter = waiters.register(node);
   ctx.metrics.waiters.set(waiters.size);
-  input.signal.addEventListener("abort", waiter.end, { once: true });
+  poll.once("close", waiter.end);
   try {
-    const waiting = await take();
+    const waiting = await take(ctx);
     if (waiting) return waiting;
-    const rung = await waiter.rung(input.waitMs);
+    const rung = await waiter.rung(spread(ctx, input.waitMs));
     // Whoever has gone must not take a lease along.
-    return rung && !input.signal.aborted ? await take() : null;
+    return rung && !poll.destroyed ? await take(ctx) : null;
   } finally {
     waiter.end();
     ctx.metrics.waiters.set(waiters.size);
-    input.signal.removeEventListener("abort", waiter.end);
+    poll.off("close", waiter.end);
   }
+}
+
+/** A fleet that came at once must not come at once again: the wait ends up to a fifth early, by whole seconds. */
+const spread = (ctx: Ctx, waitMs: number): number =>
+  waitMs - Math.floor(((waitMs / 5) * ctx.random(1)[0]!) / 256 / 1_000) * 1_000;
+
+async function take(ctx: Ctx): Promise<Lease | null> {
+  const nowMs = ctx.clock();
+  const assignment = await ctx.inbox.lease(theNode(ctx), { nowMs, leaseMs: ctx.config.leaseMs });
+  if (assignment === null) return null;
+  ctx.metrics.leases.inc({ outcome: "leased" });
+  return { assignment, leaseExpiresAt: new Date(nowMs + ctx.config.leaseMs).toISOString() };
 }

@@ -49,6 +49,10 @@ export class Waiters {
     this.#waiting.get(node)?.settle(true);
   }
 
+  end(node: NodeId): void {
+    this.#waiting.get(node)?.settle(false);
+  }
+
   /** After the doorbell was out of order: everybody looks again. */
   ringAll(): void {
     for (const { settle } of this.#waiting.values()) settle(true);

@@ -49,7 +49,7 @@ export function baseApp(services: Services): App {
 
 export interface AppOptions {
   consoleDirectory?: string;
-  /** The gateway's routes, where they are served by the same process. */
+  /** Describes the gateway's routes, where they are served by the same process. */
   gateway?: ((app: App) => void) | undefined;
 }
 

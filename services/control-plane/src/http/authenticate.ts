@@ -18,19 +18,21 @@ const ANYONE: Actor = { kind: "anyone" };
 export async function authenticate(services: Services, c: Context, who: Who): Promise<Actor> {
   if (who === "anyone") return ANYONE;
   const authorization = c.req.header("authorization");
-  if (authorization !== undefined) {
-    const token = /^Bearer ([A-Za-z0-9._-]{1,4096})$/.exec(authorization)?.[1];
-    if (token === undefined) throw new Refusal("unauthenticated", "Authorization must be: Bearer <token>");
-    if (!token.startsWith("pkt_")) return authenticateNode(services, token);
-    const actor = await authenticateToken(services, token);
-    if (!actor) throw new Refusal("unauthenticated", "this token is unknown or revoked");
-    return actor;
-  }
+  if (authorization !== undefined) return authenticateBearer(services, authorization);
   const session = getCookie(c, SESSION_COOKIE);
   if (session === undefined) return ANYONE;
   if (c.req.method !== "GET" && c.req.method !== "HEAD") requireSameOrigin(c);
   const actor = await authenticateSession(services, session);
   if (!actor) throw new Refusal("unauthenticated", "the session has ended: sign in again");
+  return actor;
+}
+
+export async function authenticateBearer(services: Services, authorization: string): Promise<Actor> {
+  const token = /^Bearer ([A-Za-z0-9._-]{1,4096})$/.exec(authorization)?.[1];
+  if (token === undefined) throw new Refusal("unauthenticated", "Authorization must be: Bearer <token>");
+  if (!token.startsWith("pkt_")) return authenticateNode(services, token);
+  const actor = await authenticateToken(services, token);
+  if (!actor) throw new Refusal("unauthenticated", "this token is unknown or revoked");
   return actor;
 }
 

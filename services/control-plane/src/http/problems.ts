@@ -53,12 +53,22 @@ export const away = (code: "postgres-away" | "redis-away" | "timed-out", detail:
   new Refusal(code, detail, { retryAfterS: 2 });
 
 export function answerProblem(c: Context, error: unknown, log?: Logger): Response {
+  const { status, headers, body } = problemAnswer(c.req.path, error, log);
+  return c.body(body, status as 400, headers);
+}
+
+/** The same for whoever answers without the framework. */
+export function problemAnswer(
+  path: string,
+  error: unknown,
+  log?: Logger,
+): { status: number; headers: Record<string, string>; body: string } {
   const { problem, retryAfterS } = problemOf(error);
-  const logged = { path: c.req.path, code: problem.code };
+  const logged = { path, code: problem.code };
   if (problem.status === 500) log?.error({ ...logged, error }, "request failed");
   else if (problem.status === 503) log?.warn({ ...logged, error }, "request answered 503");
   const headers: Record<string, string> = { "content-type": "application/problem+json" };
   if (retryAfterS !== undefined) headers["retry-after"] = String(retryAfterS);
   if (problem.status === 401) headers["www-authenticate"] = 'Bearer realm="picket"';
-  return c.body(JSON.stringify(problem), problem.status as 400, headers);
+  return { status: problem.status, headers, body: JSON.stringify(problem) };
 }

@@ -7,7 +7,7 @@ import { Problem } from "@picket/shared/contract";
 import type { Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { Ctx, Services } from "../context.ts";
-import { authorise, type Permission, policy } from "../identity/policy.ts";
+import { authorise, type Permission, routeOf } from "../identity/policy.ts";
 import { Refusal } from "../refusal.ts";
 import { authenticate, isLoopback } from "./authenticate.ts";
 import { away } from "./problems.ts";
@@ -54,38 +54,9 @@ export function route<
     c: Context,
   ) => Promise<(A extends z.ZodType ? z.input<A> : unknown) | Response>,
 ): void {
-  const [methodAndPath, who] = policy[permission];
-  const [method, path] = methodAndPath.split(" ") as ["GET" | "POST" | "PUT" | "DELETE", string];
-  const status = options.status ?? (options.answer ? 200 : 204);
-  const json = (schema: z.ZodType) => ({ content: { "application/json": { schema } } });
-
+  const { method, path, who, status } = describe(app, permission, options);
   const bytesMax = options.bodyBytesMax ?? MIB;
   const timeoutMs = options.timeoutMs ?? services.config.dependencyTimeoutMs;
-
-  app.openAPIRegistry.registerPath({
-    method: method.toLowerCase() as "get",
-    path,
-    summary: options.summary,
-    operationId: permission,
-    tags: [permission.split(".")[0]!],
-    security: who === "anyone" ? [] : [who === "node" ? { node: [] } : { token: [] }],
-    request: {
-      ...(options.params && { params: options.params }),
-      ...(options.query && { query: options.query }),
-      ...(options.body && { body: { required: true, ...json(options.body) } }),
-    },
-    responses: {
-      [status]: {
-        description: status === 204 ? "Done" : "The answer",
-        ...(options.answer && json(options.answer)),
-      },
-      default: {
-        description: "Problem details (RFC 9457)",
-        content: { "application/problem+json": { schema: Problem } },
-      },
-    },
-  });
-
   app.on(
     method,
     path.replace(/\{(\w+)\}/g, ":$1"),
@@ -115,6 +86,46 @@ export function route<
       return status === 204 ? c.body(null, 204) : c.json(answer as object, status);
     },
   );
+}
+
+/** A route's path and role, and its OpenAPI entry. */
+export function describe(
+  app: App,
+  permission: Permission,
+  options: RouteOptions<
+    z.ZodObject | undefined,
+    z.ZodObject | undefined,
+    z.ZodType | undefined,
+    z.ZodType | undefined
+  >,
+) {
+  const { method, path, who } = routeOf(permission);
+  const status = options.status ?? (options.answer ? 200 : 204);
+  const json = (schema: z.ZodType) => ({ content: { "application/json": { schema } } });
+  app.openAPIRegistry.registerPath({
+    method: method.toLowerCase() as "get",
+    path,
+    summary: options.summary,
+    operationId: permission,
+    tags: [permission.split(".")[0]!],
+    security: who === "anyone" ? [] : [who === "node" ? { node: [] } : { token: [] }],
+    request: {
+      ...(options.params && { params: options.params }),
+      ...(options.query && { query: options.query }),
+      ...(options.body && { body: { required: true, ...json(options.body) } }),
+    },
+    responses: {
+      [status]: {
+        description: status === 204 ? "Done" : "The answer",
+        ...(options.answer && json(options.answer)),
+      },
+      default: {
+        description: "Problem details (RFC 9457)",
+        content: { "application/problem+json": { schema: Problem } },
+      },
+    },
+  });
+  return { method, path, who, status };
 }
 
 /**

@@ -73,6 +73,16 @@ export const policy = {
 
 export type Permission = keyof typeof policy;
 
+export function routeOf(permission: Permission): {
+  method: "GET" | "POST" | "PUT" | "DELETE";
+  path: string;
+  who: Who;
+} {
+  const [route, who] = policy[permission];
+  const [method, path] = route.split(" ") as ["GET" | "POST" | "PUT" | "DELETE", string];
+  return { method, path, who };
+}
+
 const rank: Record<Role, number> = { viewer: 0, operator: 1, author: 2, admin: 3 };
 
 export function may(actor: Actor, who: Who): boolean {

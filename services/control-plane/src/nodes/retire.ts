@@ -9,6 +9,7 @@ import { authorise } from "../identity/policy.ts";
 import { notFound } from "../refusal.ts";
 import { nudgeRolloutsOf } from "../rollouts/nudge.ts";
 import { causesOfNode } from "./alerts.ts";
+import { announceStanding } from "./keys.ts";
 
 export async function retireNode({ ctx, input }: { ctx: Ctx; input: { id: string } }): Promise<void> {
   authorise(ctx, "nodes.retire");
@@ -35,6 +36,7 @@ export async function retireNode({ ctx, input }: { ctx: Ctx; input: { id: string
     await record(ctx, tx, { verb: "retire", subject: `node:${id}`, detail: { hostname: row.hostname } });
     return effects;
   });
+  await announceStanding(ctx, id);
   effects.nudge();
   await nudgeRolloutsOf(ctx, id);
 }

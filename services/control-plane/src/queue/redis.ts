@@ -24,6 +24,8 @@ export function redisOptions(url: string): RedisOptions {
 export const retryStrategy = (times: number): number => Math.min(50 * 2 ** Math.min(times, 6), 2_000);
 
 export const failFast: RedisOptions = {
+  // Commands of one turn of the event loop are one write: a wave is tens of thousands of them.
+  enableAutoPipelining: true,
   maxRetriesPerRequest: 0,
   enableOfflineQueue: false,
   connectTimeout: 2_000,
@@ -34,6 +36,7 @@ export const failFast: RedisOptions = {
 /** For what nobody waits for: given up after one more attempt to connect. */
 export const unhurried: RedisOptions = {
   ...failFast,
+  enableAutoPipelining: false,
   maxRetriesPerRequest: 1,
   enableOfflineQueue: true,
 };

@@ -29,7 +29,14 @@ export function rolloutRoutes(app: App, services: Services): void {
     app,
     services,
     "rollouts.start",
-    { summary: "Start a rollout", body: RolloutRequest, answer: RolloutDetails, status: 201 },
+    {
+      summary: "Start a rollout",
+      body: RolloutRequest,
+      answer: RolloutDetails,
+      status: 201,
+      // The plan names every node, and the first step's are written: of a large fleet that is no outage.
+      timeoutMs: 60_000,
+    },
     (ctx, { body }) => startRollout({ ctx, input: body }),
   );
 

@@ -1,0 +1,327 @@
+/**
+ * A node without a kernel: it speaks the contract over real sockets as the agent does (long poll, acknowledge,
+ * install, report, reconcile, upload), and can be told to misbehave. Chance comes from a seed, so that a run can be
+ * repeated. What it saw is handed to an observer; nothing in here reaches into the control plane.
+ */
+import type { KeyObject } from "node:crypto";
+import { backoffMs } from "@picket/agent/uplink/backoff";
+import { type Assignment, Desired, type Installed, Lease, type Report } from "@picket/shared/contract";
+import { type Address, type Answer, Connection } from "./connection.ts";
+import { nodeToken } from "./identity.ts";
+
+export interface Behaviour {
+  /** What a long poll asks for. */
+  waitS: number;
+  /** Verify, compile, load, test, switch: how long it takes at least and at most. */
+  installMs: readonly [number, number];
+  /** Report what is installed as soon as it changes. */
+  reportsChanges: boolean;
+  /** Null: never by itself. */
+  reportEveryMs: number | null;
+  reconcileEveryMs: number | null;
+  /** How far its clock is ahead. */
+  clockAheadMs: number;
+  /** Probabilities. */
+  acknowledgementLost: number;
+  reportTwice: number;
+  /** A report is held back and sent after the next one. */
+  reportLate: number;
+  /** Says that it runs the version after the one that it was given. */
+  lies: boolean;
+  /** Refuses every version above it, as a kernel's verifier would. */
+  refusesAbove: number | null;
+  /** Drops its connections after about so long, and stays away as long. */
+  flapMs: number | null;
+  /** Reports so many times a second, whatever it is told. */
+  floodPerSecond: number;
+}
+
+export const HONEST: Behaviour = {
+  waitS: 25,
+  installMs: [0, 0],
+  reportsChanges: true,
+  reportEveryMs: null,
+  reconcileEveryMs: null,
+  clockAheadMs: 0,
+  acknowledgementLost: 0,
+  reportTwice: 0,
+  reportLate: 0,
+  lies: false,
+  refusesAbove: null,
+  flapMs: null,
+  floodPerSecond: 0,
+};
+
+/** What happened to it, as it saw it. */
+export type Seen =
+  | { kind: "waiting" }
+  | { kind: "delivered"; assignment: Assignment; by: "lease" | "desired" }
+  | { kind: "acknowledged"; assignment: Assignment }
+  | { kind: "installed"; assignment: Assignment }
+  | { kind: "reported"; installed: readonly Installed[] }
+  | { kind: "refused"; status: number; call: string }
+  | { kind: "lost"; call: string };
+
+export interface Ends {
+  gateway: Address;
+  /** One connection, or a few shared ones as behind a TLS terminator. */
+  api: { request: Connection["request"] };
+  /** The loopback address that it comes from. */
+  from?: string;
+}
+
+export class SimulatedNode {
+  readonly id: string;
+  readonly labels: Record<string, string>;
+  behaviour: Behaviour;
+  /** By rule set. */
+  readonly installed = new Map<string, Installed>();
+  readonly #key: KeyObject;
+  readonly #ends: Ends;
+  readonly #see: (seen: Seen) => void;
+  readonly #random: () => number;
+  readonly #startedMs = Date.now();
+  #gateway: Connection;
+  #stopped = false;
+  #away = false;
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #held: string | null = null;
+  #sequence = 0;
+
+  constructor(input: {
+    id: string;
+    key: KeyObject;
+    labels?: Record<string, string>;
+    ends: Ends;
+    behaviour?: Partial<Behaviour>;
+    see?: (seen: Seen) => void;
+    random?: () => number;
+  }) {
+    this.id = input.id;
+    this.#key = input.key;
+    this.labels = input.labels ?? {};
+    this.#ends = input.ends;
+    this.behaviour = { ...HONEST, ...input.behaviour };
+    this.#see = input.see ?? (() => {});
+    this.#random = input.random ?? Math.random;
+    this.#gateway = new Connection(input.ends.gateway, input.ends.from);
+  }
+
+  /** Lives until stop(). */
+  start(): void {
+    void this.#listen();
+    const { reportEveryMs, reconcileEveryMs, flapMs, floodPerSecond } = this.behaviour;
+    if (reportEveryMs !== null) void this.#every(reportEveryMs, () => this.report());
+    if (reconcileEveryMs !== null) void this.#every(reconcileEveryMs, () => this.reconcile());
+    if (flapMs !== null) void this.#every(flapMs, () => this.#flap(flapMs));
+    if (floodPerSecond > 0) void this.#every(1_000 / floodPerSecond, () => this.report());
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#gateway.close();
+  }
+
+  get token(): string {
+    return nodeToken(this.#key, this.id, Date.now() + this.behaviour.clockAheadMs);
+  }
+
+  /** Loses its connection to the gateway, as when the host's network goes. */
+  disconnect(): void {
+    this.#gateway.close();
+  }
+
+  async #listen(): Promise<void> {
+    let failures = 0;
+    while (!this.#stopped) {
+      if (this.#away) {
+        await this.#sleep(50);
+        continue;
+      }
+      let answer: Answer;
+      try {
+        const asked = this.#gateway.request(
+          "GET",
+          `/v1/agent/assignments?wait=${this.behaviour.waitS}`,
+          this.token,
+        );
+        this.#see({ kind: "waiting" });
+        answer = await asked;
+      } catch {
+        if (this.#stopped) return;
+        this.#see({ kind: "lost", call: "poll" });
+        await this.#sleep(backoffMs(++failures, this.#random()));
+        continue;
+      }
+      if (answer.status === 200) {
+        failures = 0;
+        await this.#deliver(Lease.parse(JSON.parse(answer.body)).assignment, "lease");
+      } else if (answer.status === 204) failures = 0;
+      else {
+        this.#see({ kind: "refused", status: answer.status, call: "poll" });
+        await this.#sleep((answer.retryAfterS ?? 0) * 1_000 + backoffMs(++failures, this.#random()));
+      }
+    }
+  }
+
+  async #deliver(assignment: Assignment, by: "lease" | "desired"): Promise<void> {
+    this.#see({ kind: "delivered", assignment, by });
+    const changed = await this.#install(assignment);
+    if (by === "lease" && this.#random() >= this.behaviour.acknowledgementLost) {
+      const done = await this.#call(
+        this.#gateway,
+        "POST",
+        `/v1/agent/assignments/${assignment.id}/ack`,
+        "{}",
+      );
+      if (done) this.#see({ kind: "acknowledged", assignment });
+    }
+    if (changed && this.behaviour.reportsChanges) await this.report();
+  }
+
+  /** As the agent's installer: an older generation is ignored, the same one changes nothing. */
+  async #install(assignment: Assignment): Promise<boolean> {
+    const before = this.installed.get(assignment.ruleSet);
+    if (before && before.generation >= assignment.generation) return false;
+    const [least, most] = this.behaviour.installMs;
+    if (most > 0) await this.#sleep(least + (most - least) * this.#random());
+    const { refusesAbove, lies } = this.behaviour;
+    const common = {
+      ruleSet: assignment.ruleSet,
+      assignment: assignment.id,
+      generation: assignment.generation,
+      since: new Date().toISOString(),
+    };
+    const refuses = refusesAbove !== null && assignment.version > refusesAbove;
+    this.installed.set(
+      assignment.ruleSet,
+      refuses
+        ? {
+            ...common,
+            kind: "kept-last-good",
+            version: before?.version ?? null,
+            refused: assignment.version,
+            because: { code: "verifier-refused", detail: "R1 invalid mem access 'scalar'" },
+          }
+        : {
+            ...common,
+            kind: "active",
+            version: (lies ? assignment.version + 1 : assignment.version) as Assignment["version"],
+            bundle: assignment.bundle,
+            share: assignment.share,
+            slot: 1,
+          },
+    );
+    this.#see({ kind: "installed", assignment });
+    return true;
+  }
+
+  async reconcile(): Promise<void> {
+    const answer = await this.#call(this.#ends.api, "GET", "/v1/agent/desired");
+    if (!answer) return;
+    for (const assignment of Desired.parse(JSON.parse(answer.body)).assignments) {
+      const known = this.installed.get(assignment.ruleSet);
+      if (known && known.generation >= assignment.generation) continue;
+      await this.#deliver(assignment, "desired");
+    }
+  }
+
+  async report(): Promise<void> {
+    const body = JSON.stringify(this.#makeReport());
+    const { reportLate, reportTwice } = this.behaviour;
+    if (this.#held === null && this.#random() < reportLate) {
+      this.#held = body;
+      this.#later(200 + 800 * this.#random(), () => void this.#sendHeld());
+      return;
+    }
+    const twice = this.#random() < reportTwice;
+    const sent = await this.#call(this.#ends.api, "POST", "/v1/agent/report", body);
+    if (sent) this.#see({ kind: "reported", installed: [...this.installed.values()] });
+    if (twice) await this.#call(this.#ends.api, "POST", "/v1/agent/report", body);
+    await this.#sendHeld();
+  }
+
+  async events(events: unknown[]): Promise<boolean> {
+    return (
+      (await this.#call(this.#ends.api, "POST", "/v1/agent/events", JSON.stringify({ events }))) !== null
+    );
+  }
+
+  async #sendHeld(): Promise<void> {
+    const held = this.#held;
+    this.#held = null;
+    if (held !== null && !this.#stopped) await this.#call(this.#ends.api, "POST", "/v1/agent/report", held);
+  }
+
+  #makeReport(): Report {
+    this.#sequence += 1;
+    const nowMs = Date.now();
+    return {
+      at: new Date(nowMs + this.behaviour.clockAheadMs).toISOString(),
+      agentVersion: "0.1.0",
+      kernel: "6.18.0",
+      labels: this.labels,
+      installed: [...this.installed.values()],
+      counters: [],
+      events: { emitted: 10, received: 10, lost: 0, spooled: 10, uploaded: 10 },
+      losses: {},
+      shapesLearned: 3,
+      connections: [],
+      connectionsTotal: 0,
+      guarantees: {},
+      overrides: [],
+      agent: {
+        residentBytes: 50_000_000,
+        cpuSeconds: 1,
+        uptimeSeconds: (nowMs - this.#startedMs) / 1_000 + this.#sequence / 1_000,
+      },
+      missing: [],
+    };
+  }
+
+  /** Null when it was refused or lost; the observer has heard. */
+  async #call(
+    over: { request: Connection["request"] },
+    method: string,
+    path: string,
+    body?: string,
+  ): Promise<Answer | null> {
+    if (this.#away || this.#stopped) return null;
+    try {
+      const answer = await over.request(method, path, this.token, body);
+      if (answer.status < 300) return answer;
+      this.#see({ kind: "refused", status: answer.status, call: path });
+    } catch {
+      if (!this.#stopped) this.#see({ kind: "lost", call: path });
+    }
+    return null;
+  }
+
+  async #flap(aboutMs: number): Promise<void> {
+    this.#away = true;
+    this.#gateway.close();
+    await this.#sleep(aboutMs * (0.5 + this.#random()));
+    this.#away = false;
+  }
+
+  async #every(ms: number, work: () => Promise<void>): Promise<void> {
+    await this.#sleep(ms * this.#random());
+    while (!this.#stopped) {
+      await work();
+      await this.#sleep(ms * (0.8 + 0.4 * this.#random()));
+    }
+  }
+
+  #later(ms: number, work: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      work();
+    }, ms);
+    this.#timers.add(timer);
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return this.#stopped ? Promise.resolve() : new Promise(resolve => this.#later(ms, resolve));
+  }
+}
