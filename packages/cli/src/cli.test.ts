@@ -267,6 +267,57 @@ describe("rules explain and rules schema", () => {
   });
 });
 
+describe("rules backtest against a file", () => {
+  const file = join(home, "statements.jsonl");
+  const line = (sql: string, count?: number, dialect = "pg") =>
+    JSON.stringify({ id: 1, dialect, sql, count });
+  const rules = join(home, "backtest.yaml");
+  test("says what would have been blocked, shape by shape, and what changes beside another rule set", async () => {
+    writeFileSync(rules, RULES);
+    writeFileSync(
+      file,
+      [
+        line("SELECT a FROM t WHERE b = 1", 40),
+        line("SELECT a FROM t WHERE b = 2", 2),
+        line("SELECT a FROM t WHERE b = 1 UNION SELECT 1, 2 FROM c"),
+      ].join("\n"),
+    );
+    const shown = await picket(["rules", "backtest", rules, "--against", file]);
+    expect(shown).toMatchObject({ code: 0, stderr: "" });
+    expect(shown.stdout).toContain("would have blocked 1 of 43 statements (1 of 2 shapes), 0 shapes are new");
+    expect(shown.stdout).toContain("SELECT a FROM t WHERE b = ? UNION SELECT");
+    const beside = await picket([
+      "rules",
+      "backtest",
+      rules,
+      "--against",
+      file,
+      "--baseline",
+      "core",
+      "--json",
+    ]);
+    expect(JSON.parse(beside.stdout)).toMatchObject({
+      statements: 43,
+      outcomes: { block: { shapes: 1, statements: 1 } },
+      changes: { newlyBlocked: { shapes: 0 } },
+      malformed: 0,
+    });
+  });
+  test("counts lines that it cannot read, and says so with exit code 1", async () => {
+    writeFileSync(file, `${line("SELECT 1", 5)}\nnonsense\n${line("SELECT 1", 0)}\n`);
+    const ran = await picket(["rules", "backtest", rules, "--against", file]);
+    expect(ran.code).toBe(1);
+    expect(ran.stdout).toContain("0 of 5 statements");
+    expect(ran.stderr).toMatch(/statements.jsonl:2: not JSON/);
+    expect(ran.stderr).toMatch(/2 lines .* could not be read and are in no figure/);
+  });
+  test("a file that is not there is named", async () => {
+    const ran = await picket(["rules", "backtest", rules, "--against", join(home, "none.jsonl")]);
+    expect(ran).toMatchObject({ code: 5, stdout: "" });
+    expect(ran.stderr).toContain("none.jsonl");
+  });
+});
+
 describe("rules check", () => {
   test("a right file, a wrong one and a missing one", async () => {
     const right = join(home, "right.yaml");

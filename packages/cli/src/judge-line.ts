@@ -16,10 +16,15 @@ const Request = z
       .regex(/^(?:[0-9a-fA-F]{2})*$/, "hexadecimal digits in pairs")
       .optional(),
     session: z.string().nullish(),
+    /** How often it was sent: for a backtest. */
+    count: z.int().min(1).max(Number.MAX_SAFE_INTEGER).optional(),
+    workload: z.string().optional(),
+    user: z.string().optional(),
+    database: z.string().optional(),
   })
   .refine(({ sql, sql_hex }) => sql !== undefined || sql_hex !== undefined, "sql or sql_hex is missing");
 
-export type JudgeRequest = { id: string | number; statement: Statement };
+export type JudgeRequest = { id: string | number; statement: Statement; count: number };
 export type LineError = { id?: string | number; line: number; error: string };
 
 export function readRequest({ number, bytes }: Line): Result<JudgeRequest, LineError> {
@@ -37,16 +42,18 @@ export function readRequest({ number, bytes }: Line): Result<JudgeRequest, LineE
     const where = issue.path.length > 0 ? `${issue.path.join(".")}: ` : "";
     return err({ ...(id.success ? { id: id.data } : {}), line: number, error: `${where}${issue.message}` });
   }
-  const { id, dialect, sql, sql_hex, session: text } = parsed.data;
+  const { id, dialect, sql, sql_hex, session: text, count = 1, workload, user, database } = parsed.data;
   const session = parseSession(dialect, text ?? undefined);
   if (!session.ok) return err({ id, line: number, error: session.error });
   // The exact bytes win: JSON text cannot carry every byte sequence that a server accepts.
   return ok({
     id,
+    count,
     statement: {
       dialect,
       sql: sql_hex === undefined ? sql! : Buffer.from(sql_hex, "hex"),
       session: session.value,
+      context: { workload, user, database },
     },
   });
 }

@@ -9,6 +9,7 @@ import { Bundle, bundleDigest, Envelope, releaseKey, signBundle } from "@picket/
 import { Duration, durationMs } from "@picket/shared/vocabulary";
 import type { Command } from "commander";
 import { PICKET_ABI } from "../abi.ts";
+import type { BacktestOptions } from "../backtesting.ts";
 import { collectLabel, group, leaf, parseVersioned, wholeNumber } from "../command.ts";
 import type { Context } from "../context.ts";
 import { CliError, usage } from "../errors.ts";
@@ -51,6 +52,19 @@ export function ruleCommands(program: Command, surroundings: Surroundings): void
     async run(context, options: ExplainOptions, sql: string) {
       const { explainStatement } = await import("../explaining.ts");
       explainStatement(context, options, sql);
+    },
+  });
+  leaf(rules, surroundings, {
+    name: "backtest <file>",
+    description: "what a rule file would have done to statements that were sent",
+    talks: "nobody",
+    build: command =>
+      command
+        .requiredOption("--against <file>", "JSONL of statements, as `picket judge` reads them, with a count")
+        .option("--baseline <file>", "rule file to compare with, or core"),
+    async run(context, options: BacktestOptions, file: string) {
+      const { backtest } = await import("../backtesting.ts");
+      await backtest(context, options, file);
     },
   });
   leaf(rules, surroundings, {

@@ -1,0 +1,98 @@
+/**
+ * A statement of a stored shape. What nodes report holds no literal, so any will do: rules look at places of
+ * literals and at whether two are equal, and both are in the shape. Whether the statement made here has the very
+ * shape is checked; where it has not, there is none.
+ */
+import { lex } from "@picket/native/lexer";
+import type { Dialect } from "@picket/shared/vocabulary";
+import type { Statement } from "./judge.ts";
+import { defaultSession } from "./session.ts";
+
+const comments: Record<string, string> = {
+  "/*--*/": "-- \n",
+  "/*#*/": "#\n",
+  "/**/": "/**/",
+  "/*+*/": "/*+ */",
+};
+/** A token of a shape: a name in quotes, in which quotes and backslashes are doubled, or whatever reaches to a blank. */
+const token = /"((?:[^"\\]|""|\\\\|\\x[0-9a-f]{2})*)"(?= |$)|[^ ]+/gy;
+
+/** Equal where statements are of one shape; of what has no shape, where they are equal. */
+export function shapeKey({ sql, dialect, session }: Statement): string {
+  const { shapeSha256, neverKnown } = lex(sql, { dialect, session });
+  return neverKnown
+    ? `${dialect} ${typeof sql === "string" ? sql : Buffer.from(sql).toString("latin1")}`
+    : shapeSha256;
+}
+
+/**
+ * One statement with numbers for literals and one with texts, since a shape does not say which they were. Empty: the
+ * shape cannot be written as a statement.
+ */
+export function statementsOf(shape: string, dialect: Dialect, shapeSha256: string): Buffer[] {
+  return [(literal: number) => String(literal), (literal: number) => `'${literal}'`].flatMap(
+    spell => statementOf(shape, dialect, shapeSha256, spell) ?? [],
+  );
+}
+
+function statementOf(
+  shape: string,
+  dialect: Dialect,
+  shapeSha256: string,
+  spell: (literal: number) => string,
+): Buffer | null {
+  const parts: Buffer[] = [];
+  let literal = 0;
+  let placeholder = 0;
+  let at = 0;
+  token.lastIndex = 0;
+  for (let found = token.exec(shape); found; found = token.exec(shape)) {
+    const [text, name] = found;
+    at = token.lastIndex + 1;
+    token.lastIndex = at;
+    parts.push(textOf(text, name));
+  }
+  if (at < shape.length) return null;
+  const sql = Buffer.concat(parts.flatMap(part => [part, Buffer.from(" ")]).slice(0, -1));
+  return lex(sql, { dialect, session: defaultSession(dialect) }).shapeSha256 === shapeSha256 ? sql : null;
+
+  function textOf(text: string, name: string | undefined): Buffer {
+    if (name !== undefined) {
+      const quote = dialect === "mysql" ? "`" : '"';
+      const plain = unescaped(name).toString("latin1");
+      return Buffer.from(`${quote}${plain.replaceAll(quote, quote + quote)}${quote}`, "latin1");
+    }
+    switch (text) {
+      case "?":
+      case "?!":
+        return Buffer.from(spell(++literal));
+      case "?=":
+        return Buffer.from(spell(literal));
+      case ":?":
+        return Buffer.from(dialect === "mysql" ? "?" : `$${++placeholder}`);
+      default: {
+        const held = /^\{(\d+)\.(\d+)\.(\d+)\}$/.exec(text);
+        if (held) return Buffer.from(heldText(Number(held[1]), Number(held[2]), Number(held[3])));
+        return comments[text] === undefined ? unescaped(text) : Buffer.from(comments[text]);
+      }
+    }
+  }
+
+  /** What a list held back before something that is no literal (`enum sql_fold`): commas, part of a row, a sign. */
+  function heldText(where: number, items: number, sign: number): string {
+    const before: Record<number, string> = { 4: ",", 9: ",", 10: ", (", 11: ", (" };
+    const literals = Array.from({ length: where >= 10 ? items : 0 }, () => spell(++literal));
+    const row = literals.join(" , ") + (where === 10 && items > 0 ? " ," : "");
+    return [before[where] ?? "", row, sign === 0 ? "" : String.fromCharCode(sign)].filter(Boolean).join(" ");
+  }
+}
+
+function unescaped(text: string): Buffer {
+  const parts = text.split(/(""|\\\\|\\x[0-9a-f]{2})/);
+  return Buffer.concat(
+    parts.map((part, i) => {
+      if (i % 2 === 0) return Buffer.from(part);
+      return part.startsWith("\\x") ? Buffer.from(part.slice(2), "hex") : Buffer.from(part.slice(1));
+    }),
+  );
+}
