@@ -6,6 +6,7 @@
  *                                      ↘ detect → fold → spool → upload
  */
 import { randomUUID } from "node:crypto";
+import type { Context } from "@picket/judge/match";
 import type { Detection, StatementDetection } from "@picket/shared/detection";
 import type { EventId } from "@picket/shared/ids";
 import type { Labels } from "@picket/shared/vocabulary";
@@ -91,10 +92,7 @@ export function createPipeline(input: {
   function judgeUnknown(statement: Statement, loaded: Loaded | undefined): Judged | null {
     if (!loaded) return null; // A version that has been given up: whoever judges now meets the shape itself.
     const { sql, dialect, session, fingerprint, whole, danger } = statement;
-    const workload = workloads.get(statement.workload);
-    // The workload's labels win over the node's.
-    const context = { workload: workload?.name, labels: { ...input.labels(), ...workload?.labels } };
-    const judgement = versions.judge(loaded, { sql, dialect, session }, context);
+    const judgement = versions.judge(loaded, { sql, dialect, session }, contextOf(statement));
     if (!judgement.holdsForShape) return judgement;
     // A part of a statement may convict it; only the whole may clear it, unless the kernel, which lexed all of it,
     // saw nothing in it that could harm.
@@ -121,17 +119,34 @@ export function createPipeline(input: {
     };
   }
 
+  /** Who logged in is not known of a connection that was open before the agent. */
+  function loginOf({ cookie, dialect }: Statement): { user: string | null; database: string | null } {
+    const { user = null, database = null } = connections.get(cookie) ?? {};
+    // PostgreSQL's default database has the user's name.
+    return { user, database: database ?? (dialect === "pg" ? user : null) };
+  }
+
+  function contextOf(statement: Statement): Context {
+    const { user, database } = loginOf(statement);
+    const workload = workloads.get(statement.workload);
+    return {
+      workload: workload?.name,
+      user: user ?? undefined,
+      database: database ?? undefined,
+      // The workload's win over the node's.
+      labels: { ...input.labels(), ...workload?.labels },
+    };
+  }
+
   function detectionOf(statement: Statement, judged: Judged, loaded: Loaded | undefined): StatementDetection {
     // Several rule sets may judge: the one whose rule decided is named.
     const part =
       loaded?.parts.find(({ rules }) => judged.rules.some(id => rules.ruleIds.includes(id))) ??
       loaded?.parts[0];
     const { sql, dialect, session, workload } = statement;
-    const { user = null, database = null } = connections.get(statement.cookie) ?? {};
     return detect({
       statement,
-      user,
-      database: database ?? (dialect === "pg" ? user : null),
+      ...loginOf(statement),
       judged,
       redacted: lexing.redact(sql, dialect, session),
       shape: statement.whole ? lexing.shape(sql, dialect, session) : null,

@@ -80,6 +80,7 @@ const judgement = (change: Partial<Judgement>): Judgement => ({
   stage: "token-rules",
   danger: [],
   severity: "high",
+  holdsForShape: true,
   ...change,
 });
 const rules = (change: Partial<CompiledRules> = {}): CompiledRules => ({
