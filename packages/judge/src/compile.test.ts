@@ -64,8 +64,8 @@ describe("the core pack", () => {
     const byKind = coreRules().ruleSet.spec.rules.filter(({ tokens }) =>
       [tokens].flat().some(pattern => /NUMBER|STRING/.test(pattern)),
     );
-    // Why this one may is written beside it.
-    expect(byKind.map(({ id }) => id)).toEqual(["string-operators"]);
+    // Why these may is written beside them.
+    expect(byKind.map(({ id }) => id)).toEqual(["string-operators", "calculated-text", "joined-literals"]);
   });
 
   test("a core rule that does not hold is named as such, and not with a place in the author's text", () => {

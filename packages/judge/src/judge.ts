@@ -6,6 +6,7 @@
  */
 import { type DangerName, type HashKey, lex, redact } from "@picket/native/lexer";
 import type { Action, Dialect, Severity, Verdict } from "@picket/shared/vocabulary";
+import { bears } from "./bearing.ts";
 import { type CompiledRule, type CompiledRuleSet, shapeMeaning } from "./compile.ts";
 import { compare, type DriftFinding } from "./drift/drift.ts";
 import type { Profile } from "./drift/profile.ts";
@@ -111,11 +112,15 @@ function judgeStages({ compiled, profile, key }: Judge, statement: Statement): U
   const ambiguous = danger.includes("ambiguous");
   const matching = metRules(compiled, { sql, dialect, session }, { shape, ambiguous, context });
   const met = matching.met.filter(({ applies }) => applies !== "no");
-  const decision = decide(
+  const decided = decide(
     met.map(({ rule, action }) => ({ ...rule, action })),
     // A statement that no server would read whole, or one that was made to tire the judge.
     { probe: matching.exhausted || danger.includes("unterminated") },
   );
+  const decision =
+    decided.verdict === "attack" && !bears(shape, decided.severity) && met.every(({ rule }) => rule.core)
+      ? { ...decided, verdict: "probe" as const, action: atMostAlert(decided.action) }
+      : decided;
   const cold: Unredacted = {
     ...lexed,
     ...decision,

@@ -1,0 +1,29 @@
+import { describe, expect, test } from "vitest";
+import { compiled } from "../test/support.ts";
+import { judge } from "./judge.ts";
+import { defaultSession } from "./session.ts";
+
+const core = compiled("");
+
+describe("what a core rule finds where no input arrives is told and not called an attack", () => {
+  for (const [verdict, sql] of [
+    ["attack", "SELECT a FROM t WHERE b = 1 AND 1 = 1"],
+    ["probe", "EXPLAIN SELECT a FROM t WHERE b = 1 AND 1 = 1"],
+    ["probe", "CREATE VIEW v AS SELECT a FROM t WHERE b = 1 AND 1 = 1"],
+    ["probe", "SELECT f('x' = '') WHERE 2 = 2 OR 1 = 1"],
+    ["attack", "SELECT f('x' = '') OR 1 = 1 -- FROM t"],
+    ["attack", "SELECT a FROM t WHERE b = 1; DROP TABLE t"],
+  ] as const)
+    test(`${verdict}: ${sql}`, () =>
+      expect(judge(core, { sql, dialect: "mysql", session: defaultSession("mysql") }).verdict).toBe(verdict));
+
+  test("a rule of one's own is taken at its word", () => {
+    const own = compiled(
+      "\n  rules:\n    - { id: no-views, title: t, severity: high, action: block, reason: r, tokens: START create view }",
+    );
+    expect(judge(own, { sql: "CREATE VIEW v AS SELECT 1", dialect: "pg" })).toMatchObject({
+      verdict: "attack",
+      action: "block",
+    });
+  });
+});
