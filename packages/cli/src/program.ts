@@ -4,6 +4,7 @@ import { agentCommands } from "./commands/agent.ts";
 import { alertCommands } from "./commands/alerts.ts";
 import { detectionCommands } from "./commands/detections.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { fleetCommands } from "./commands/fleet.ts";
 import { guardCommand } from "./commands/guard.ts";
 import { judgeCommand } from "./commands/judge.ts";
 import { keyCommands } from "./commands/keys.ts";
@@ -61,6 +62,7 @@ export function createProgram(surroundings: Surroundings): Command {
     judgeCommand,
     ruleCommands,
     rolloutCommands,
+    fleetCommands,
     nodeCommands,
     detectionCommands,
     alertCommands,

@@ -6,7 +6,9 @@
  * GET /v1/nodes · GET|DELETE /v1/nodes/:id · GET|POST /v1/join-tokens · DELETE /v1/join-tokens/:id
  * GET|POST /v1/rule-sets/:name/versions · GET /v1/rule-sets · GET /v1/rule-sets/:name/versions/:version
  * PUT /v1/objects/:digest · GET|POST /v1/release-keys
- * GET|POST /v1/rollouts · GET /v1/rollouts/:id · POST /v1/rollouts/:id/{pause,resume,abort,rollback}
+ * GET|POST /v1/rollouts · GET /v1/rollouts/:id · GET /v1/rollouts/:id/decisions/:decision
+ * POST /v1/rollouts/:id/{pause,resume,promote,approve,abort,rollback}
+ * GET|POST|DELETE /v1/emergency-stop · GET|POST /v1/freezes · DELETE /v1/freezes/:id
  * GET /v1/detections?since=&node=&limit= · GET /v1/detections/stream (text/event-stream of DetectionRow)
  * GET /v1/certificates · GET /v1/alerts?state= · GET /v1/alerts/:id · POST /v1/alerts/:id/ack
  * GET|POST /v1/webhooks · DELETE /v1/webhooks/:id · GET /v1/deliveries · POST /v1/deliveries/:id/resend
@@ -109,8 +111,34 @@ export const RolloutStep = z.strictObject({
   /** Of the processes inside each node of the step, in percent. */
   share: z.number().gt(0).max(100).default(100),
   scope: z.enum(["all", "new-processes"]).default("all"),
+  /** A person approves before this step begins. */
+  requireApproval: z.boolean().default(false),
 });
 export type RolloutStep = z.infer<typeof RolloutStep>;
+
+/** Nodes that carry the same value of a label fail together: not more than so many of them change at once. */
+export const DomainCap = z.union([
+  z.strictObject({ label: z.string().min(1).max(63), nodes: z.int().min(1).max(1_000_000) }),
+  z.strictObject({ label: z.string().min(1).max(63), percent: z.number().gt(0).max(100) }),
+]);
+export type DomainCap = z.infer<typeof DomainCap>;
+
+/** How the canary nodes are compared with the rest (docs/gate.md). */
+export const GateSettings = z.strictObject({
+  /**
+   * `required`: a step ends when every signal was found to be no worse, else a person is asked. `available`: what is
+   * found to be worse rolls back, what cannot be told does not hold. `off`: installation, losses and silence only.
+   */
+  compare: z.enum(["required", "available", "off"]),
+  /** Probability of rolling back a version that changes nothing, over the whole rollout. */
+  alpha: z.number().gt(0).max(0.2).default(0.01),
+  /** Inconclusive for so long after the soak: a person is asked. */
+  askAfter: Duration.default("1h"),
+});
+export type GateSettings = z.infer<typeof GateSettings>;
+
+export const RolloutMode = z.enum(["enforce", "twin"]);
+export type RolloutMode = z.infer<typeof RolloutMode>;
 
 export const RolloutRequest = z.strictObject({
   ruleSet: RuleSetName,
@@ -118,10 +146,22 @@ export const RolloutRequest = z.strictObject({
   /** Labels a node must carry; empty selects all. */
   selector: Labels.default({}),
   steps: z.array(RolloutStep).min(1).max(20),
+  /** `twin`: the version judges beside what is stable, which alone enforces; it becomes stable nowhere. */
+  mode: RolloutMode.default("enforce"),
+  domains: z.array(DomainCap).max(8).default([]),
+  /** How long a node that changed counts as changing, for the caps above. */
+  settle: Duration.default("0s"),
+  /** Omitted: `required` where so many nodes are selected that a comparison can tell, else `available`. */
+  gate: GateSettings.optional(),
+  /** Not before. */
+  startAt: z.iso.datetime({ offset: true }).optional(),
+  /** Wait for the rule set's active rollout instead of being refused. */
+  queue: z.boolean().default(false),
 });
 export type RolloutRequest = z.infer<typeof RolloutRequest>;
 
 export const RolloutState = z.enum([
+  "scheduled",
   "running",
   "paused",
   "complete",
@@ -131,14 +171,48 @@ export const RolloutState = z.enum([
 ]);
 export type RolloutState = z.infer<typeof RolloutState>;
 
+const ArmFigures = z.object({ nodes: z.int(), hits: z.number(), of: z.number() });
+
+/** One signal of the gate, canary against control, in the signal's own unit. */
+export const SignalFinding = z.object({
+  signal: z.string(),
+  /** What is compared, for people. */
+  title: z.string(),
+  unit: z.enum(["share", "cores", "bytes", "nodes"]),
+  finding: z.enum(["fine", "worse", "open", "unread"]),
+  why: z.string(),
+  canary: ArmFigures.nullable(),
+  control: ArmFigures.nullable(),
+  /** Canary minus control, after what the nodes differed by before. */
+  difference: z.number().nullable(),
+  /** The true difference lies below, but for 5 % over all looks. */
+  upper: z.number().nullable(),
+  /** A difference below this does not matter. */
+  margin: z.number().nullable(),
+  eValue: z.number().nullable(),
+  /** An e-value from here on rolls back. */
+  threshold: z.number(),
+});
+export type SignalFinding = z.infer<typeof SignalFinding>;
+
 /** What the gate said of a step, with what it saw. */
 export const GateDecision = z.object({
+  id: z.int(),
   at: z.iso.datetime(),
   step: z.int(),
   kind: z.enum(["advance", "wait", "roll-back"]),
   because: z.string(),
+  /** Null: a person decided, or no signal was compared. */
+  signals: z.array(SignalFinding).nullable(),
 });
 export type GateDecision = z.infer<typeof GateDecision>;
+
+/** A decision with all that it was made from, and what the gate says of the same evidence now. */
+export const DecisionDetails = GateDecision.extend({
+  evidence: z.record(z.string(), z.unknown()).nullable(),
+  replayed: z.object({ kind: z.string(), because: z.string(), same: z.boolean() }).nullable(),
+});
+export type DecisionDetails = z.infer<typeof DecisionDetails>;
 
 export const Rollout = z.object({
   id: RolloutId,
@@ -156,6 +230,13 @@ export const Rollout = z.object({
   finishedAt: z.iso.datetime().nullable(),
   nodes: z.object({ planned: z.int(), reached: z.int(), installed: z.int(), refused: z.int() }),
   lastDecision: GateDecision.nullable(),
+  mode: RolloutMode,
+  domains: z.array(DomainCap),
+  settle: Duration,
+  gate: GateSettings,
+  startAt: z.iso.datetime().nullable(),
+  /** What a person may approve now: the step that then begins; null: nothing. */
+  asks: z.object({ step: z.int(), because: z.string() }).nullable(),
 });
 export type Rollout = z.infer<typeof Rollout>;
 
@@ -177,6 +258,68 @@ export const RolloutDetails = Rollout.extend({
   decisions: z.array(GateDecision),
 });
 export type RolloutDetails = z.infer<typeof RolloutDetails>;
+
+export const RollBackRequest = z.strictObject({
+  /** A version that was stable before; omitted: what each node had. */
+  to: RuleVersion.optional(),
+});
+export type RollBackRequest = z.infer<typeof RollBackRequest>;
+
+export const EmergencyStopRequest = z.strictObject({
+  reason: z.string().min(1).max(500),
+  /** Every node that an unfinished rollout reached returns to what is stable for it. */
+  rollBack: z.boolean().default(false),
+});
+export type EmergencyStopRequest = z.infer<typeof EmergencyStopRequest>;
+
+/** While one is in force no rollout starts, reaches a node or advances; rolling back goes on. */
+export const EmergencyStop = z.object({
+  at: z.iso.datetime(),
+  by: z.string(),
+  reason: z.string(),
+  rollBack: z.boolean(),
+  releasedAt: z.iso.datetime().nullable(),
+  releasedBy: z.string().nullable(),
+});
+export type EmergencyStop = z.infer<typeof EmergencyStop>;
+export const EmergencyStopState = z.object({ stop: EmergencyStop.nullable() });
+export type EmergencyStopState = z.infer<typeof EmergencyStopState>;
+
+export const Weekday = z.enum(["mon", "tue", "wed", "thu", "fri", "sat", "sun"]);
+export type Weekday = z.infer<typeof Weekday>;
+const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "a time of day such as 16:30");
+
+/** When no step begins: once, or every week between two times of day in a time zone. */
+export const FreezeWindow = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("once"),
+    from: z.iso.datetime({ offset: true }),
+    to: z.iso.datetime({ offset: true }),
+  }),
+  z.strictObject({
+    kind: z.literal("weekly"),
+    days: z.array(Weekday).min(1).max(7),
+    from: TimeOfDay,
+    /** At or before `from`: of the next day. */
+    to: TimeOfDay,
+    timeZone: z.string().min(1).max(64),
+  }),
+]);
+export type FreezeWindow = z.infer<typeof FreezeWindow>;
+
+export const FreezeRequest = z.strictObject({ reason: z.string().min(1).max(200), window: FreezeWindow });
+export type FreezeRequest = z.infer<typeof FreezeRequest>;
+
+export const Freeze = z.object({
+  id: z.uuid(),
+  reason: z.string(),
+  window: FreezeWindow,
+  createdAt: z.iso.datetime(),
+  createdBy: z.string(),
+  /** Null: not now. */
+  frozenUntil: z.iso.datetime().nullable(),
+});
+export type Freeze = z.infer<typeof Freeze>;
 
 export const DetectionRow = z.object({
   /** Counts up in the order of commit: the cursor of lists and streams. */

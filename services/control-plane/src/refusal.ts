@@ -13,6 +13,7 @@ export type RefusalCode =
   | "version-taken"
   | "key-taken"
   | "rollout-active"
+  | "fleet-stopped"
   | "wrong-state"
   | "no-nodes"
   | "too-large"

@@ -130,6 +130,7 @@ export class SimulatedNode {
   installed: Installed[] = [];
   lost = 0;
   uptimeSeconds = 10;
+  counters: Report["counters"] = [];
   /** How far its clock is ahead of this host's. */
   aheadMs = 0;
   constructor(input: {
@@ -231,7 +232,7 @@ export class SimulatedNode {
       kernel: "6.18.0",
       labels: this.labels,
       installed: this.installed,
-      counters: [],
+      counters: this.counters,
       events: { emitted: 100 + this.lost, received: 100, lost: this.lost, spooled: 10, uploaded: 10 },
       losses: this.lost > 0 ? { ring_full: this.lost } : {},
       shapesLearned: 3,
@@ -362,8 +363,9 @@ export interface Fleet {
   start(
     name: string,
     version: number,
-    steps: { percent: number; soak?: string; share?: number }[],
+    steps: { percent: number; soak?: string; share?: number; requireApproval?: boolean }[],
     selector?: Record<string, string>,
+    over?: Record<string, unknown>,
   ): Promise<RolloutDetails>;
   rollout(id: string): Promise<RolloutDetails>;
   close(): Promise<void>;
@@ -391,8 +393,14 @@ export async function startFleet(
       const envelope = signBundle(bundle(name, version, overBundle), [privateKey]);
       await admin.call("POST", `/v1/rule-sets/${name}/versions`, envelope);
     },
-    async start(name, version, steps, selector = {}) {
-      const body = { ruleSet: name, version, selector, steps: steps.map(step => ({ soak: "0s", ...step })) };
+    async start(name, version, steps, selector = {}, over = {}) {
+      const body = {
+        ruleSet: name,
+        version,
+        selector,
+        steps: steps.map(step => ({ soak: "0s", ...step })),
+        ...over,
+      };
       return RolloutDetails.parse(await admin.call("POST", "/v1/rollouts", body));
     },
     async rollout(id) {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { parseVersioned, pick } from "../command.ts";
 import { selectorOf } from "./guard.ts";
-import { parseSteps } from "./rollout.ts";
+import { parseCap, parseSteps } from "./rollout-steps.ts";
 
 describe("what `guard` is told", () => {
   for (const [text, selector] of [
@@ -32,6 +32,23 @@ describe("steps of a rollout", () => {
   for (const text of ["", "20%", "20%:1m:2:3", "x:1m", "1e2:1m", "-5:1m"])
     test(`"${text}" is refused`, () => expect(() => steps(text)).toThrow(/no (step|percentage)/));
 });
+
+test("a step that a person lets begin", () =>
+  expect(parseSteps({ steps: "20%:1m,100%:1h:50%:approve", scope: "all" })[1]).toEqual({
+    percent: 100,
+    soak: "1h",
+    scope: "all",
+    share: 50,
+    requireApproval: true,
+  }));
+
+test.each([
+  ["zone:2", { label: "zone", nodes: 2 }],
+  ["zone:12.5%", { label: "zone", percent: 12.5 }],
+])("a cap: %s", (text, cap) => expect(parseCap(text)).toEqual(cap));
+test.each(["", "zone", "zone:", ":2", "zone:2:3", "zone:-1", "zone:many"])('"%s" is no cap', text =>
+  expect(() => parseCap(text)).toThrow("is no cap"),
+);
 
 test("a version is a name, with or without a number", () => {
   expect(parseVersioned("shop@3")).toEqual({ name: "shop", version: 3 });

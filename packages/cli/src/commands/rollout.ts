@@ -1,12 +1,13 @@
 /** Brings a signed version to the fleet step by step, and back. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Rollout, RolloutDetails, RolloutRequest, type RolloutState } from "@picket/shared/api";
+import { DecisionDetails, Rollout, RolloutDetails, RolloutRequest } from "@picket/shared/api";
 import type { Command } from "commander";
-import { collectLabel, group, leaf, parseVersioned, pick, shortId } from "../command.ts";
+import { collectLabel, group, leaf, parseVersioned, pick, shortId, wholeNumber } from "../command.ts";
 import type { Context } from "../context.ts";
 import { CliError, usage } from "../errors.ts";
-import { ago, facts, labelsText, type Output, type Style, table } from "../output.ts";
 import type { Surroundings } from "../program.ts";
+import { collectCap, parseSteps } from "./rollout-steps.ts";
+import { changeLine, detailsText, explanation, rolloutTable, stateText } from "./rollout-text.ts";
 
 const POLL_MS = 1_000;
 
@@ -15,6 +16,14 @@ type StartOptions = {
   share?: string;
   scope: string;
   select?: Record<string, string>;
+  cap?: unknown[];
+  settle: string;
+  compare?: string;
+  alpha: string;
+  askAfter: string;
+  at?: string;
+  queue?: boolean;
+  twin?: boolean;
   watch?: boolean;
 };
 
@@ -28,12 +37,27 @@ export function rolloutCommands(program: Command, surroundings: Surroundings): v
       command
         .option(
           "--steps <list>",
-          "percent of nodes, and how long to watch each step",
+          "percent of nodes, how long to watch each step; :approve for one that a person lets begin",
           "5%:10m,25%:10m,100%:10m",
         )
         .option("--share <percent>", "percent of the processes inside each node")
         .option("--scope <all|new-processes>", "which processes", "all")
         .option("--select <key=value>", "only nodes with this label; may be repeated", collectLabel)
+        .option(
+          "--cap <label:most>",
+          "nodes with the same label that change at once, such as zone:2 or zone:10%; may be repeated",
+          collectCap,
+        )
+        .option("--settle <duration>", "how long a node that changed counts as changing, for --cap", "0s")
+        .option(
+          "--compare <required|available|off>",
+          "canary against the rest (default: required from 20 nodes on)",
+        )
+        .option("--alpha <probability>", "of rolling back a version that changes nothing", "0.01")
+        .option("--ask-after <duration>", "ask a person when the comparison cannot tell for so long", "1h")
+        .option("--at <time>", "not before, such as 2026-12-01T06:00:00+01:00")
+        .option("--queue", "wait for the rule set's active rollout")
+        .option("--twin", "judge beside the stable version and enforce nothing")
         .option("--watch", "stay and watch it"),
     async run(context, options: StartOptions, versioned: string) {
       const { name, version } = parseVersioned(versioned);
@@ -44,6 +68,14 @@ export function rolloutCommands(program: Command, surroundings: Surroundings): v
         version,
         selector: options.select ?? {},
         steps: parseSteps(options),
+        settle: options.settle,
+        domains: options.cap ?? [],
+        ...(options.compare !== undefined && {
+          gate: { compare: options.compare, alpha: Number(options.alpha), askAfter: options.askAfter },
+        }),
+        ...(options.at !== undefined && { startAt: options.at }),
+        queue: options.queue ?? false,
+        mode: options.twin ? "twin" : "enforce",
       });
       if (!body.success) {
         const issue = body.error.issues[0]!;
@@ -58,7 +90,7 @@ export function rolloutCommands(program: Command, surroundings: Surroundings): v
       if (options.watch) return watch(context, started.id);
       context.output.result(started, () =>
         [
-          `Started ${shortId(started.id)}: ${started.ruleSet}@${started.version} to ${started.nodes.planned} nodes in ${started.steps.length} steps.`,
+          `${started.state === "scheduled" ? "Scheduled" : "Started"} ${shortId(started.id)}: ${started.ruleSet}@${started.version} to ${started.nodes.planned} nodes in ${started.steps.length} steps${started.state === "scheduled" ? `; it ${started.lastDecision?.because ?? "waits"}` : ""}.`,
           `Follow it with \`picket rollout watch ${shortId(started.id)}\`.`,
         ].join("\n"),
       );
@@ -89,53 +121,58 @@ export function rolloutCommands(program: Command, surroundings: Surroundings): v
   for (const [verb, description] of [
     ["pause", "stay at the step it has reached"],
     ["resume", "go on after a pause"],
+    ["approve", "let the step begin that waits for a person"],
+    ["promote", "on to the next step, without the rest of the soak"],
     ["abort", "stop here: nodes keep what they have"],
-    ["rollback", "return every node that it reached to what was there before"],
   ] as const)
     leaf(rollout, surroundings, {
       name: `${verb} <id>`,
       description,
       talks: "control-plane",
-      async run(context, _options, wanted: string) {
-        const id = await rolloutId(context, wanted);
-        const after = await context
-          .client()
-          .request({ method: "POST", path: `/v1/rollouts/${id}/${verb}`, body: {}, answer: Rollout });
-        context.output.result(
-          after,
-          () => `${shortId(id)} is ${stateText(context.output, after.state)} now.`,
-        );
-      },
+      run: (context, _options, wanted: string) => ask(context, wanted, verb, {}),
     });
-}
-
-export function parseSteps({
-  steps,
-  share,
-  scope,
-}: Pick<StartOptions, "steps" | "share" | "scope">): unknown[] {
-  const shareGiven = share === undefined ? undefined : percent(share);
-  return steps.split(",").map(text => {
-    const parts = text.trim().split(":");
-    if (parts.length < 2 || parts.length > 3)
-      throw usage(
-        `"${text}" is no step`,
-        "write percent:soak, for example 20%:10m, or 20%:10m:50% for half of each node's processes",
-      );
-    const own = parts[2] === undefined ? shareGiven : percent(parts[2]);
-    return {
-      percent: percent(parts[0]!),
-      soak: parts[1]!,
-      scope,
-      ...(own === undefined ? {} : { share: own }),
-    };
+  leaf(rollout, surroundings, {
+    name: "rollback <id>",
+    description: "return every node that it reached to what was there before",
+    talks: "control-plane",
+    build: command =>
+      command.option(
+        "--to <version>",
+        "to this version, which was rolled out to the end before",
+        wholeNumber("--to", 1),
+      ),
+    run: (context, { to }: { to?: number }, wanted: string) =>
+      ask(context, wanted, "rollback", to === undefined ? {} : { to }),
+  });
+  leaf(rollout, surroundings, {
+    name: "explain [id]",
+    description:
+      "why the gate decided as it did: each signal, canary and control; the evidence is judged anew",
+    talks: "control-plane",
+    build: command =>
+      command.option("--decision <n>", "not the last one that compared", wholeNumber("--decision", 1)),
+    async run(context, { decision }: { decision?: number }, wanted?: string) {
+      const details = await fetchRollout(context, await rolloutId(context, wanted ?? "latest"));
+      const chosen =
+        decision ??
+        (details.decisions.findLast(({ signals }) => signals !== null) ?? details.lastDecision)?.id;
+      if (chosen === undefined)
+        throw new CliError("not-found", "not-found", "its gate has decided nothing yet");
+      const explained = await context.client().request({
+        path: `/v1/rollouts/${details.id}/decisions/${chosen}`,
+        answer: DecisionDetails,
+      });
+      context.output.result(explained, () => explanation(context.output, details, explained));
+    },
   });
 }
 
-function percent(text: string): number {
-  const match = /^\s*(\d{1,3}(?:\.\d{1,4})?)\s*%?\s*$/.exec(text);
-  if (!match) throw usage(`"${text}" is no percentage`, "write 20%");
-  return Number(match[1]);
+async function ask(context: Context, wanted: string, verb: string, body: object): Promise<void> {
+  const id = await rolloutId(context, wanted);
+  const after = await context
+    .client()
+    .request({ method: "POST", path: `/v1/rollouts/${id}/${verb}`, body, answer: Rollout });
+  context.output.result(after, () => `${shortId(id)} is ${stateText(context.output, after.state)} now.`);
 }
 
 async function rolloutId({ client }: Context, wanted: string): Promise<string> {
@@ -182,6 +219,7 @@ async function watch(context: Context, id: string): Promise<void> {
       told = line;
     }
     switch (details.state) {
+      case "scheduled":
       case "running":
       case "paused":
       case "rolling-back":
@@ -198,94 +236,4 @@ async function watch(context: Context, id: string): Promise<void> {
         );
     }
   }
-}
-
-function changeLine({ state, step, steps, nodes, lastDecision }: RolloutDetails): string {
-  const decision = lastDecision ? `  ${lastDecision.kind}: ${lastDecision.because}` : "";
-  return `${state}  step ${step + 1}/${steps.length} (${steps[step]?.percent ?? "?"} %)  installed ${nodes.installed}/${nodes.planned}  refused ${nodes.refused}${decision}`;
-}
-
-function rolloutTable(output: Output, items: readonly Rollout[]): string {
-  return table(output, items, [
-    { title: "ID", value: row => shortId(row.id) },
-    { title: "VERSION", value: row => `${row.ruleSet}@${row.version}` },
-    { title: "STATE", value: row => row.state, style: row => stateStyle(row.state) },
-    { title: "STEP", value: row => `${row.step + 1}/${row.steps.length}` },
-    { title: "INSTALLED", value: row => `${row.nodes.installed}/${row.nodes.planned}`, align: "right" },
-    { title: "STARTED", value: row => ago(row.createdAt) },
-    { title: "BY", value: row => row.createdBy, flexible: true },
-  ]);
-}
-
-function stateStyle(state: RolloutState): Style {
-  switch (state) {
-    case "running":
-      return "cyan";
-    case "complete":
-      return "green";
-    case "paused":
-    case "rolling-back":
-      return "yellow";
-    case "aborted":
-    case "rolled-back":
-      return "red";
-  }
-}
-
-const stateText = (output: Output, state: RolloutState): string => output.paint(stateStyle(state), state);
-
-function detailsText(output: Output, details: RolloutDetails): string {
-  const { nodes, steps, step, state } = details;
-  const wide = 30;
-  const full = nodes.planned === 0 ? 0 : Math.round((wide * nodes.installed) / nodes.planned);
-  const bar = output.paint("green", "█".repeat(full)) + output.paint("dim", "░".repeat(wide - full));
-  const parts = [
-    facts(output, [
-      ["Rollout", details.id],
-      [
-        "Version",
-        `${details.ruleSet}@${details.version}${details.previous === null ? "" : `, replaces ${details.previous}`}`,
-      ],
-      ["State", stateText(output, state)],
-      [
-        "Nodes",
-        `${bar} ${nodes.installed}/${nodes.planned} installed${nodes.refused ? `, ${nodes.refused} refused` : ""}`,
-      ],
-      ...(Object.keys(details.selector).length > 0 ? [["Only", labelsText(details.selector)] as const] : []),
-      ["Started", `${ago(details.createdAt)} by ${details.createdBy}`],
-      ...(details.lastDecision
-        ? [["Gate", `${details.lastDecision.kind}: ${details.lastDecision.because}`] as const]
-        : []),
-    ]),
-    table(
-      output,
-      steps.map((one, index) => ({ ...one, index })),
-      [
-        { title: "STEP", value: row => String(row.index + 1), align: "right" },
-        { title: "NODES", value: row => `${row.percent} %`, align: "right" },
-        { title: "SOAK", value: row => row.soak, align: "right" },
-        { title: "PROCESSES", value: row => `${row.share} %${row.scope === "all" ? "" : ", new ones"}` },
-        {
-          title: "",
-          value: row => (state === "complete" || row.index < step ? "done" : row.index === step ? state : ""),
-          style: row => (state === "complete" || row.index < step ? "green" : stateStyle(state)),
-        },
-      ],
-    ),
-  ];
-  if (details.nodesPlanned.length > 0 && details.nodesPlanned.length <= 40)
-    parts.push(
-      table(output, details.nodesPlanned, [
-        { title: "NODE", value: row => shortId(row.node) },
-        { title: "HOST", value: row => row.hostname },
-        { title: "STEP", value: row => String(row.step + 1), align: "right" },
-        {
-          title: "STATE",
-          value: row => row.state,
-          style: row => (row.state === "installed" ? "green" : row.state === "refused" ? "red" : null),
-        },
-        { title: "", value: row => row.detail ?? "", flexible: true },
-      ]),
-    );
-  return parts.join("\n\n");
 }

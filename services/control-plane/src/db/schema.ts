@@ -2,7 +2,15 @@
  * The tables. Rows are the truth: what Redis holds can be emptied at any time and is made again from here.
  * Times are timestamptz; JSONB columns hold values of the shared contract, typed by `$type`.
  */
-import type { RolloutState, RolloutStep } from "@picket/shared/api";
+import type {
+  DomainCap,
+  FreezeWindow,
+  GateSettings,
+  RolloutMode,
+  RolloutState,
+  RolloutStep,
+  SignalFinding,
+} from "@picket/shared/api";
 import type { Envelope } from "@picket/shared/bundle";
 import type { ConnectionState, Installed, LocalOverride, VersionCounters } from "@picket/shared/contract";
 import type { Certificate, Detection } from "@picket/shared/detection";
@@ -33,6 +41,7 @@ import {
   uniqueIndex,
   uuid,
 } from "drizzle-orm/pg-core";
+import type { Marks, Totals, Watch } from "./totals.ts";
 
 const at = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
 const bytea = customType<{ data: Buffer }>({ dataType: () => "bytea" });
@@ -121,6 +130,10 @@ export const nodes = pgTable(
     lostByAgent: bigint("lost_by_agent", { mode: "number" }).notNull().default(0),
     /** Summed over restarts of the agent: only grows. */
     eventsLost: bigint("events_lost", { mode: "number" }).notNull().default(0),
+    /** What it counted since it was enrolled, over restarts (nodes/totals.ts); null before the first report. */
+    totals: jsonb().$type<Totals>(),
+    /** The totals of some ten and twenty minutes ago: what was usual before a step. */
+    marks: jsonb().$type<Marks>(),
   },
   table => [
     index("nodes_labels").using("gin", sql`${table.labels} jsonb_path_ops`),
@@ -185,6 +198,20 @@ export const rollouts = pgTable(
     createdAt: at("created_at").notNull(),
     createdBy: text("created_by").notNull(),
     finishedAt: at("finished_at"),
+    mode: text().$type<RolloutMode>().notNull().default("enforce"),
+    domains: jsonb().$type<DomainCap[]>().notNull().default([]),
+    settle: text().notNull().default("0s"),
+    gate: jsonb()
+      .$type<GateSettings>()
+      .notNull()
+      .default({ compare: "available", alpha: 0.01, askAfter: "1h" }),
+    startAt: at("start_at"),
+    /** The highest step that a person has approved, or promoted to. */
+    approvedStep: integer("approved_step").notNull().default(-1),
+    /** What a person is asked now; null: nothing. */
+    asks: text(),
+    /** Of a roll back to another version than each node's previous one. */
+    rollBackTo: integer("roll_back_to").$type<RuleVersion>(),
     /** Orders rollouts of one rule set: the last complete one is what is stable. */
     sequence: bigserial({ mode: "number" }).notNull(),
   },
@@ -214,8 +241,12 @@ export const rolloutNodes = pgTable(
     previous: integer().$type<RuleVersion>(),
     /** Null until a step reaches it. */
     reachedAt: at("reached_at"),
+    /** When it was first seen to have installed what this step asks; null: not yet. */
+    installedAt: at("installed_at"),
     /** nodes.events_lost when the running step began. */
     lostAtStepStart: bigint("lost_at_step_start", { mode: "number" }).notNull().default(0),
+    /** Where the comparison of the running step begins for this node; null: it is not watched. */
+    watch: jsonb().$type<Watch>(),
   },
   table => [primaryKey({ columns: [table.rollout, table.node] }), index("rollout_nodes_node").on(table.node)],
 );
@@ -232,9 +263,35 @@ export const rolloutDecisions = pgTable(
     step: integer().notNull(),
     kind: text().$type<"advance" | "wait" | "roll-back">().notNull(),
     because: text().notNull(),
+    signals: jsonb().$type<SignalFinding[]>(),
+    /** All that the gate was given, to ask it again; null: a person decided. */
+    evidence: jsonb().$type<object>(),
   },
   table => [index("rollout_decisions_rollout").on(table.rollout, table.id)],
 );
+
+/** At most one is in force. */
+export const emergencyStops = pgTable(
+  "emergency_stops",
+  {
+    id: uuid().primaryKey(),
+    at: at("at").notNull(),
+    by: text().notNull(),
+    reason: text().notNull(),
+    rollBack: boolean("roll_back").notNull(),
+    releasedAt: at("released_at"),
+    releasedBy: text("released_by"),
+  },
+  table => [uniqueIndex("emergency_stops_one").on(sql`(true)`).where(sql`${table.releasedAt} is null`)],
+);
+
+export const freezes = pgTable("freezes", {
+  id: uuid().primaryKey(),
+  reason: text().notNull(),
+  window: jsonb().$type<FreezeWindow>().notNull(),
+  createdAt: at("created_at").notNull(),
+  createdBy: text("created_by").notNull(),
+});
 
 /** What each node should run, one row per rule set; history is in the audit log and the decisions. */
 export const assignments = pgTable(
@@ -252,6 +309,7 @@ export const assignments = pgTable(
     rollout: uuid().$type<RolloutId>(),
     share: integer().notNull(),
     scope: text().$type<"all" | "new-processes">().notNull(),
+    mode: text().$type<RolloutMode>().notNull().default("enforce"),
     assignedAt: at("assigned_at").notNull(),
     /** The node has it in hand; null while it may still wait in an inbox. */
     acknowledgedAt: at("acknowledged_at"),

@@ -17,6 +17,7 @@ const statusOf = {
   "version-taken": [409, "This version exists with other content"],
   "key-taken": [409, "This key belongs to another node"],
   "rollout-active": [409, "Another rollout of this rule set is active"],
+  "fleet-stopped": [409, "The fleet is stopped"],
   "wrong-state": [409, "Not possible in this state"],
   "too-large": [413, "The request is too large"],
   "unsatisfiable-range": [416, "The range is outside the object"],

@@ -22,6 +22,8 @@ export interface RouteOptions<P, Q, B, A> {
   params?: P;
   query?: Q;
   body?: B;
+  /** Nothing at all stands for `{}`. */
+  bodyOptional?: boolean;
   bodyBytesMax?: number;
   answer?: A;
   /** Default 200, or 204 when there is no answer. */
@@ -78,7 +80,7 @@ export function route<
       const input = {
         params: options.params ? valid(options.params, c.req.param()) : {},
         query: options.query ? valid(options.query, c.req.query()) : {},
-        body: options.body ? valid(options.body, await readJson(c)) : undefined,
+        body: options.body ? valid(options.body, await readJson(c, options.bodyOptional)) : undefined,
       } as Input<P, Q, B>;
       const answered = handler(c.get("ctx" as never) as Ctx, input, c);
       const answer = await (options.unbounded ? answered : inTime(answered, timeoutMs));
@@ -112,7 +114,7 @@ export function describe(
     request: {
       ...(options.params && { params: options.params }),
       ...(options.query && { query: options.query }),
-      ...(options.body && { body: { required: true, ...json(options.body) } }),
+      ...(options.body && { body: { required: !options.bodyOptional, ...json(options.body) } }),
     },
     responses: {
       [status]: {
@@ -138,7 +140,8 @@ function valid<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
   throw new Refusal("invalid", z.prettifyError(parsed.error).slice(0, 2_000));
 }
 
-async function readJson(c: Context): Promise<unknown> {
+async function readJson(c: Context, optional = false): Promise<unknown> {
+  if (optional && (await c.req.text()) === "") return {};
   const type = c.req.header("content-type");
   if (type !== undefined && !/^application\/json\s*(;|$)/i.test(type))
     throw new Refusal("malformed", `the body must be application/json, not ${type}`);

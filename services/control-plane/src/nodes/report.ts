@@ -16,6 +16,7 @@ import { nudgeActiveRollouts, nudgeRolloutsOf } from "../rollouts/nudge.ts";
 import { assignStable } from "../rollouts/stable.ts";
 import { lossSince, nodeAlerts } from "./alerts.ts";
 import { theNode } from "./the-node.ts";
+import { addReport, moveMarks } from "./totals.ts";
 
 export async function report({ ctx, input }: { ctx: Ctx; input: Report }): Promise<void> {
   authorise(ctx, "agent.report");
@@ -25,6 +26,7 @@ export async function report({ ctx, input }: { ctx: Ctx; input: Report }): Promi
     if (!before) throw notFound(`node ${id}`);
     const lost = lossSince(before, { lost: input.events.lost, uptimeSeconds: input.agent.uptimeSeconds });
     const eventsLost = before.eventsLost + lost;
+    const totals = addReport(before, input, ctx.clock());
     // What the join token fixed stays: a node must not label itself into another selector.
     const labels = { ...input.labels, ...before.labelsFixed };
     await tx
@@ -48,6 +50,8 @@ export async function report({ ctx, input }: { ctx: Ctx; input: Report }): Promi
         uptimeSeconds: input.agent.uptimeSeconds,
         lostByAgent: input.events.lost,
         eventsLost,
+        totals,
+        marks: moveMarks(before.marks, totals),
       })
       .where(eq(nodes.id, id));
 

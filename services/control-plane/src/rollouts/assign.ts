@@ -2,6 +2,7 @@
  * Writes what nodes should run, one statement for many nodes. A generation counts up only when something changes,
  * so that carrying out the same decision twice tells no node anything new.
  */
+import type { RolloutMode } from "@picket/shared/api";
 import type { Assignment } from "@picket/shared/contract";
 import type {
   AssignmentId,
@@ -37,6 +38,7 @@ export async function assign(
     ruleSet: RuleSetName;
     rollout: RolloutId | null;
     scope: "all" | "new-processes";
+    mode: RolloutMode;
     targets: readonly Target[];
   },
 ): Promise<NodeAssignment[]> {
@@ -52,6 +54,7 @@ export async function assign(
           generation: 1,
           rollout: input.rollout,
           scope: input.scope,
+          mode: input.mode,
           assignedAt: now(ctx),
         })),
       )
@@ -65,11 +68,12 @@ export async function assign(
           rollout: sql`excluded.rollout`,
           share: sql`excluded.share`,
           scope: sql`excluded.scope`,
+          mode: sql`excluded.mode`,
           assignedAt: sql`excluded.assigned_at`,
           acknowledgedAt: sql`null`,
         },
-        setWhere: sql`(${assignments.version}, ${assignments.bundle}, ${assignments.share}, ${assignments.scope})
-          is distinct from (excluded.version, excluded.bundle, excluded.share, excluded.scope)`,
+        setWhere: sql`(${assignments.version}, ${assignments.bundle}, ${assignments.share}, ${assignments.scope}, ${assignments.mode})
+          is distinct from (excluded.version, excluded.bundle, excluded.share, excluded.scope, excluded.mode)`,
       })
       .returning();
     changed.push(...rows.map(nodeAssignment));
@@ -89,6 +93,7 @@ export function nodeAssignment(row: typeof assignments.$inferSelect): NodeAssign
       rollout: row.rollout,
       share: row.share,
       scope: row.scope,
+      ...(row.mode === "twin" && { mode: "twin" as const }),
     },
   };
 }

@@ -1,90 +1,11 @@
 import type { RolloutState } from "@picket/shared/api";
 import type { Installed } from "@picket/shared/contract";
-import type { RuleVersion } from "@picket/shared/ids";
+import type { NodeId, RuleSetName, RuleVersion } from "@picket/shared/ids";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import {
-  after,
-  BUCKETS,
-  bucketOf,
-  type GateInput,
-  gate,
-  isActive,
-  plan,
-  type ReachedNode,
-  type RolloutVerb,
-  stableFor,
-  stepOf,
-  thresholds,
-} from "./core.ts";
+import { after, type Decision, pass, type ReachedNode, type RolloutVerb, type World } from "./core.ts";
 
 const v = (version: number) => version as RuleVersion;
-const percents = fc
-  .array(fc.integer({ min: 1, max: 100 }), { maxLength: 6 })
-  .map(some => [...some.sort((a, b) => a - b), 100]);
-const fleet = fc.uniqueArray(fc.uuid(), { minLength: 1, maxLength: 60 });
-const salts = fc.array(fc.string({ minLength: 1 }), { minLength: 1, maxLength: 8 });
-
-// ---- who is in which step
-
-test("every node has one step, and a later step contains every earlier one", () => {
-  fc.assert(
-    fc.property(fleet, percents, salts, (nodes, steps, draws) => {
-      const made = plan(nodes, steps, draws);
-      expect(made.nodes.map(({ node }) => node)).toEqual(nodes);
-      const limits = thresholds(steps, made.lowestBucket);
-      for (const { bucket, step } of made.nodes)
-        limits.forEach((limit, i) => {
-          expect(bucket < limit).toBe(i >= step);
-        });
-    }),
-  );
-});
-
-test("no step takes fewer than one node, and the last takes all", () => {
-  fc.assert(
-    fc.property(fleet, percents, salts, (nodes, steps, draws) => {
-      const made = plan(nodes, steps, draws);
-      expect(made.nodes.some(({ step }) => step === 0)).toBe(true);
-      expect(made.nodes.every(({ step }) => step < steps.length)).toBe(true);
-    }),
-  );
-});
-
-test("a node that joins later finds its step by itself and moves nobody", () => {
-  fc.assert(
-    fc.property(fleet, fc.uuid(), percents, salts, (nodes, joiner, steps, draws) => {
-      const made = plan(nodes, steps, draws);
-      const limits = thresholds(steps, made.lowestBucket);
-      const step = stepOf(bucketOf(made.salt, joiner), limits);
-      expect(step).toBeGreaterThanOrEqual(0);
-      for (const node of made.nodes) expect(stepOf(bucketOf(made.salt, node.node), limits)).toBe(node.step);
-    }),
-  );
-});
-
-test("with salts to choose from, 20 % of five nodes is one and 40 % is two", () => {
-  fc.assert(
-    fc.property(fc.uniqueArray(fc.uuid(), { minLength: 5, maxLength: 5 }), fc.integer(), (nodes, seed) => {
-      const draws = Array.from({ length: 64 }, (_, i) => `${seed}-${i}`);
-      const sizes = (steps: number[]) => {
-        const made = plan(nodes, steps, draws);
-        return steps.map((_, step) => made.nodes.filter(node => node.step <= step).length);
-      };
-      expect(sizes([20, 100])).toEqual([1, 5]);
-      expect(sizes([20, 40, 100])).toEqual([1, 2, 5]);
-    }),
-    { numRuns: 50 },
-  );
-});
-
-test("buckets are spread evenly: 20 % of 20,000 nodes is 20 % within one percent", () => {
-  const below = Array.from({ length: 20_000 }, (_, i) => bucketOf("salt", `node-${i}`)).filter(
-    bucket => bucket < 0.2 * BUCKETS,
-  );
-  expect(below.length / 20_000).toBeGreaterThan(0.19);
-  expect(below.length / 20_000).toBeLessThan(0.21);
-});
 
 // ---- the gate
 
@@ -101,24 +22,48 @@ const keptLastGood = (refused: number, generation = 1): Installed =>
   }) as Installed;
 const good: ReachedNode = {
   hostname: "good",
+  labels: {},
+  installedForMs: 1_000,
+  absent: false,
   target: { version: v(2), generation: 1 },
   installed: active(2),
   reportAgeMs: 1_000,
   eventsLost: 0,
 };
-const input = (nodes: ReachedNode[], over: Partial<GateInput> = {}): GateInput => ({
+type Given = Partial<Omit<World, "steps">> & { stepsTotal?: number; soakMs?: number; approval?: boolean };
+const world = (
+  nodes: ReachedNode[],
+  { stepsTotal = 2, soakMs = 60_000, approval = false, ...over }: Given = {},
+): World => ({
   state: "running",
+  ruleSet: "shop" as RuleSetName,
+  mode: "enforce",
   step: 0,
-  stepsTotal: 2,
-  soakMs: 60_000,
+  steps: Array.from({ length: stepsTotal }, (_, i) => ({
+    percent: 50 * (i + 1),
+    soakMs,
+    requireApproval: approval,
+  })),
   stepAgeMs: 60_000,
+  approvedStep: -1,
   lostEventsMax: 0,
   staleMs: 90_000,
+  settings: { compare: "available", alpha: 0.01, askAfter: "1h" },
+  askAfterMs: 3_600_000,
+  stop: null,
+  frozen: null,
+  waiting: [],
   nodes,
+  domains: [],
+  settleMs: 0,
+  domainSizes: new Map(),
+  samples: { canary: [], control: [] },
   ...over,
 });
+const input = (nodes: ReachedNode[], over: Given = {}): World => world(nodes, over);
+const decide = (given: World): Decision => pass(given).decided.decision;
 
-test.each<[string, GateInput, string]>([
+test.each<[string, World, string]>([
   ["all is well", input([good]), "advance soaked"],
   ["the last step completes", input([good], { step: 1 }), "complete soaked"],
   ["the soak is not over", input([good], { stepAgeMs: 59_999 }), "wait soaking"],
@@ -162,8 +107,76 @@ test.each<[string, GateInput, string]>([
     input([good, { ...good, hostname: "lossy", eventsLost: 1 }]),
     "wait lossy lost 1 events",
   ],
+  [
+    "one lost events and a person lets it go on",
+    input([good, { ...good, hostname: "lossy", eventsLost: 1 }], { approvedStep: 1 }),
+    "advance soaked; 2 nodes installed; lossy lost events",
+  ],
   ["losses within the bound", input([{ ...good, eventsLost: 5 }], { lostEventsMax: 5 }), "advance soaked"],
   ["nobody is left", input([]), "wait no node of this step is left"],
+  [
+    "one was away when it was told",
+    input([good, { ...good, hostname: "away", installed: null, reportAgeMs: null, absent: true }]),
+    "advance soaked; 1 node installed; none lost events beyond 0; 1 away",
+  ],
+  [
+    "most were away when they were told",
+    input([good, ...["a", "b"].map(hostname => ({ ...good, hostname, installed: null, absent: true }))]),
+    "wait 2 of 3 nodes are away",
+  ],
+  [
+    "the fleet is stopped",
+    input([good], { stop: { by: "mia", reason: "checkout down" } }),
+    "wait the fleet is stopped by mia: checkout down",
+  ],
+  [
+    "a freeze",
+    input([good], { frozen: { untilMs: 0, reason: "Friday" } }),
+    "wait frozen until 1970-01-01T00:00:00.000Z: Friday",
+  ],
+  [
+    "the next step asks for approval",
+    input([good], { approval: true }),
+    "wait step 2 begins when it is approved",
+  ],
+  ["it was approved", input([good], { approval: true, approvedStep: 1 }), "advance soaked"],
+  [
+    "it was promoted before the soak was over",
+    input([good], { stepAgeMs: 1, approvedStep: 1 }),
+    "advance approved before it was proven",
+  ],
+  [
+    "a promotion does not pass over a node that has not installed",
+    input([good, { ...good, hostname: "slow", installed: null }], { approvedStep: 1 }),
+    "wait slow not installed yet",
+  ],
+  [
+    "a comparison is required and there is nothing to compare",
+    input([good], { settings: { compare: "required", alpha: 0.01, askAfter: "1h" } }),
+    "wait inconclusive: no node to compare with reports",
+  ],
+  [
+    "it stays inconclusive: a person is asked",
+    input([good], {
+      settings: { compare: "required", alpha: 0.01, askAfter: "1h" },
+      stepAgeMs: 60_000 + 3_600_000,
+    }),
+    "wait inconclusive for longer than it may wait",
+  ],
+  [
+    "the last step leaves nobody to compare with",
+    input([good], { step: 1, settings: { compare: "required", alpha: 0.01, askAfter: "1h" } }),
+    "complete soaked",
+  ],
+  [
+    "nodes wait for room in their domains",
+    input([{ ...good, labels: { zone: "a" } }], {
+      domains: [{ label: "zone", nodes: 1 }],
+      settleMs: 5_000,
+      waiting: [{ node: "n" as NodeId, hostname: "n", labels: { zone: "a" }, present: true }],
+    }),
+    "wait nodes wait until their domains have room",
+  ],
   [
     "many are named by three",
     input(["a", "b", "c", "d", "e"].map(hostname => ({ ...good, hostname, installed: null }))),
@@ -181,12 +194,15 @@ test.each<[string, GateInput, string]>([
     "rolled-back",
   ],
 ])("%s", (_, given, expected) => {
-  const decision = gate(given);
+  const decision = decide(given);
   expect(`${decision.kind} ${decision.because}`).toContain(expected);
 });
 
 const anyNode: fc.Arbitrary<ReachedNode> = fc.record({
   hostname: fc.constantFrom("a", "b", "c"),
+  labels: fc.constant({}),
+  installedForMs: fc.constant(0),
+  absent: fc.constant(false),
   target: fc.record({ version: fc.constant(v(2)), generation: fc.integer({ min: 1, max: 3 }) }),
   installed: fc.oneof(
     fc.constant(null),
@@ -209,7 +225,7 @@ test("nothing but full evidence from every node advances, and full evidence alwa
         const given = input(nodes, { stepAgeMs, lostEventsMax });
         const proven =
           nodes.length > 0 &&
-          stepAgeMs >= given.soakMs &&
+          stepAgeMs >= 60_000 &&
           nodes.every(
             node =>
               node.installed?.kind === "active" &&
@@ -219,7 +235,7 @@ test("nothing but full evidence from every node advances, and full evidence alwa
               node.reportAgeMs <= given.staleMs &&
               node.eventsLost <= lostEventsMax,
           );
-        expect(gate(given).kind).toBe(proven ? "advance" : "wait");
+        expect(decide(given).kind).toBe(proven ? "advance" : "wait");
       },
     ),
     { numRuns: 2_000 },
@@ -228,19 +244,28 @@ test("nothing but full evidence from every node advances, and full evidence alwa
 
 // ---- the state machine
 
-const verbs: RolloutVerb[] = ["pause", "resume", "abort", "roll-back", "complete", "finish-roll-back"];
+const verbs: RolloutVerb[] = [
+  "begin",
+  "pause",
+  "resume",
+  "abort",
+  "roll-back",
+  "complete",
+  "finish-roll-back",
+];
 
 test("whatever is asked in whatever order, only a running rollout completes and only a rolling-back one has rolled back", () => {
   fc.assert(
     fc.property(fc.array(fc.constantFrom(...verbs), { maxLength: 30 }), asked => {
-      let state: RolloutState = "running";
+      let state: RolloutState = "scheduled";
       for (const verb of asked) {
         const next = after(state, verb);
         if (next === "complete") expect(state).toBe("running");
         if (next === "rolled-back") expect(state).toBe("rolling-back");
-        if (next === "running") expect(state).toBe("paused");
+        if (next === "running") expect(["paused", "scheduled"]).toContain(state);
         // What ended comes back only to be taken back.
-        if (!isActive(state) && next !== null) expect(next).toBe("rolling-back");
+        if (["complete", "aborted", "rolled-back"].includes(state) && next !== null)
+          expect(next).toBe("rolling-back");
         state = next ?? state;
       }
     }),
@@ -248,25 +273,6 @@ test("whatever is asked in whatever order, only a running rollout completes and 
 });
 
 test("every active state can be ended", () => {
-  for (const state of ["running", "paused", "rolling-back"] as const)
+  for (const state of ["scheduled", "running", "paused", "rolling-back"] as const)
     expect(after(state, "abort")).toBe("aborted");
-});
-
-// ---- what is stable
-
-test.each([
-  ["the last complete one", { env: "prod" }, 2],
-  ["only one that selects the node", { env: "test" }, 1],
-  ["a narrower one that came later", { env: "prod", zone: "a" }, 3],
-])("stable is %s", (_, labels, version) => {
-  const complete = [
-    { version: v(3), selector: { env: "prod", zone: "a" }, sequence: 9 },
-    { version: v(1), selector: {}, sequence: 1 },
-    { version: v(2), selector: { env: "prod" }, sequence: 5 },
-  ];
-  expect(stableFor(labels, complete)?.version).toBe(version);
-});
-
-test("without a complete rollout nothing is stable", () => {
-  expect(stableFor({}, [])).toBeNull();
 });

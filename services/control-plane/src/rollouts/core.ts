@@ -1,87 +1,27 @@
 /**
- * Rollouts, decided purely: time, buckets and what the nodes said go in, a decision comes out; reconcile.ts reads
- * the rows and carries the decision out.
- *
- * A node's bucket is hash(salt, node) mod 10,000. A step takes the buckets below its threshold, and never fewer
- * than the lowest planned one: so a later step contains an earlier one, and a node that joins later knows its step
- * by itself. The salt is chosen among several so that a small fleet's steps come out as near to their percentages
- * as whole nodes allow (20 % of five is one).
+ * Rollouts, decided purely: time, what the nodes said and what people asked go in; whom to tell and a decision come
+ * out. reconcile.ts reads the rows, asks here, and carries out what is decided.
  */
-import { strict as assert } from "node:assert";
-import { createHash } from "node:crypto";
-import type { RolloutState } from "@picket/shared/api";
+import type { DomainCap, GateSettings, RolloutMode, RolloutState, SignalFinding } from "@picket/shared/api";
 import type { Installed } from "@picket/shared/contract";
-import type { NodeId, RuleVersion } from "@picket/shared/ids";
-
-export const BUCKETS = 10_000;
-
-// ---- who is in which step
-
-export function bucketOf(salt: string, node: string): number {
-  // 48 bits over 10,000 buckets: the bias of the remainder is below one in 10^10.
-  return createHash("sha256").update(`${salt}:${node}`).digest().readUIntBE(0, 6) % BUCKETS;
-}
-
-/** The first bucket that each step leaves out. */
-export function thresholds(percents: readonly number[], lowestBucket: number): number[] {
-  return percents.map(percent => Math.max(Math.round((percent / 100) * BUCKETS), lowestBucket + 1));
-}
-
-/** Index of the first step that takes the bucket; the last step takes all. */
-export function stepOf(bucket: number, steps: readonly number[]): number {
-  const step = steps.findIndex(threshold => bucket < threshold);
-  assert(step >= 0, "the last step reaches every bucket");
-  return step;
-}
-
-export interface Plan<Node extends string = NodeId> {
-  salt: string;
-  lowestBucket: number;
-  nodes: { node: Node; bucket: number; step: number }[];
-}
-
-/** Names every node's step before anything starts. `percents` do not fall and end with 100. */
-export function plan<Node extends string>(
-  nodes: readonly Node[],
-  percents: readonly number[],
-  salts: readonly string[],
-): Plan<Node> {
-  assert(nodes.length > 0 && salts.length > 0 && percents.at(-1) === 100);
-  const plans = salts.map(salt => planWith(salt, nodes, percents));
-  return plans.reduce((best, next) => (error(next, percents) < error(best, percents) ? next : best));
-}
-
-function planWith<Node extends string>(
-  salt: string,
-  nodes: readonly Node[],
-  percents: readonly number[],
-): Plan<Node> {
-  const buckets = nodes.map(node => bucketOf(salt, node));
-  const lowestBucket = buckets.reduce((a, b) => Math.min(a, b));
-  const limits = thresholds(percents, lowestBucket);
-  return {
-    salt,
-    lowestBucket,
-    nodes: nodes.map((node, i) => ({ node, bucket: buckets[i]!, step: stepOf(buckets[i]!, limits) })),
-  };
-}
-
-/** How far the steps' sizes are from what their percentages ask, in nodes. */
-function error({ nodes }: Plan<string>, percents: readonly number[]): number {
-  const perStep = percents.map(() => 0);
-  for (const { step } of nodes) perStep[step]! += 1;
-  let reached = 0;
-  return percents.reduce((sum, percent, step) => {
-    reached += perStep[step]!;
-    return sum + Math.abs(reached - Math.max(1, Math.round((percent / 100) * nodes.length)));
-  }, 0);
-}
+import type { NodeId, RuleSetName, RuleVersion } from "@picket/shared/ids";
+import { countDomains, type DomainCounts, type WaitingNode, wave } from "./domains.ts";
+import { findings, type Samples } from "./gate/signals.ts";
 
 // ---- the state machine
 
-export type RolloutVerb = "pause" | "resume" | "abort" | "roll-back" | "complete" | "finish-roll-back";
+export type RolloutVerb =
+  | "begin"
+  | "pause"
+  | "resume"
+  | "abort"
+  | "roll-back"
+  | "complete"
+  | "finish-roll-back";
 
 const machine: Record<RolloutState, Partial<Record<RolloutVerb, RolloutState>>> = {
+  // Nothing has reached a node yet: it ends without a roll back.
+  scheduled: { begin: "running", abort: "aborted" },
   running: { pause: "paused", abort: "aborted", "roll-back": "rolling-back", complete: "complete" },
   paused: { resume: "running", abort: "aborted", "roll-back": "rolling-back" },
   // What is complete or aborted left its version on nodes: it can still be taken back.
@@ -95,6 +35,7 @@ const machine: Record<RolloutState, Partial<Record<RolloutVerb, RolloutState>>> 
 export const after = (state: RolloutState, verb: RolloutVerb): RolloutState | null =>
   machine[state][verb] ?? null;
 
+/** Of these a rule set has one at most. */
 export const isActive = (state: RolloutState): boolean =>
   state === "running" || state === "paused" || state === "rolling-back";
 
@@ -103,11 +44,16 @@ export const isActive = (state: RolloutState): boolean =>
 /** A node that a step has reached. */
 export interface ReachedNode {
   hostname: string;
+  labels: Record<string, string>;
   /** What it should run now: by the step, or by the roll back. */
   target: { version: RuleVersion; generation: number };
   /** What it says of the rule set; null: nothing yet. */
   installed: Installed | null;
+  /** Since it was first seen with what this step asks. */
+  installedForMs: number | null;
   reportAgeMs: number | null;
+  /** It was silent when it was told, and has not come back: nothing was done to it. */
+  absent: boolean;
   /** Lost since the step began. */
   eventsLost: number;
 }
@@ -127,93 +73,348 @@ export function progressOf({ target, installed }: Pick<ReachedNode, "target" | "
   }
 }
 
+/** Some of the reached nodes: named are a few. */
+interface Group {
+  count: number;
+  named: string[];
+}
+
+/** All reached nodes, each in one group but `lossy`: as much as the gate needs, however large the fleet. */
+export interface Standing {
+  total: number;
+  absent: Group;
+  refused: Group & { detail: string };
+  offline: Group;
+  pending: Group;
+  /** Installed, and not heard of for too long. */
+  stale: Group;
+  installed: number;
+  lossy: Group & { most: number };
+}
+
+const NAMED_MAX = 3;
+
+export function standingOf(
+  nodes: readonly ReachedNode[],
+  { staleMs, lostEventsMax }: { staleMs: number; lostEventsMax: number },
+): Standing {
+  const group = (): Group => ({ count: 0, named: [] });
+  const standing: Standing = {
+    total: nodes.length,
+    absent: group(),
+    refused: { ...group(), detail: "" },
+    offline: group(),
+    pending: group(),
+    stale: group(),
+    installed: 0,
+    lossy: { ...group(), most: 0 },
+  };
+  const add = (to: Group, { hostname }: ReachedNode) => {
+    to.count += 1;
+    if (to.named.length < NAMED_MAX) to.named.push(hostname);
+  };
+  for (const node of nodes) {
+    if (node.absent) {
+      add(standing.absent, node);
+      continue;
+    }
+    const progress = progressOf(node);
+    switch (progress.kind) {
+      case "refused":
+        standing.refused.detail ||= progress.detail;
+        add(standing.refused, node);
+        break;
+      case "pending":
+        add(isStale(node, staleMs) ? standing.offline : standing.pending, node);
+        break;
+      case "installed":
+        standing.installed += 1;
+        if (isStale(node, staleMs)) add(standing.stale, node);
+        if (node.eventsLost <= lostEventsMax) break;
+        add(standing.lossy, node);
+        standing.lossy.most = Math.max(standing.lossy.most, node.eventsLost);
+    }
+  }
+  return standing;
+}
+
+// ---- one pass
+
+/** What outlives a rollout's own row: asked for by people, for the whole fleet. */
+export interface Holds {
+  stop: { by: string; reason: string } | null;
+  frozen: { untilMs: number; reason: string } | null;
+}
+
+export interface GateInput extends Holds {
+  state: "running" | "rolling-back";
+  ruleSet: RuleSetName;
+  mode: RolloutMode;
+  step: number;
+  steps: readonly { percent: number; soakMs: number; requireApproval: boolean }[];
+  stepAgeMs: number;
+  /** The highest step that a person has approved. */
+  approvedStep: number;
+  lostEventsMax: number;
+  /** A report older than this is no evidence. */
+  staleMs: number;
+  settings: GateSettings;
+  askAfterMs: number;
+  /** Nodes that the step takes and that were not told yet: their domains have no room, or they are away. */
+  waiting: { present: number; absent: number };
+  standing: Standing;
+  samples: Samples;
+}
+
+export interface World extends Omit<GateInput, "waiting" | "standing"> {
+  nodes: readonly ReachedNode[];
+  domains: readonly DomainCap[];
+  settleMs: number;
+  /** All nodes of the rollout, by domain. */
+  domainSizes: DomainCounts;
+  waiting: readonly WaitingNode[];
+}
+
+/** Whom to tell now, and what the gate says: nobody is told in a pass that decides against it. */
+export function pass(world: World): { tell: NodeId[]; input: GateInput; decided: Decided } {
+  const { waiting, domains, settleMs, domainSizes, nodes, ...rest } = world;
+  const changing = nodes.filter(node => isChanging(node, settleMs, world.staleMs));
+  const free =
+    world.state === "running" && world.stop === null && world.frozen === null
+      ? wave(waiting, { caps: domains, sizes: domainSizes, changing: countDomains(domains, changing) })
+      : [];
+  const telling = new Set(free);
+  const left = waiting.filter(({ node }) => !telling.has(node));
+  const input: GateInput = {
+    ...rest,
+    standing: standingOf([...nodes, ...waiting.filter(({ node }) => telling.has(node)).map(asTold)], world),
+    waiting: {
+      present: left.filter(({ present }) => present).length,
+      absent: left.filter(({ present }) => !present).length,
+    },
+  };
+  const decided = gate(input);
+  return { tell: decided.decision.kind === "wait" ? free : [], input, decided };
+}
+
+const asTold = ({ hostname, labels, present }: WaitingNode): ReachedNode => ({
+  hostname,
+  labels,
+  target: { version: 0 as RuleVersion, generation: 0 },
+  installed: null,
+  installedForMs: null,
+  reportAgeMs: present ? 0 : null,
+  absent: !present,
+  eventsLost: 0,
+});
+
+/** Told and not yet proven: it counts against the caps of its domains. */
+export function isChanging(node: ReachedNode, settleMs: number, staleMs: number): boolean {
+  if (node.absent) return false;
+  if (progressOf(node).kind !== "installed" || isStale(node, staleMs)) return true;
+  return node.installedForMs === null || node.installedForMs < settleMs;
+}
+
 // ---- the gate
 
 export type Decision =
   | { kind: "advance"; to: number; because: string }
   | { kind: "complete"; because: string }
+  | { kind: "roll-back"; because: string }
   | { kind: "rolled-back"; because: string }
-  | { kind: "wait"; because: string };
+  /** `asks`: a person may let it go on. */
+  | { kind: "wait"; because: string; asks?: string };
 
-export interface GateInput {
-  state: "running" | "rolling-back";
-  step: number;
-  stepsTotal: number;
-  soakMs: number;
-  stepAgeMs: number;
-  lostEventsMax: number;
-  /** A report older than this is no evidence. */
-  staleMs: number;
-  nodes: readonly ReachedNode[];
+export interface Decided {
+  decision: Decision;
+  /** Null: nothing was compared. */
+  signals: SignalFinding[] | null;
 }
 
-/** Only evidence advances: what cannot be read waits, and says for what. */
-export function gate(input: GateInput): Decision {
-  const { nodes, state, step, stepsTotal } = input;
-  const wait = (because: string): Decision => ({ kind: "wait", because });
-  // Every node was retired: 0 of 0 would pass each test below.
-  if (nodes.length === 0)
-    return state === "rolling-back"
-      ? { kind: "rolled-back", because: "no node is left to roll back" }
-      : wait("no node of this step is left: nothing shows that the version is good");
+/** Half of a step's nodes may be away; what the others show is still of the step. */
+const ABSENT_SHARE_MAX = 0.5;
 
-  const progress = nodes.map(node => ({ node, progress: progressOf(node) }));
-  const refused = progress.filter(({ progress }) => progress.kind === "refused");
-  if (refused[0])
-    return wait(
-      `${some(refused.map(({ node }) => node))} refused: ${(refused[0].progress as { detail: string }).detail}`,
-    );
-  const pending = progress.filter(({ progress }) => progress.kind === "pending").map(({ node }) => node);
-  const offline = pending.filter(node => isStale(node, input.staleMs));
-  if (offline.length > 0) return wait(`${some(offline)} not installed and not reporting`);
-  if (pending.length > 0) return wait(`${some(pending)} not installed yet`);
+/**
+ * Only evidence advances: what cannot be read waits, and says for what. Harm is looked for first and at every pass,
+ * so that it need not wait for the soak.
+ */
+export function gate(input: GateInput): Decided {
+  const signals = compared(input);
+  return { decision: decide(input, signals), signals };
+}
+
+function compared({ state, settings, samples, ruleSet, steps }: GateInput): SignalFinding[] | null {
+  if (state !== "running" || settings.compare === "off") return null;
+  if (samples.canary.length === 0 || samples.control.length === 0) return null;
+  return findings(ruleSet, samples, { alpha: settings.alpha, stepsTotal: steps.length });
+}
+
+function decide(input: GateInput, signals: readonly SignalFinding[] | null): Decision {
+  const { state, step } = input;
+  const wait = (because: string, asks?: string): Decision => ({
+    kind: "wait",
+    because,
+    ...(asks !== undefined && { asks }),
+  });
+  const worse = signals?.filter(({ finding }) => finding === "worse") ?? [];
+  if (worse.length > 0)
+    return { kind: "roll-back", because: `the canary is worse: ${worse.map(worseText).join("; ")}` };
+
+  const { absent, refused, offline, pending, stale, lossy, installed, total } = input.standing;
+  // Every node was retired or left: 0 of 0 would pass each test below.
+  const nobody = total + input.waiting.present + input.waiting.absent === 0;
+  if (nobody && state === "rolling-back")
+    return { kind: "rolled-back", because: "no node is left to roll back" };
+
+  const held = heldBy(input);
+  if (state === "running" && held !== null) return wait(held);
+  if (nobody && input.approvedStep <= step) {
+    const unproven = "no node of this step is left: nothing shows that the version is good";
+    return wait(unproven, unproven);
+  }
+  if (refused.count > 0) return wait(`${some(refused)} refused: ${refused.detail}`);
+  if (offline.count > 0) return wait(`${some(offline)} not installed and not reporting`);
+  if (pending.count > 0) return wait(`${some(pending)} not installed yet`);
   if (state === "rolling-back")
-    return { kind: "rolled-back", because: `${count(nodes.length)} reported the previous version` };
-
-  const stale = nodes.filter(node => isStale(node, input.staleMs));
-  if (stale.length > 0) return wait(`no fresh report from ${some(stale)}`);
-  const lossy = nodes.filter(node => node.eventsLost > input.lostEventsMax);
-  if (lossy.length > 0)
-    return wait(
-      `${some(lossy)} lost ${Math.max(...lossy.map(node => node.eventsLost))} events since the step began; ${input.lostEventsMax} are allowed`,
-    );
-  const leftMs = input.soakMs - input.stepAgeMs;
-  if (leftMs > 0) return wait("soaking");
-
-  const because = `soaked; ${count(nodes.length)} installed, none lost events beyond ${input.lostEventsMax}`;
-  return step + 1 < stepsTotal ? { kind: "advance", to: step + 1, because } : { kind: "complete", because };
+    return {
+      kind: "rolled-back",
+      because: `${count(installed)} reported the previous version${absent.count > 0 ? `; ${count(absent.count)} will when they are back` : ""}`,
+    };
+  if (input.waiting.present > 0) return wait("nodes wait until their domains have room");
+  const away = absent.count + input.waiting.absent;
+  if (installed === 0 && !nobody)
+    return wait(`${absent.count > 0 ? some(absent) : count(away)} not installed and not reporting`);
+  if (away > ABSENT_SHARE_MAX * (installed + away))
+    return wait(`${away} of ${count(installed + away)} are away: too few are left to judge by`);
+  if (stale.count > 0) return wait(`no fresh report from ${some(stale)}`);
+  if (lossy.count > 0 && input.approvedStep <= step) {
+    const lost = `${some(lossy)} lost ${lossy.most} events since the step began; ${input.lostEventsMax} are allowed`;
+    return wait(lost, lost);
+  }
+  return soaked(input, installed, away, signals, step);
 }
 
-const isStale = (node: ReachedNode, staleMs: number): boolean =>
+/** Every node has installed it and reports. */
+function soaked(
+  input: GateInput,
+  installed: number,
+  away: number,
+  signals: readonly SignalFinding[] | null,
+  step: number,
+): Decision {
+  const wait = (because: string, asks?: string): Decision => ({
+    kind: "wait",
+    because,
+    ...(asks !== undefined && { asks }),
+  });
+  const { soakMs } = input.steps[step]!;
+  // Who approves the next step, or promotes to it, has looked: the clock and what is not proven do not hold it.
+  const next = step + 1;
+  const approved = input.approvedStep >= next;
+  if (!approved && input.stepAgeMs < soakMs) return wait("soaking");
+  const unproven = unprovenBy(input, signals);
+  if (unproven !== null && !approved)
+    return input.stepAgeMs - soakMs < input.askAfterMs
+      ? wait(`inconclusive: ${unproven}`)
+      : wait(`inconclusive for longer than it may wait: ${unproven}`, `the gate cannot tell: ${unproven}`);
+  if (next < input.steps.length && input.steps[next]!.requireApproval && !approved)
+    return wait(
+      `step ${next + 1} begins when it is approved`,
+      `step ${next + 1} takes ${input.steps[next]!.percent} % of the nodes`,
+    );
+  const because = [
+    approved && (unproven !== null || input.stepAgeMs < soakMs) ? "approved before it was proven" : "soaked",
+    `${count(installed)} installed`,
+    input.standing.lossy.count > 0
+      ? `${some(input.standing.lossy)} lost events`
+      : `none lost events beyond ${input.lostEventsMax}`,
+    ...(away > 0 ? [`${away} away`] : []),
+    ...(signals?.length && unproven === null && signals.every(({ finding }) => finding === "fine")
+      ? [`no signal of ${signals.length} is worse than without it`]
+      : []),
+  ].join("; ");
+  return next < input.steps.length ? { kind: "advance", to: next, because } : { kind: "complete", because };
+}
+
+/** What must still be shown before the step may end; null: nothing, or nothing can be. */
+function unprovenBy(input: GateInput, signals: readonly SignalFinding[] | null): string | null {
+  if (input.settings.compare !== "required") return null;
+  // The last step leaves nobody to compare with: it is judged by what holds for each node alone.
+  if (signals === null) return input.step + 1 < input.steps.length ? "no node to compare with reports" : null;
+  const unread = signals.filter(({ finding }) => finding === "unread").map(({ title }) => title);
+  const open = signals.filter(({ finding }) => finding === "open").map(({ title }) => title);
+  if (unread.length + open.length === 0) return null;
+  return [
+    ...(unread.length > 0 ? [`no data on ${unread.join(", ")}`] : []),
+    ...(open.length > 0 ? [`not enough to tell on ${open.join(", ")}`] : []),
+  ].join("; ");
+}
+
+export function heldBy({ stop, frozen }: Holds): string | null {
+  if (stop) return `the fleet is stopped by ${stop.by}: ${stop.reason}`;
+  if (frozen) return `frozen until ${new Date(frozen.untilMs).toISOString()}: ${frozen.reason}`;
+  return null;
+}
+
+const worseText = ({ title, canary, control, unit }: SignalFinding): string =>
+  `${title} ${figure(canary, unit)}, elsewhere ${figure(control, unit)}`;
+
+function figure(arm: SignalFinding["canary"], unit: SignalFinding["unit"]): string {
+  if (arm === null || arm.of === 0) return "unknown";
+  const value = arm.hits / arm.of;
+  switch (unit) {
+    case "share":
+      return `${Number((100 * value).toPrecision(3))} %`;
+    case "cores":
+      return `${Number((100 * value).toPrecision(3))} % of a core`;
+    case "bytes":
+      return `${Math.round(value / (1 << 20))} MiB`;
+    case "nodes":
+      return `${arm.hits} of ${arm.of}`;
+  }
+}
+
+export const isStale = (node: Pick<ReachedNode, "reportAgeMs">, staleMs: number): boolean =>
   node.reportAgeMs === null || node.reportAgeMs > staleMs;
 
 const count = (nodes: number): string => (nodes === 1 ? "1 node" : `${nodes} nodes`);
 
 /** Names a few, counts the rest. */
-function some(nodes: readonly { hostname: string }[]): string {
-  const named = nodes.slice(0, 3).map(({ hostname }) => hostname);
-  const rest = nodes.length - named.length;
+function some({ count: all, named }: Group): string {
+  const rest = all - named.length;
   return rest > 0 ? `${named.join(", ")} and ${rest} more` : named.join(", ");
 }
 
-// ---- what is stable
+// ---- before it begins
 
-export interface CompleteRollout {
-  version: RuleVersion;
-  selector: Record<string, string>;
-  sequence: number;
-}
-
-export function selects(selector: Record<string, string>, labels: Record<string, string>): boolean {
-  return Object.entries(selector).every(([key, value]) => labels[key] === value);
-}
-
-/** Of one rule set: the last complete rollout that selects the node; null when there is none. */
-export function stableFor<R extends CompleteRollout>(
-  labels: Record<string, string>,
-  complete: readonly R[],
-): R | null {
-  return complete
-    .filter(({ selector }) => selects(selector, labels))
-    .reduce<R | null>((last, next) => (last === null || next.sequence > last.sequence ? next : last), null);
+/** Null: it may begin. */
+export function notYet(input: {
+  startAtMs: number | null;
+  nowMs: number;
+  holds: Holds;
+  /** An active rollout of the rule set, or a scheduled one that came first. */
+  ahead: string | null;
+  requireApproval: boolean;
+  /** What came before in the queue did not complete: a person says whether this still should. */
+  predecessorFailed: string | null;
+  approvedStep: number;
+}): Extract<Decision, { kind: "wait" }> | null {
+  const wait = (because: string, asks?: string): Extract<Decision, { kind: "wait" }> => ({
+    kind: "wait",
+    because,
+    ...(asks !== undefined && { asks }),
+  });
+  const held = heldBy(input.holds);
+  if (input.startAtMs !== null && input.nowMs < input.startAtMs)
+    return wait(`starts at ${new Date(input.startAtMs).toISOString()}`);
+  if (input.ahead !== null) return wait(`waits for rollout ${input.ahead}`);
+  if (held !== null) return wait(held);
+  if (input.approvedStep >= 0) return null;
+  if (input.predecessorFailed !== null)
+    return wait(
+      `begins when it is approved: rollout ${input.predecessorFailed} before it did not complete`,
+      `rollout ${input.predecessorFailed} before it did not complete`,
+    );
+  if (input.requireApproval) return wait("begins when it is approved", "the first step asks for approval");
+  return null;
 }

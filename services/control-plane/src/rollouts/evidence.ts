@@ -1,25 +1,42 @@
-/** What the nodes that a rollout reached say now: the gate's input. */
+/** What the nodes of a rollout say now: what core.ts is given. */
 import type { Installed } from "@picket/shared/contract";
-import { and, eq, isNotNull, isNull, sql } from "drizzle-orm";
-import type { Ctx } from "../context.ts";
+import type { NodeId } from "@picket/shared/ids";
+import { and, asc, desc, eq, inArray, isNotNull, isNull, lte, sql } from "drizzle-orm";
+import { type Ctx, now } from "../context.ts";
 import type { Tx } from "../db/client.ts";
 import { assignments, nodes, rolloutNodes, type rollouts } from "../db/schema.ts";
-import type { ReachedNode } from "./core.ts";
+import { difference, watchFrom } from "../nodes/totals.ts";
+import { progressOf, type ReachedNode } from "./core.ts";
+import { type DomainCounts, domainOf, type WaitingNode } from "./domains.ts";
+import type { Sample, Samples } from "./gate/signals.ts";
 import type { RolloutRow } from "./reach.ts";
+
+/** Of each arm: more nodes make a comparison no better than it need be, and are read at every pass. */
+const SAMPLED_MAX = 500;
 
 /** Only the rule set's entry of a report is read: a fleet's whole reports would not fit in memory. */
 export const installedOf = (ruleSet: typeof rollouts.ruleSet | string) =>
   sql<Installed | null>`jsonb_path_query_first(${nodes.installed}, '$[*] ? (@.ruleSet == $name)',
     jsonb_build_object('name', ${ruleSet}::text))`;
 
-export async function readEvidence(ctx: Ctx, db: Tx, rollout: RolloutRow): Promise<ReachedNode[]> {
-  const rows = await db
+/** Those that were told, each as the state machine sees it. */
+export async function readReached(
+  ctx: Ctx,
+  tx: Tx,
+  rollout: RolloutRow,
+): Promise<(ReachedNode & { node: NodeId })[]> {
+  const rows = await tx
     .select({
+      node: nodes.id,
       hostname: nodes.hostname,
+      labels: nodes.labels,
       version: assignments.version,
       generation: assignments.generation,
       installed: installedOf(rollout.ruleSet),
+      installedAt: rolloutNodes.installedAt,
+      reachedAt: rolloutNodes.reachedAt,
       reportedAt: nodes.reportedAt,
+      lastSeenAt: nodes.lastSeenAt,
       eventsLost: sql<number>`${nodes.eventsLost} - ${rolloutNodes.lostAtStepStart}`.mapWith(Number),
     })
     .from(rolloutNodes)
@@ -31,11 +48,165 @@ export async function readEvidence(ctx: Ctx, db: Tx, rollout: RolloutRow): Promi
     .where(
       and(eq(rolloutNodes.rollout, rollout.id), isNotNull(rolloutNodes.reachedAt), isNull(nodes.retiredAt)),
     );
-  return rows.map(row => ({
+  const reached = rows.map(row => ({
+    node: row.node,
     hostname: row.hostname,
+    labels: row.labels,
     target: { version: row.version, generation: row.generation },
     installed: row.installed,
+    installedForMs: row.installedAt === null ? null : ctx.clock() - row.installedAt.getTime(),
     reportAgeMs: row.reportedAt === null ? null : ctx.clock() - row.reportedAt.getTime(),
+    absent:
+      row.lastSeenAt !== null &&
+      row.reachedAt !== null &&
+      row.lastSeenAt.getTime() < row.reachedAt.getTime() - ctx.config.nodeSilentMs,
     eventsLost: row.eventsLost,
   }));
+  await markInstalled(ctx, tx, rollout, reached);
+  return reached;
+}
+
+/** By the control plane's clock: a node's own may be wrong. */
+async function markInstalled(
+  ctx: Ctx,
+  tx: Tx,
+  rollout: RolloutRow,
+  reached: (ReachedNode & { node: NodeId })[],
+): Promise<void> {
+  const fresh = reached.filter(node => node.installedForMs === null && progressOf(node).kind === "installed");
+  for (let from = 0; from < fresh.length; from += 5_000)
+    await tx
+      .update(rolloutNodes)
+      .set({ installedAt: now(ctx) })
+      .where(
+        and(
+          eq(rolloutNodes.rollout, rollout.id),
+          inArray(
+            rolloutNodes.node,
+            fresh.slice(from, from + 5_000).map(({ node }) => node),
+          ),
+        ),
+      );
+  for (const node of fresh) node.installedForMs = 0;
+}
+
+/** Those that the step takes and that were not told, in the order of their buckets. */
+export async function readWaiting(ctx: Ctx, tx: Tx, rollout: RolloutRow): Promise<WaitingNode[]> {
+  const rows = await tx
+    .select({
+      node: nodes.id,
+      hostname: nodes.hostname,
+      labels: nodes.labels,
+      lastSeenAt: nodes.lastSeenAt,
+    })
+    .from(rolloutNodes)
+    .innerJoin(nodes, eq(rolloutNodes.node, nodes.id))
+    .where(
+      and(
+        eq(rolloutNodes.rollout, rollout.id),
+        isNull(rolloutNodes.reachedAt),
+        lte(rolloutNodes.step, rollout.step),
+        isNull(nodes.retiredAt),
+      ),
+    )
+    .orderBy(asc(rolloutNodes.bucket), asc(nodes.id));
+  return rows.map(({ node, hostname, labels, lastSeenAt }) => ({
+    node,
+    hostname,
+    labels,
+    present: lastSeenAt !== null && ctx.clock() - lastSeenAt.getTime() <= ctx.config.nodeSilentMs,
+  }));
+}
+
+/** How many nodes of the rollout are in each domain. */
+export async function readDomainSizes(tx: Tx, rollout: RolloutRow): Promise<DomainCounts> {
+  const sizes = new Map<string, number>();
+  for (const label of new Set(rollout.domains.map(({ label }) => label))) {
+    const rows = await tx
+      .select({ value: sql<string | null>`${nodes.labels} ->> ${label}`, count: sql<number>`count(*)::int` })
+      .from(rolloutNodes)
+      .innerJoin(nodes, eq(rolloutNodes.node, nodes.id))
+      .where(and(eq(rolloutNodes.rollout, rollout.id), isNull(nodes.retiredAt)))
+      .groupBy(sql`1`);
+    for (const { value, count } of rows)
+      sizes.set(`${label}=${domainOf(value === null ? {} : { [label]: value }, label)}`, count);
+  }
+  return sizes;
+}
+
+/**
+ * Canary: nodes that installed what the step asks, each from the first report that says so. Control: those of the
+ * highest buckets, which later steps reach last, from when the step began.
+ */
+export async function readSamples(
+  ctx: Ctx,
+  tx: Tx,
+  rollout: RolloutRow,
+  reached: readonly (ReachedNode & { node: NodeId })[],
+): Promise<Samples> {
+  if (rollout.gate.compare === "off") return { canary: [], control: [] };
+  const installed = new Set(
+    reached.filter(node => progressOf(node).kind === "installed").map(({ node }) => node),
+  );
+  const canary = await sampled(ctx, tx, rollout, { reached: true });
+  const control = await sampled(ctx, tx, rollout, { reached: false });
+  return {
+    canary: await watched(ctx, tx, rollout, canary, node => installed.has(node)),
+    control: await watched(ctx, tx, rollout, control, () => true),
+  };
+}
+
+type SampledRow = Awaited<ReturnType<typeof sampled>>[number];
+
+function sampled(ctx: Ctx, tx: Tx, rollout: RolloutRow, { reached }: { reached: boolean }) {
+  const silentSince = new Date(ctx.clock() - ctx.config.nodeSilentMs).toISOString();
+  return tx
+    .select({
+      node: nodes.id,
+      reportedAt: nodes.reportedAt,
+      totals: nodes.totals,
+      marks: nodes.marks,
+      watch: rolloutNodes.watch,
+    })
+    .from(rolloutNodes)
+    .innerJoin(nodes, eq(rolloutNodes.node, nodes.id))
+    .where(
+      and(
+        eq(rolloutNodes.rollout, rollout.id),
+        isNull(nodes.retiredAt),
+        isNotNull(nodes.totals),
+        reached ? isNotNull(rolloutNodes.reachedAt) : isNull(rolloutNodes.reachedAt),
+        // One that was silent before shows nothing; one that falls silent while it is watched does.
+        sql`(${rolloutNodes.watch} is not null or ${nodes.reportedAt} > ${silentSince}::timestamptz)`,
+      ),
+    )
+    .orderBy(reached ? asc(rolloutNodes.bucket) : desc(rolloutNodes.bucket), asc(nodes.id))
+    .limit(SAMPLED_MAX);
+}
+
+async function watched(
+  ctx: Ctx,
+  tx: Tx,
+  rollout: RolloutRow,
+  rows: readonly SampledRow[],
+  begins: (node: NodeId) => boolean,
+): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  for (const { node, totals, marks, watch, reportedAt } of rows) {
+    if (totals === null) continue;
+    if (watch === null) {
+      if (begins(node))
+        await tx
+          .update(rolloutNodes)
+          .set({ watch: watchFrom(totals, marks) })
+          .where(and(eq(rolloutNodes.rollout, rollout.id), eq(rolloutNodes.node, node)));
+      continue;
+    }
+    samples.push({
+      before: watch.before,
+      during: difference(watch.start, totals),
+      silent: reportedAt === null || ctx.clock() - reportedAt.getTime() > ctx.config.nodeSilentMs,
+    });
+  }
+  return samples;
 }

@@ -6,7 +6,7 @@ import { and, eq, isNull, notExists, sql } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
 import type { Tx } from "../db/client.ts";
 import { nodes, rolloutNodes } from "../db/schema.ts";
-import { bucketOf, stableFor, stepOf, thresholds } from "./core.ts";
+import { bucketOf, stableFor, stepOf, thresholds } from "./cohort.ts";
 import type { RolloutRow } from "./reach.ts";
 import { completeRollouts } from "./stable.ts";
 

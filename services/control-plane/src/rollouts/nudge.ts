@@ -5,6 +5,9 @@ import { rolloutNodes, rollouts } from "../db/schema.ts";
 
 export const ACTIVE = ["running", "paused", "rolling-back"] as const;
 
+/** Those that a pass may change. */
+export const LIVE = ["scheduled", ...ACTIVE] as const;
+
 /** What a node says may be what an active rollout of it waits for. */
 export async function nudgeRolloutsOf(ctx: Ctx, node: NodeId): Promise<void> {
   const rows = await ctx.db
@@ -15,11 +18,11 @@ export async function nudgeRolloutsOf(ctx: Ctx, node: NodeId): Promise<void> {
   for (const { id } of rows) ctx.jobs.nudge({ kind: "reconcile-rollout", rollout: id });
 }
 
-/** The node may have come into a selector: by enrolment or by new labels. */
+/** The node may have come into a selector or left one: by enrolment or by new labels. */
 export async function nudgeActiveRollouts(ctx: Ctx): Promise<void> {
   const rows: { id: RolloutId }[] = await ctx.db
     .select({ id: rollouts.id })
     .from(rollouts)
-    .where(inArray(rollouts.state, [...ACTIVE]));
+    .where(inArray(rollouts.state, [...LIVE]));
   for (const { id } of rows) ctx.jobs.nudge({ kind: "reconcile-rollout", rollout: id });
 }

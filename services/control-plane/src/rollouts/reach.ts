@@ -1,6 +1,6 @@
-/** Carries a decision to nodes: who a step reaches, what they run, and from which loss count their soak begins. */
-import type { RuleVersion } from "@picket/shared/ids";
-import { and, eq, inArray, isNotNull, isNull, lte, sql } from "drizzle-orm";
+/** Carries a decision to nodes: who is told, what they run, and from where their soak is counted. */
+import type { NodeId, RuleVersion } from "@picket/shared/ids";
+import { and, eq, inArray, isNotNull, isNull, sql } from "drizzle-orm";
 import { type Ctx, now } from "../context.ts";
 import type { Tx } from "../db/client.ts";
 import { nodes, rolloutNodes, type rollouts, ruleVersions } from "../db/schema.ts";
@@ -8,11 +8,79 @@ import { assign, type NodeAssignment, type Target } from "./assign.ts";
 
 export type RolloutRow = typeof rollouts.$inferSelect;
 
+const ROWS_AT_ONCE = 5_000;
+
 /** In 1/10,000 of a node's processes. */
 const shareOf = (percent: number): number => Math.round(percent * 100);
 
-/** Marks the nodes that the current step takes as reached. A joiner's count of lost events begins here, too. */
-export async function reachNew(ctx: Ctx, tx: Tx, rollout: RolloutRow): Promise<void> {
+/** Tells these nodes of the current step what to run. What each lost is counted from here on. */
+export async function tell(
+  ctx: Ctx,
+  tx: Tx,
+  rollout: RolloutRow,
+  told: readonly NodeId[],
+): Promise<NodeAssignment[]> {
+  const assigned: NodeAssignment[] = [];
+  for (let from = 0; from < told.length; from += ROWS_AT_ONCE) {
+    const some = told.slice(from, from + ROWS_AT_ONCE);
+    await tx
+      .update(rolloutNodes)
+      .set({ reachedAt: now(ctx), lostAtStepStart: sql`${nodes.eventsLost}` })
+      .from(nodes)
+      .where(
+        and(
+          eq(rolloutNodes.rollout, rollout.id),
+          eq(rolloutNodes.node, nodes.id),
+          inArray(rolloutNodes.node, some),
+          isNull(rolloutNodes.reachedAt),
+        ),
+      );
+    assigned.push(...(await assignTo(ctx, tx, rollout, some)));
+  }
+  return assigned;
+}
+
+/**
+ * A step that begins counts lost events anew and compares anew, for every node of it, those of earlier steps
+ * included: they run what the step asks (its share and scope). Nobody new is told here.
+ */
+export async function beginStep(ctx: Ctx, tx: Tx, rollout: RolloutRow): Promise<NodeAssignment[]> {
+  await tx
+    .update(rolloutNodes)
+    .set({ lostAtStepStart: sql`${nodes.eventsLost}`, watch: null, installedAt: null })
+    .from(nodes)
+    .where(and(eq(rolloutNodes.rollout, rollout.id), eq(rolloutNodes.node, nodes.id)));
+  const told = await reached(tx, rollout);
+  return assignTo(
+    ctx,
+    tx,
+    rollout,
+    told.map(({ node }) => node),
+  );
+}
+
+function assignTo(ctx: Ctx, tx: Tx, rollout: RolloutRow, told: readonly NodeId[]): Promise<NodeAssignment[]> {
+  const step = rollout.steps[rollout.step]!;
+  return assign(ctx, tx, {
+    ruleSet: rollout.ruleSet,
+    rollout: rollout.id,
+    scope: step.scope,
+    mode: rollout.mode,
+    targets: told.map(node => ({
+      node,
+      version: rollout.version,
+      bundle: rollout.bundle,
+      share: shareOf(step.share),
+    })),
+  });
+}
+
+/**
+ * A complete rollout's version judges every process, whatever its last step's share was, and nodes that were away
+ * find it when they are back. A twin has shown what it had to show: its nodes return to what is stable.
+ */
+export async function assignComplete(ctx: Ctx, tx: Tx, rollout: RolloutRow): Promise<NodeAssignment[]> {
+  if (rollout.mode === "twin") return assignPrevious(ctx, tx, rollout);
   await tx
     .update(rolloutNodes)
     .set({ reachedAt: now(ctx), lostAtStepStart: sql`${nodes.eventsLost}` })
@@ -21,69 +89,51 @@ export async function reachNew(ctx: Ctx, tx: Tx, rollout: RolloutRow): Promise<v
       and(
         eq(rolloutNodes.rollout, rollout.id),
         eq(rolloutNodes.node, nodes.id),
-        lte(rolloutNodes.step, rollout.step),
         isNull(rolloutNodes.reachedAt),
       ),
     );
-}
-
-/** A step that begins counts lost events anew for every node of it, those of earlier steps included. */
-export async function beginStep(ctx: Ctx, tx: Tx, rollout: RolloutRow): Promise<void> {
-  await reachNew(ctx, tx, rollout);
-  await tx
-    .update(rolloutNodes)
-    .set({ lostAtStepStart: sql`${nodes.eventsLost}` })
-    .from(nodes)
-    .where(
-      and(
-        eq(rolloutNodes.rollout, rollout.id),
-        eq(rolloutNodes.node, nodes.id),
-        isNotNull(rolloutNodes.reachedAt),
-      ),
-    );
-}
-
-/** What every reached node should run while the rollout is at its step. */
-export async function assignStep(ctx: Ctx, tx: Tx, rollout: RolloutRow): Promise<NodeAssignment[]> {
-  const step = rollout.steps[rollout.step]!;
-  return assignReached(ctx, tx, rollout, { share: shareOf(step.share), scope: step.scope });
-}
-
-/** A complete rollout's version judges every process, whatever its last step's share was. */
-export async function assignComplete(ctx: Ctx, tx: Tx, rollout: RolloutRow): Promise<NodeAssignment[]> {
-  return assignReached(ctx, tx, rollout, { share: 10_000, scope: "all" });
-}
-
-async function assignReached(
-  ctx: Ctx,
-  tx: Tx,
-  rollout: RolloutRow,
-  { share, scope }: { share: number; scope: "all" | "new-processes" },
-): Promise<NodeAssignment[]> {
   const targets = (await reached(tx, rollout)).map(({ node }) => ({
     node,
     version: rollout.version,
     bundle: rollout.bundle,
-    share,
+    share: 10_000,
   }));
-  return assign(ctx, tx, { ruleSet: rollout.ruleSet, rollout: rollout.id, scope, targets });
+  return assign(ctx, tx, {
+    ruleSet: rollout.ruleSet,
+    rollout: rollout.id,
+    scope: "all",
+    mode: "enforce",
+    targets,
+  });
 }
 
 /**
- * Back to what was stable for each node. Where that is nothing, the node keeps the version loaded and gives it no
- * process: an assignment cannot say "nothing", and share 0 judges none.
+ * Back to what was stable for each node, or to the version that was asked for. Where that is nothing, the node keeps
+ * the version loaded and gives it no process: an assignment cannot say "nothing", and share 0 judges none.
  */
-export async function assignPrevious(ctx: Ctx, tx: Tx, rollout: RolloutRow): Promise<NodeAssignment[]> {
-  const rows = await reached(tx, rollout);
-  const versions = [...new Set(rows.flatMap(({ previous }) => (previous === null ? [] : [previous])))];
+export async function assignPrevious(
+  ctx: Ctx,
+  tx: Tx,
+  rollout: RolloutRow,
+  only?: readonly NodeId[],
+): Promise<NodeAssignment[]> {
+  const rows = (await reached(tx, rollout)).filter(({ node }) => only === undefined || only.includes(node));
+  const wanted = rows.map(({ node, previous }) => ({ node, version: rollout.rollBackTo ?? previous }));
+  const versions = [...new Set(wanted.flatMap(({ version }) => (version === null ? [] : [version])))];
   const bundles = await bundlesOf(tx, rollout, versions);
-  const targets = rows.map(
-    ({ node, previous }): Target =>
-      previous === null
+  const targets = wanted.map(
+    ({ node, version }): Target =>
+      version === null
         ? { node, version: rollout.version, bundle: rollout.bundle, share: 0 }
-        : { node, version: previous, bundle: bundles.get(previous)!, share: 10_000 },
+        : { node, version, bundle: bundles.get(version)!, share: 10_000 },
   );
-  return assign(ctx, tx, { ruleSet: rollout.ruleSet, rollout: rollout.id, scope: "all", targets });
+  return assign(ctx, tx, {
+    ruleSet: rollout.ruleSet,
+    rollout: rollout.id,
+    scope: "all",
+    mode: "enforce",
+    targets,
+  });
 }
 
 async function bundlesOf(tx: Tx, rollout: RolloutRow, versions: RuleVersion[]) {

@@ -2,6 +2,7 @@
  * One pass over one rollout: read the rows, decide (core.ts), write. It may run at any time, twice, or by a sweep
  * after its nudge was lost; the rollout's row is locked, so passes follow one another.
  */
+import type { SignalFinding } from "@picket/shared/api";
 import type { RolloutId } from "@picket/shared/ids";
 import { durationMs } from "@picket/shared/vocabulary";
 import { desc, eq } from "drizzle-orm";
@@ -10,10 +11,20 @@ import { type Ctx, now } from "../context.ts";
 import type { Tx } from "../db/client.ts";
 import { rolloutDecisions, rollouts } from "../db/schema.ts";
 import type { NodeAssignment } from "./assign.ts";
-import { type Decision, gate } from "./core.ts";
-import { readEvidence } from "./evidence.ts";
+import { begin } from "./begin.ts";
+import { type Decision, type GateInput, pass } from "./core.ts";
+import { readDomainSizes, readReached, readSamples, readWaiting } from "./evidence.ts";
+import { readHolds } from "./holds.ts";
 import { planJoiners } from "./join.ts";
-import { assignComplete, assignStep, beginStep, type RolloutRow, reachNew } from "./reach.ts";
+import { dropLeavers } from "./leave.ts";
+import { assignComplete, assignPrevious, beginStep, type RolloutRow, tell } from "./reach.ts";
+import { decisionKind } from "./show.ts";
+
+interface Passed {
+  rollout: RolloutRow;
+  decision: Decision;
+  assigned: NodeAssignment[];
+}
 
 export async function reconcileRollout({
   ctx,
@@ -22,13 +33,21 @@ export async function reconcileRollout({
   ctx: Ctx;
   input: { rollout: RolloutId };
 }): Promise<Decision | null> {
-  const done = await ctx.db.transaction(async tx => {
+  const done = await ctx.db.transaction(async (tx): Promise<Passed | null> => {
     const [rollout] = await tx.select().from(rollouts).where(eq(rollouts.id, input.rollout)).for("update");
     if (!rollout) return null;
     switch (rollout.state) {
+      case "scheduled": {
+        const begun = await begin(ctx, tx, rollout);
+        if (begun.decision) {
+          await remember(ctx, tx, begun.rollout, begun.decision, null, null);
+          return { rollout: begun.rollout, decision: begun.decision, assigned: [] };
+        }
+        return step(ctx, tx, begun.rollout, "running");
+      }
       case "running":
       case "rolling-back":
-        return pass(ctx, tx, rollout, rollout.state);
+        return step(ctx, tx, rollout, rollout.state);
       case "paused":
       case "complete":
       case "aborted":
@@ -39,29 +58,64 @@ export async function reconcileRollout({
   if (!done) return null;
   await ctx.inbox.offer(done.assigned);
   remind(ctx, done.rollout, done.decision);
+  // What is told or begins now may be followed by more at once, for example in a fleet of one.
+  if (done.decision.kind !== "wait") ctx.jobs.nudge({ kind: "reconcile-rollout", rollout: done.rollout.id });
   return done.decision;
 }
 
-async function pass(ctx: Ctx, tx: Tx, rollout: RolloutRow, state: "running" | "rolling-back") {
+/** Also the first pass of a rollout that was just begun. */
+export async function step(
+  ctx: Ctx,
+  tx: Tx,
+  rollout: RolloutRow,
+  state: "running" | "rolling-back",
+): Promise<Passed> {
   const assigned: NodeAssignment[] = [];
-  if (state === "running" && (await planJoiners(ctx, tx, rollout))) {
-    await reachNew(ctx, tx, rollout);
-    assigned.push(...(await assignStep(ctx, tx, rollout)));
+  if (state === "running") {
+    assigned.push(...(await dropLeavers(ctx, tx, rollout)));
+    await planJoiners(ctx, tx, rollout);
   }
-  const step = rollout.steps[rollout.step]!;
-  const decision = gate({
+  const holds = await readHolds(ctx, tx);
+  // Told before it is looked at what they say: a step that begins in this pass is told in this pass.
+  const reached = await readReached(ctx, tx, rollout);
+  const {
+    tell: told,
+    input,
+    decided,
+  } = pass({
     state,
+    ruleSet: rollout.ruleSet,
+    mode: rollout.mode,
     step: rollout.step,
-    stepsTotal: rollout.steps.length,
-    soakMs: durationMs(step.soak),
+    steps: rollout.steps.map(({ percent, soak, requireApproval }) => ({
+      percent,
+      soakMs: durationMs(soak),
+      requireApproval: requireApproval ?? false,
+    })),
     stepAgeMs: ctx.clock() - rollout.stepStartedAt.getTime(),
+    approvedStep: rollout.approvedStep,
     lostEventsMax: rollout.lostEventsMax,
     staleMs: ctx.config.nodeSilentMs,
-    nodes: await readEvidence(ctx, tx, rollout),
+    settings: rollout.gate,
+    askAfterMs: durationMs(rollout.gate.askAfter),
+    ...holds,
+    waiting: state === "running" ? await readWaiting(ctx, tx, rollout) : [],
+    nodes: reached,
+    domains: rollout.domains,
+    settleMs: durationMs(rollout.settle),
+    domainSizes: await readDomainSizes(tx, rollout),
+    samples: state === "running" ? await readSamples(ctx, tx, rollout, reached) : { canary: [], control: [] },
   });
+  assigned.push(...(await tell(ctx, tx, rollout, told)));
+  const { decision } = decided;
   const next = await carryOut(ctx, tx, rollout, decision);
   assigned.push(...next.assigned);
-  await remember(ctx, tx, rollout, decision);
+  await remember(ctx, tx, rollout, decision, decided.signals, input);
+  if (decision.kind === "advance") {
+    // The nodes of the step that begins are told at once, as far as their domains have room.
+    const further = await step(ctx, tx, next.rollout, "running");
+    return { ...further, decision, assigned: [...assigned, ...further.assigned] };
+  }
   return { rollout: next.rollout, decision, assigned };
 }
 
@@ -76,23 +130,30 @@ async function carryOut(
   const audit = (verb: string) =>
     record(ctx, tx, { verb, subject: `rollout:${rollout.id}`, detail: { because: decision.because } });
   switch (decision.kind) {
-    case "wait":
-      return { rollout, assigned: [] };
+    case "wait": {
+      const asks = decision.asks ?? null;
+      return { rollout: asks === rollout.asks ? rollout : await update({ asks }), assigned: [] };
+    }
     case "advance": {
-      const next = await update({ step: decision.to, stepStartedAt: now(ctx) });
-      await beginStep(ctx, tx, next);
-      const assigned = await assignStep(ctx, tx, next);
+      const next = await update({ step: decision.to, stepStartedAt: now(ctx), asks: null });
+      const assigned = await beginStep(ctx, tx, next);
       await audit("advance");
       return { rollout: next, assigned };
     }
     case "complete": {
-      const next = await update({ state: "complete", finishedAt: now(ctx) });
+      const next = await update({ state: "complete", finishedAt: now(ctx), asks: null });
       const assigned = await assignComplete(ctx, tx, next);
       await audit("complete");
       return { rollout: next, assigned };
     }
+    case "roll-back": {
+      const next = await update({ state: "rolling-back", stepStartedAt: now(ctx), asks: null });
+      const assigned = await assignPrevious(ctx, tx, next);
+      await audit("roll-back");
+      return { rollout: next, assigned };
+    }
     case "rolled-back": {
-      const next = await update({ state: "rolled-back", finishedAt: now(ctx) });
+      const next = await update({ state: "rolled-back", finishedAt: now(ctx), asks: null });
       await audit("finish-roll-back");
       return { rollout: next, assigned: [] };
     }
@@ -100,38 +161,41 @@ async function carryOut(
 }
 
 /** A decision is stored when it says something new: a wait that is seen every second is one wait. */
-async function remember(ctx: Ctx, tx: Tx, rollout: RolloutRow, decision: Decision): Promise<void> {
+async function remember(
+  ctx: Ctx,
+  tx: Tx,
+  rollout: RolloutRow,
+  decision: Decision,
+  signals: SignalFinding[] | null,
+  evidence: GateInput | null,
+): Promise<void> {
   const [last] = await tx
     .select({ step: rolloutDecisions.step, kind: rolloutDecisions.kind, because: rolloutDecisions.because })
     .from(rolloutDecisions)
     .where(eq(rolloutDecisions.rollout, rollout.id))
     .orderBy(desc(rolloutDecisions.id))
     .limit(1);
-  const kind = kindOf(decision);
+  const kind = decisionKind(decision);
   if (last && last.step === rollout.step && last.kind === kind && last.because === decision.because) return;
-  await tx
-    .insert(rolloutDecisions)
-    .values({ rollout: rollout.id, at: now(ctx), step: rollout.step, kind, because: decision.because });
-}
-
-function kindOf(decision: Decision): "advance" | "wait" | "roll-back" {
-  switch (decision.kind) {
-    case "advance":
-    case "complete":
-      return "advance";
-    case "wait":
-      return "wait";
-    case "rolled-back":
-      return "roll-back";
-  }
+  await tx.insert(rolloutDecisions).values({
+    rollout: rollout.id,
+    at: now(ctx),
+    step: rollout.step,
+    kind,
+    because: decision.because,
+    signals,
+    evidence,
+  });
 }
 
 /** The clock alone can end a soak: nobody else would nudge then. */
 function remind(ctx: Ctx, rollout: RolloutRow, decision: Decision): void {
-  if (rollout.state !== "running") return;
   const job = { kind: "reconcile-rollout", rollout: rollout.id } as const;
-  if (decision.kind === "advance" || decision.because === "soaking") {
-    const endsAt = rollout.stepStartedAt.getTime() + durationMs(rollout.steps[rollout.step]!.soak);
-    ctx.jobs.nudge(job, { delayMs: Math.max(50, endsAt - ctx.clock() + 5), once: String(endsAt) });
-  }
+  const at = (ms: number) =>
+    ctx.jobs.nudge(job, { delayMs: Math.max(50, ms - ctx.clock() + 5), once: String(ms) });
+  if (rollout.state === "scheduled" && rollout.startAt !== null && rollout.startAt.getTime() > ctx.clock())
+    at(rollout.startAt.getTime());
+  if (rollout.state !== "running") return;
+  if (decision.kind === "advance" || decision.because === "soaking")
+    at(rollout.stepStartedAt.getTime() + durationMs(rollout.steps[rollout.step]!.soak));
 }

@@ -8,7 +8,7 @@ import { assignments, nodes, rolloutDecisions, rolloutNodes, rollouts } from "..
 import { authorise } from "../identity/policy.ts";
 import { type Page, type PageInput, pageOf } from "../page.ts";
 import { notFound } from "../refusal.ts";
-import { progressOf } from "./core.ts";
+import { type Decision, progressOf } from "./core.ts";
 import { installedOf } from "./evidence.ts";
 import type { RolloutRow } from "./reach.ts";
 
@@ -50,7 +50,7 @@ export async function showRollout({
   if (!row) throw notFound(`rollout ${input.id}`);
   const planned = await plannedNodes(ctx, [row.id]);
   const decisions = await ctx.db
-    .select()
+    .select(decisionColumns)
     .from(rolloutDecisions)
     .where(eq(rolloutDecisions.rollout, row.id))
     .orderBy(asc(rolloutDecisions.id));
@@ -80,15 +80,50 @@ function summary(row: RolloutRow, nodes: NodeCounts, lastDecision: GateDecision 
     finishedAt: row.finishedAt?.toISOString() ?? null,
     nodes,
     lastDecision,
+    mode: row.mode,
+    domains: row.domains,
+    settle: row.settle,
+    gate: row.gate,
+    startAt: row.startAt?.toISOString() ?? null,
+    asks:
+      row.asks === null ? null : { step: row.state === "scheduled" ? 0 : row.step + 1, because: row.asks },
   };
 }
 
-const showDecision = (row: typeof rolloutDecisions.$inferSelect): GateDecision => ({
+/** Without its evidence, which is large. */
+const decisionColumns = {
+  id: rolloutDecisions.id,
+  rollout: rolloutDecisions.rollout,
+  at: rolloutDecisions.at,
+  step: rolloutDecisions.step,
+  kind: rolloutDecisions.kind,
+  because: rolloutDecisions.because,
+  signals: rolloutDecisions.signals,
+};
+
+export const showDecision = (
+  row: Pick<typeof rolloutDecisions.$inferSelect, keyof typeof decisionColumns>,
+): GateDecision => ({
+  id: row.id,
   at: row.at.toISOString(),
   step: row.step,
   kind: row.kind,
   because: row.because,
+  signals: row.signals,
 });
+
+export function decisionKind(decision: Decision): "advance" | "wait" | "roll-back" {
+  switch (decision.kind) {
+    case "advance":
+    case "complete":
+      return "advance";
+    case "wait":
+      return "wait";
+    case "roll-back":
+    case "rolled-back":
+      return "roll-back";
+  }
+}
 
 function tally(planned: readonly RolloutNode[]): NodeCounts {
   const having = (...states: RolloutNode["state"][]) =>
@@ -165,7 +200,7 @@ async function plannedNodes(ctx: Ctx, ids: readonly RolloutId[]): Promise<Planne
 async function lastDecisions(ctx: Ctx, rows: readonly RolloutRow[]): Promise<Map<RolloutId, GateDecision>> {
   if (rows.length === 0) return new Map();
   const last = await ctx.db
-    .selectDistinctOn([rolloutDecisions.rollout])
+    .selectDistinctOn([rolloutDecisions.rollout], decisionColumns)
     .from(rolloutDecisions)
     .where(
       inArray(

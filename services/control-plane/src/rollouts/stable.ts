@@ -6,7 +6,7 @@ import type { Ctx } from "../context.ts";
 import type { Tx } from "../db/client.ts";
 import { rolloutNodes, rollouts } from "../db/schema.ts";
 import { assign, type NodeAssignment } from "./assign.ts";
-import { stableFor } from "./core.ts";
+import { stableFor } from "./cohort.ts";
 import { ACTIVE } from "./nudge.ts";
 
 export interface Stable {
@@ -29,7 +29,12 @@ export async function completeRollouts(db: Tx, ruleSet?: RuleSetName): Promise<S
     })
     .from(rollouts)
     .where(
-      and(eq(rollouts.state, "complete"), ruleSet === undefined ? undefined : eq(rollouts.ruleSet, ruleSet)),
+      and(
+        eq(rollouts.state, "complete"),
+        // A twin enforced nothing: it made nothing stable.
+        eq(rollouts.mode, "enforce"),
+        ruleSet === undefined ? undefined : eq(rollouts.ruleSet, ruleSet),
+      ),
     );
 }
 
@@ -51,7 +56,9 @@ export async function assignStable(
       const stable = stableFor(labels, complete);
       return stable ? [{ node: id, version: stable.version, bundle: stable.bundle, share: 10_000 }] : [];
     });
-    assigned.push(...(await assign(ctx, tx, { ruleSet, rollout: null, scope: "all", targets })));
+    assigned.push(
+      ...(await assign(ctx, tx, { ruleSet, rollout: null, scope: "all", mode: "enforce", targets })),
+    );
   }
   return assigned;
 }

@@ -1,15 +1,25 @@
 /** Starts a rollout: the plan names every node before the first one is reached. */
-import type { RolloutDetails, RolloutRequest } from "@picket/shared/api";
+import type { GateSettings, RolloutDetails, RolloutRequest } from "@picket/shared/api";
 import type { RolloutId, RuleVersion } from "@picket/shared/ids";
 import { and, eq, isNull, sql } from "drizzle-orm";
 import { record } from "../audit/record.ts";
 import { actorName, type Ctx, now, uuid } from "../context.ts";
 import { isUniqueViolation, type Tx } from "../db/client.ts";
-import { nodes, rolloutNodes, rollouts, ruleVersions } from "../db/schema.ts";
+import {
+  emergencyStops,
+  nodes,
+  rolloutDecisions,
+  rolloutNodes,
+  rollouts,
+  ruleVersions,
+} from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
 import { notFound, Refusal } from "../refusal.ts";
-import { plan, stableFor } from "./core.ts";
-import { assignStep, beginStep, type RolloutRow } from "./reach.ts";
+import { begin } from "./begin.ts";
+import { plan, stableFor } from "./cohort.ts";
+import { floorOf } from "./floor.ts";
+import type { RolloutRow } from "./reach.ts";
+import { step } from "./reconcile.ts";
 import { showRollout } from "./show.ts";
 import { completeRollouts } from "./stable.ts";
 
@@ -26,10 +36,12 @@ export async function startRollout({
 }): Promise<RolloutDetails> {
   authorise(ctx, "rollouts.start");
   checkSteps(input);
-  const { rollout, assigned } = await ctx.db
+  const { id, assigned } = await ctx.db
     .transaction(async tx => {
+      await refuseIfStopped(tx);
       const version = await installableVersion(ctx, tx, input);
       const planned = await planNodes(ctx, tx, input);
+      refuseWithoutReturn(input, version.floor, planned.nodes);
       const [rollout] = await tx
         .insert(rollouts)
         .values({
@@ -43,43 +55,95 @@ export async function startRollout({
           salt: planned.salt,
           lowestBucket: planned.lowestBucket,
           lostEventsMax: version.lostEventsMax,
-          state: "running",
+          state: "scheduled",
           step: 0,
           stepStartedAt: now(ctx),
           createdAt: now(ctx),
           createdBy: actorName(ctx.actor),
+          mode: input.mode,
+          domains: input.domains,
+          settle: input.settle,
+          gate: input.gate ?? gateFor(planned.nodes.length),
+          startAt: input.startAt === undefined ? null : new Date(input.startAt),
         })
         .returning();
       await insertNodes(tx, rollout!, planned.nodes);
-      await beginStep(ctx, tx, rollout!);
-      const assigned = await assignStep(ctx, tx, rollout!);
       await record(ctx, tx, {
         verb: "start",
         subject: `rollout:${rollout!.id}`,
         detail: { ...input, planned: planned.nodes.length },
       });
-      return { rollout: rollout!, assigned };
+      const { rollout: begun, decision } = await begin(ctx, tx, rollout!);
+      if (decision === null)
+        return { id: begun.id, assigned: (await step(ctx, tx, begun, "running")).assigned };
+      if (decision.because.startsWith("waits for") && !input.queue) throw rolloutActive(input);
+      await tx.insert(rolloutDecisions).values({
+        rollout: begun.id,
+        at: now(ctx),
+        step: 0,
+        kind: "wait",
+        because: decision.because,
+      });
+      return { id: begun.id, assigned: [] };
     })
     .catch(error => {
-      if (isUniqueViolation(error, "rollouts_one_active"))
-        throw new Refusal(
-          "rollout-active",
-          `rule set ${input.ruleSet} has an active rollout: let it finish, abort it or roll it back`,
-        );
-      throw error;
+      throw isUniqueViolation(error, "rollouts_one_active") ? rolloutActive(input) : error;
     });
   await ctx.inbox.offer(assigned);
-  ctx.jobs.nudge({ kind: "reconcile-rollout", rollout: rollout.id });
-  return showRollout({ ctx, input: { id: rollout.id } });
+  ctx.jobs.nudge({ kind: "reconcile-rollout", rollout: id });
+  return showRollout({ ctx, input: { id } });
 }
 
-function checkSteps({ steps }: RolloutRequest): void {
+const rolloutActive = ({ ruleSet }: RolloutRequest): Refusal =>
+  new Refusal(
+    "rollout-active",
+    `rule set ${ruleSet} has an active or waiting rollout: let it finish, abort it or roll it back, or queue this one behind it`,
+  );
+
+/** Below, a difference between canary and control could not be told from chance in any sensible time. */
+const COMPARABLE_NODES = 20;
+
+const gateFor = (nodes: number): GateSettings => ({
+  compare: nodes >= COMPARABLE_NODES ? "required" : "available",
+  alpha: 0.01,
+  askAfter: "1h",
+});
+
+async function refuseIfStopped(tx: Tx): Promise<void> {
+  const [stop] = await tx.select().from(emergencyStops).where(isNull(emergencyStops.releasedAt));
+  if (stop)
+    throw new Refusal(
+      "fleet-stopped",
+      `the fleet is stopped by ${stop.by}: ${stop.reason}; nothing starts until that is released`,
+    );
+}
+
+/**
+ * A node that accepts a bundle refuses what is below its floor from then on. A version that raises the floor above
+ * what it replaces could never be taken back: first the one to return to, then the floor.
+ */
+function refuseWithoutReturn(
+  { ruleSet, version }: RolloutRequest,
+  floor: number,
+  planned: readonly { previous: RuleVersion | null }[],
+): void {
+  const lost = planned.find(({ previous }) => previous !== null && previous < floor);
+  if (lost)
+    throw new Refusal(
+      "invalid",
+      `version ${version} raises the floor of ${ruleSet} to ${floor}, above version ${lost.previous} that it replaces: nodes could not be rolled back. Roll out a version with a floor of at most ${lost.previous} first, then one that raises it`,
+    );
+}
+
+function checkSteps({ steps, domains }: RolloutRequest): void {
   const falling = steps.findIndex((step, i) => i > 0 && step.percent < steps[i - 1]!.percent);
   if (falling > 0)
     throw new Refusal(
       "invalid",
       `steps[${falling}].percent is below the step before it: a rollout only widens`,
     );
+  const twice = domains.find(({ label }, i) => domains.findIndex(other => other.label === label) < i);
+  if (twice) throw new Refusal("invalid", `domains: the label ${twice.label} is capped twice`);
   if (steps.at(-1)!.percent !== 100)
     throw new Refusal("invalid", "the last step must reach 100 percent of the selected nodes");
 }
@@ -90,6 +154,7 @@ async function installableVersion(ctx: Ctx, tx: Tx, { ruleSet, version }: Rollou
       bundle: ruleVersions.bundle,
       lostEventsMax: ruleVersions.lostEventsMax,
       expiresAt: ruleVersions.expiresAt,
+      floor: ruleVersions.floor,
     })
     .from(ruleVersions)
     .where(and(eq(ruleVersions.ruleSet, ruleSet), eq(ruleVersions.version, version)));
@@ -98,6 +163,12 @@ async function installableVersion(ctx: Ctx, tx: Tx, { ruleSet, version }: Rollou
     throw new Refusal(
       "invalid",
       `version ${version} expired at ${row.expiresAt.toISOString()}: every node would refuse it; sign a new version`,
+    );
+  const floor = await floorOf(tx, ruleSet);
+  if (version < floor)
+    throw new Refusal(
+      "invalid",
+      `version ${version} is below the floor ${floor} that a version rolled out before has set: nodes would refuse it`,
     );
   return row;
 }

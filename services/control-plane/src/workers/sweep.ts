@@ -11,7 +11,7 @@ import { alerts, assignments, deliveries, nodes, rollouts, sessions, tickets } f
 import { deliver } from "../deliveries/deliver.ts";
 import { lostCause, nodeLostAlert } from "../nodes/alerts.ts";
 import { nodeAssignment } from "../rollouts/assign.ts";
-import { ACTIVE } from "../rollouts/nudge.ts";
+import { LIVE } from "../rollouts/nudge.ts";
 import { reconcileRollout } from "../rollouts/reconcile.ts";
 import { syncTicket } from "../tickets/sync.ts";
 
@@ -76,7 +76,7 @@ async function sweepRollouts(ctx: Ctx): Promise<void> {
   const active = await ctx.db
     .select({ id: rollouts.id })
     .from(rollouts)
-    .where(inArray(rollouts.state, [...ACTIVE]));
+    .where(inArray(rollouts.state, [...LIVE]));
   for (const { id } of active) await reconcileRollout({ ctx, input: { rollout: id } });
 }
 

@@ -1,17 +1,20 @@
 /** What people change from the page, and who may. The server decides; this only keeps a button from promising
  * what it would refuse. */
-import type { Me, Role, RolloutState } from "@picket/shared/api";
+import type { Me, Role, Rollout } from "@picket/shared/api";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { change } from "./http.ts";
 import { me } from "./queries.ts";
 
-export type RolloutVerb = "pause" | "resume" | "abort" | "rollback";
+export type RolloutVerb = "pause" | "resume" | "promote" | "approve" | "abort" | "rollback";
 
-/** The verbs that mean something in a state. */
-export function verbsOf(state: RolloutState): RolloutVerb[] {
+/** The verbs that mean something in a state; to approve is one only where somebody is asked. */
+export function verbsOf({ state, asks }: Pick<Rollout, "state" | "asks">): RolloutVerb[] {
+  const approve: RolloutVerb[] = asks ? ["approve"] : [];
   switch (state) {
+    case "scheduled":
+      return [...approve, "abort"];
     case "running":
-      return ["pause", "abort", "rollback"];
+      return [...approve, "pause", "promote", "abort", "rollback"];
     case "paused":
       return ["resume", "abort", "rollback"];
     case "complete":
@@ -40,6 +43,17 @@ export function useRolloutVerb(id: string) {
   return useMutation({
     mutationFn: (verb: RolloutVerb) => change("POST", `/v1/rollouts/${encodeURIComponent(id)}/${verb}`),
     onSettled: () => client.invalidateQueries({ queryKey: ["rollouts"] }),
+  });
+}
+
+/** Stops every rollout of the fleet, or lets them go on. */
+export function useEmergencyStop() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (ask: { reason: string; rollBack: boolean } | "release") =>
+      ask === "release" ? change("DELETE", "/v1/emergency-stop") : change("POST", "/v1/emergency-stop", ask),
+    onSettled: () =>
+      Promise.all(["rollouts", "emergency-stop"].map(key => client.invalidateQueries({ queryKey: [key] }))),
   });
 }
 

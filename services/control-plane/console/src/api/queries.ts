@@ -1,6 +1,16 @@
 /** What the pages ask, one entry per noun. Rows are the truth and are asked again on a timer; detections come
  * by stream (detections.ts). */
-import { Alert, Me, Node, NodeDetails, Rollout, RolloutDetails } from "@picket/shared/api";
+import {
+  Alert,
+  DecisionDetails,
+  EmergencyStopState,
+  Freeze,
+  Me,
+  Node,
+  NodeDetails,
+  Rollout,
+  RolloutDetails,
+} from "@picket/shared/api";
 import { QueryCache, QueryClient, queryOptions } from "@tanstack/react-query";
 import { get, isSignedOut, isUnreachable, list } from "./http.ts";
 
@@ -62,6 +72,27 @@ export const rollout = (id: string) =>
     queryFn: ({ signal }) => get(`/v1/rollouts/${encodeURIComponent(id)}`, RolloutDetails, signal),
     refetchInterval: 2_000,
   });
+
+/** A decision does not change; what the gate says of its evidence now does with the control plane. */
+export const decision = (rolloutId: string, id: number) =>
+  queryOptions({
+    queryKey: ["decisions", rolloutId, id],
+    queryFn: ({ signal }) =>
+      get(`/v1/rollouts/${encodeURIComponent(rolloutId)}/decisions/${id}`, DecisionDetails, signal),
+    refetchInterval: false,
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+
+export const emergencyStop = queryOptions({
+  queryKey: ["emergency-stop"],
+  queryFn: ({ signal }) => get("/v1/emergency-stop", EmergencyStopState, signal),
+});
+
+export const freezes = queryOptions({
+  queryKey: ["freezes"],
+  queryFn: ({ signal }) => list("/v1/freezes", Freeze, { signal }),
+  refetchInterval: 30_000,
+});
 
 export const alerts = queryOptions({
   queryKey: ["alerts"],

@@ -6,8 +6,10 @@ import { Confirm } from "../../ui/confirm.tsx";
 import { plural } from "../../ui/words.ts";
 import { useMe } from "../shell/shell.tsx";
 
-const verbs: readonly RolloutVerb[] = ["pause", "resume", "abort", "rollback"];
+const verbs: readonly RolloutVerb[] = ["approve", "pause", "resume", "promote", "abort", "rollback"];
 const names: Record<RolloutVerb, string> = {
+  approve: "Approve",
+  promote: "Promote",
   pause: "Pause",
   resume: "Resume",
   abort: "Abort",
@@ -17,6 +19,12 @@ const names: Record<RolloutVerb, string> = {
 function consequence(verb: RolloutVerb, rollout: Rollout): ReactNode {
   const reached = plural(rollout.nodes.reached, "node");
   switch (verb) {
+    case "approve":
+      return rollout.asks
+        ? `Step ${rollout.asks.step + 1} begins as soon as nothing else holds it. You are asked because: ${rollout.asks.because}.`
+        : "Nobody is asked now.";
+    case "promote":
+      return "The next step begins without the rest of the soak, and without the comparison being sure. Nodes that have not installed the version, or are silent, still hold it.";
     case "pause":
       return `It stays at its step: no further node is told. The ${reached} reached so far keep v${rollout.version}.`;
     case "resume":
@@ -37,11 +45,12 @@ export function Controls({ rollout, later }: { rollout: Rollout; later: boolean 
   const change = useRolloutVerb(rollout.id);
   const [asking, setAsking] = useState<RolloutVerb | null>(null);
   const noteId = useId();
-  const possible = later ? [] : verbsOf(rollout.state);
+  const possible = later ? [] : verbsOf(rollout);
   const allowed = mayOperate(person.role);
-  const shown = verbs.filter(verb =>
-    verb === "resume" ? possible.includes(verb) : verb !== "pause" || !possible.includes("resume"),
-  );
+  const shown = verbs.filter(verb => {
+    if (verb === "resume" || verb === "approve" || verb === "promote") return possible.includes(verb);
+    return verb !== "pause" || !possible.includes("resume");
+  });
   return (
     <div>
       <fieldset className="flex flex-wrap gap-2">
@@ -49,7 +58,7 @@ export function Controls({ rollout, later }: { rollout: Rollout; later: boolean 
         {shown.map(verb => (
           <Button
             key={verb}
-            look={verb === "abort" || verb === "rollback" ? "danger" : "plain"}
+            look={verb === "abort" || verb === "rollback" ? "danger" : verb === "approve" ? "solid" : "plain"}
             disabled={!allowed || !possible.includes(verb) || change.isPending}
             aria-describedby={allowed ? undefined : noteId}
             onClick={() => setAsking(verb)}

@@ -37,6 +37,7 @@ export function Ladder({ rollout, nodes }: { rollout: Rollout; nodes: readonly R
               , soak {rung.step.soak}
             </span>
             {rung.step.share < 100 && <span className="block">{rung.step.share} % of processes</span>}
+            {rung.step.requireApproval && <span className="block">when approved</span>}
             {rung.step.scope === "new-processes" && <span className="block">new processes only</span>}
             {rung.nodes && (
               <span className="block">

@@ -18,6 +18,7 @@ const rollout = (over: Partial<Rollout>): Rollout =>
 
 test.each<[RolloutState, string]>([
   ["running", "done now planned"],
+  ["scheduled", "planned planned planned"],
   ["paused", "done now planned"],
   ["complete", "done done done"],
   ["aborted", "left left planned"],
@@ -42,13 +43,23 @@ test("a rung counts the nodes of its own step", () => {
 });
 
 test.each<[RolloutState, string]>([
-  ["running", "pause abort rollback"],
+  ["scheduled", "abort"],
+  ["running", "pause promote abort rollback"],
   ["paused", "resume abort rollback"],
   ["complete", "rollback"],
   ["aborted", "rollback"],
   ["rolling-back", "abort"],
   ["rolled-back", ""],
-])("a rollout that is %s offers: %s", (state, verbs) => expect(verbsOf(state).join(" ")).toBe(verbs));
+])("a rollout that is %s offers: %s", (state, verbs) =>
+  expect(verbsOf({ state, asks: null }).join(" ")).toBe(verbs),
+);
+
+test("only where somebody is asked there is something to approve", () => {
+  const asks = { step: 1, because: "half of the nodes" };
+  expect(verbsOf({ state: "running", asks })).toContain("approve");
+  expect(verbsOf({ state: "scheduled", asks })).toContain("approve");
+  expect(verbsOf({ state: "paused", asks })).not.toContain("approve");
+});
 
 test("a viewer changes nothing", () => {
   expect((["viewer", "operator", "author", "admin"] as const).map(mayOperate)).toEqual([
@@ -78,6 +89,8 @@ test("a later rollout of the same rule set, and only that, takes the nodes over"
 
 test("a gate that says the same again is shown once, with how often", () => {
   const at = (minute: number, kind: GateDecision["kind"], because: string): GateDecision => ({
+    id: minute,
+    signals: null,
     at: `2026-01-01T00:0${minute}:00Z`,
     step: 0,
     kind,

@@ -28,6 +28,8 @@ export function rungs(rollout: Rollout, nodes?: readonly RolloutNode[]): Rung[] 
 
 function rungState(rollout: Rollout, index: number): Rung["state"] {
   switch (rollout.state) {
+    case "scheduled":
+      return "planned";
     case "complete":
       return "done";
     case "running":
@@ -78,6 +80,8 @@ export function superseded(rollout: Rollout, all: readonly Rollout[]): boolean {
 export function nodesStanding({ state, nodes, version, previous }: Rollout): string {
   const of = `${count(nodes.installed)} of ${plural(nodes.reached, "reached node")}`;
   switch (state) {
+    case "scheduled":
+      return `${count(nodes.planned)} planned, none reached`;
     case "running":
     case "paused":
     case "complete":
@@ -94,12 +98,16 @@ export function standing(rollout: Rollout): string {
   const { step, steps, previous } = rollout;
   const reach = steps[Math.min(step, steps.length - 1)]?.percent ?? 0;
   switch (rollout.state) {
+    case "scheduled":
+      return rollout.lastDecision ? `Not begun: it ${rollout.lastDecision.because}.` : "Not begun.";
     case "running":
       return `Step ${step + 1} of ${steps.length}: ${reach} % of the selected nodes.`;
     case "paused":
       return `Paused at step ${step + 1} of ${steps.length}, ${reach} % of the selected nodes. It does not advance by itself.`;
     case "complete":
-      return "Every step is done.";
+      return rollout.mode === "twin"
+        ? "Every step is done. It ran as a twin: nodes are back at what is stable."
+        : "Every step is done.";
     case "aborted":
       return `Ended at step ${step + 1} of ${steps.length}. Nodes keep what they have.`;
     case "rolling-back":

@@ -8,6 +8,7 @@ import { Asked, Command, Empty } from "../../ui/states.tsx";
 import { Foreign } from "../../ui/text.tsx";
 import { Ago } from "../../ui/time.tsx";
 import { plural } from "../../ui/words.ts";
+import { EmergencyStop, Frozen } from "./holds.tsx";
 import { SmallLadder } from "./ladder.tsx";
 import { nodesStanding, standing, superseded } from "./progress.ts";
 import { StateTag } from "./state-tag.tsx";
@@ -17,11 +18,12 @@ export function RolloutList() {
   const open = query.data?.items.filter(each => each.finishedAt === null).length ?? 0;
   return (
     <>
-      <PageHead title="Rollouts">
+      <PageHead title="Rollouts" aside={<EmergencyStop />}>
         {query.data && query.data.items.length > 0 && (
           <p>{open === 0 ? "None is under way." : `${plural(open, "rollout")} under way.`}</p>
         )}
       </PageHead>
+      <Frozen />
       <Asked query={query} what="rollouts">
         {({ items }) =>
           items.length === 0 ? (

@@ -1,4 +1,4 @@
-import type { GateDecision, RolloutDetails, RolloutNode } from "@picket/shared/api";
+import type { DomainCap, GateDecision, RolloutDetails, RolloutNode } from "@picket/shared/api";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { rollout, rollouts } from "../../api/queries.ts";
@@ -10,6 +10,7 @@ import { Ago, Clock } from "../../ui/time.tsx";
 import { count } from "../../ui/words.ts";
 import { LabelList } from "../nodes/versions.tsx";
 import { Controls } from "./controls.tsx";
+import { Evidence } from "./evidence.tsx";
 import { Ladder } from "./ladder.tsx";
 import { foldDecisions, standing, superseded } from "./progress.ts";
 import { StateTag } from "./state-tag.tsx";
@@ -38,9 +39,10 @@ export function RolloutPage() {
       <Asked query={query} what="the rollout">
         {details => (
           <div className="flex flex-col gap-8">
+            {details.asks && <Asks asks={details.asks} />}
             <Steps rollout={details} later={later} />
             <div className="grid grid-cols-1 gap-x-10 gap-y-8 lg:grid-cols-2">
-              <Gate decisions={details.decisions} />
+              <Gate rollout={details.id} decisions={details.decisions} />
               <Plan nodes={details.nodesPlanned} later={later} />
             </div>
           </div>
@@ -79,6 +81,27 @@ function Steps({ rollout: data, later }: { rollout: RolloutDetails; later: boole
           <Fact name="Nodes with">
             {Object.keys(data.selector).length === 0 ? "any label" : <LabelList labels={data.selector} />}
           </Fact>
+          <Fact
+            name="Compared"
+            note={data.gate.compare === "off" ? undefined : `at most ${100 * data.gate.alpha} % false alarms`}
+          >
+            {data.gate.compare === "off" ? "not at all" : data.gate.compare}
+          </Fact>
+          {data.mode === "twin" && (
+            <Fact name="Mode" note="What is stable enforces alone">
+              twin
+            </Fact>
+          )}
+          {data.domains.length > 0 && (
+            <Fact name="Change at once" note={data.settle === "0s" ? undefined : `each for ${data.settle}`}>
+              {data.domains.map(capText).join(", ")}
+            </Fact>
+          )}
+          {data.state === "scheduled" && data.startAt !== null && (
+            <Fact name="Begins">
+              <Ago at={data.startAt} />
+            </Fact>
+          )}
           <Fact name="Started">
             <Ago at={data.createdAt} />, by {data.createdBy}
           </Fact>
@@ -88,13 +111,26 @@ function Steps({ rollout: data, later }: { rollout: RolloutDetails; later: boole
   );
 }
 
+const capText = (cap: DomainCap): string =>
+  "nodes" in cap ? `${cap.nodes} of a ${cap.label}` : `${cap.percent} % of a ${cap.label}`;
+
+/** A person is what it waits for: said above everything else. */
+function Asks({ asks }: { asks: NonNullable<RolloutDetails["asks"]> }) {
+  return (
+    <p role="status" className="border-l-4 border-warning bg-warning-wash px-3 py-2">
+      <span className="font-semibold">Waits for a person.</span> Step {asks.step + 1} begins when it is
+      approved: {asks.because}.
+    </p>
+  );
+}
+
 const decisionTone: Record<GateDecision["kind"], Tone> = {
   advance: "good",
   wait: "plain",
   "roll-back": "danger",
 };
 
-function Gate({ decisions }: { decisions: readonly GateDecision[] }) {
+function Gate({ rollout: id, decisions }: { rollout: string; decisions: readonly GateDecision[] }) {
   const folded = foldDecisions(decisions);
   return (
     <Section title="What the gate decided, and why">
@@ -114,6 +150,9 @@ function Gate({ decisions }: { decisions: readonly GateDecision[] }) {
                 <Tag tone={decisionTone[each.kind]}>{each.kind.replace("-", " ")}</Tag>{" "}
                 <span className="text-faint">step {each.step + 1}</span>
                 <LongText>{each.because}</LongText>
+                {each.signals && each.signals.length > 0 && (
+                  <Evidence rollout={id} decision={each.id} signals={each.signals} />
+                )}
                 {each.times > 1 && (
                   <span className="block text-xs text-faint">
                     {count(each.times)} times since <Clock at={each.firstAt} />

@@ -2,6 +2,7 @@ import type { RolloutState } from "@picket/shared/api";
 import { Tag, type Tone } from "../../ui/badges.tsx";
 
 const tones: Record<RolloutState, Tone> = {
+  scheduled: "plain",
   running: "busy",
   paused: "warning",
   complete: "good",

@@ -7,6 +7,7 @@ import { alerts, me, nodes, rollouts } from "../../api/queries.ts";
 import { Mark } from "../../ui/mark.tsx";
 import { Failed } from "../../ui/states.tsx";
 import { count } from "../../ui/words.ts";
+import { StopBanner } from "../rollouts/holds.tsx";
 import { SignIn } from "../sign-in/sign-in.tsx";
 import { LinkBanner, LinkState } from "./link-state.tsx";
 import { ThemeChoice } from "./theme-choice.tsx";
@@ -78,6 +79,7 @@ function Frame({ person }: { person: Me }) {
       </div>
       <div className="min-w-0 pb-16 md:pb-0">
         <LinkBanner />
+        <StopBanner />
         <main id="main" tabIndex={-1} className="mx-auto max-w-[100rem] px-4 py-6 outline-none md:px-8">
           <Outlet />
         </main>

@@ -1,0 +1,215 @@
+/** Rollouts as text: a line, a table, one in full, and why its gate decided as it did. */
+import type {
+  DecisionDetails,
+  DomainCap,
+  Rollout,
+  RolloutDetails,
+  RolloutState,
+  SignalFinding,
+} from "@picket/shared/api";
+import { shortId } from "../command.ts";
+import { ago, facts, harmless, labelsText, type Output, type Style, table } from "../output.ts";
+
+export function changeLine({ state, step, steps, nodes, lastDecision }: RolloutDetails): string {
+  const decision = lastDecision ? `  ${lastDecision.kind}: ${lastDecision.because}` : "";
+  return `${state}  step ${step + 1}/${steps.length} (${steps[step]?.percent ?? "?"} %)  installed ${nodes.installed}/${nodes.planned}  refused ${nodes.refused}${decision}`;
+}
+
+export function rolloutTable(output: Output, items: readonly Rollout[]): string {
+  return table(output, items, [
+    { title: "ID", value: row => shortId(row.id) },
+    { title: "VERSION", value: row => `${row.ruleSet}@${row.version}` },
+    { title: "STATE", value: row => row.state, style: row => stateStyle(row.state) },
+    { title: "STEP", value: row => `${row.step + 1}/${row.steps.length}` },
+    { title: "INSTALLED", value: row => `${row.nodes.installed}/${row.nodes.planned}`, align: "right" },
+    { title: "STARTED", value: row => ago(row.createdAt) },
+    { title: "BY", value: row => row.createdBy, flexible: true },
+  ]);
+}
+
+function stateStyle(state: RolloutState): Style {
+  switch (state) {
+    case "scheduled":
+      return "dim";
+    case "running":
+      return "cyan";
+    case "complete":
+      return "green";
+    case "paused":
+    case "rolling-back":
+      return "yellow";
+    case "aborted":
+    case "rolled-back":
+      return "red";
+  }
+}
+
+export const stateText = (output: Output, state: RolloutState): string =>
+  output.paint(stateStyle(state), state);
+
+export function detailsText(output: Output, details: RolloutDetails): string {
+  const { nodes, steps, step, state } = details;
+  const wide = 30;
+  const full = nodes.planned === 0 ? 0 : Math.round((wide * nodes.installed) / nodes.planned);
+  const bar = output.paint("green", "█".repeat(full)) + output.paint("dim", "░".repeat(wide - full));
+  const parts = [
+    facts(output, [
+      ["Rollout", details.id],
+      [
+        "Version",
+        `${details.ruleSet}@${details.version}${details.previous === null ? "" : `, replaces ${details.previous}`}`,
+      ],
+      ["State", stateText(output, state)],
+      [
+        "Nodes",
+        `${bar} ${nodes.installed}/${nodes.planned} installed${nodes.refused ? `, ${nodes.refused} refused` : ""}`,
+      ],
+      ...(Object.keys(details.selector).length > 0 ? [["Only", labelsText(details.selector)] as const] : []),
+      ["Started", `${ago(details.createdAt)} by ${details.createdBy}`],
+      ...limits(details),
+      ...(details.lastDecision
+        ? [["Gate", harmless(`${details.lastDecision.kind}: ${details.lastDecision.because}`)] as const]
+        : []),
+      ...(details.asks
+        ? [
+            [
+              "Asks you",
+              output.paint(
+                "yellow",
+                `${harmless(details.asks.because)}; \`picket rollout approve ${shortId(details.id)}\` lets step ${details.asks.step + 1} begin`,
+              ),
+            ] as const,
+          ]
+        : []),
+    ]),
+    table(
+      output,
+      steps.map((one, index) => ({ ...one, index })),
+      [
+        { title: "STEP", value: row => String(row.index + 1), align: "right" },
+        { title: "NODES", value: row => `${row.percent} %`, align: "right" },
+        { title: "SOAK", value: row => row.soak, align: "right" },
+        { title: "PROCESSES", value: row => `${row.share} %${row.scope === "all" ? "" : ", new ones"}` },
+        { title: "APPROVAL", value: row => (row.requireApproval ? "by a person" : "") },
+        {
+          title: "",
+          value: row => (state === "complete" || row.index < step ? "done" : row.index === step ? state : ""),
+          style: row => (state === "complete" || row.index < step ? "green" : stateStyle(state)),
+        },
+      ],
+    ),
+  ];
+  if (details.nodesPlanned.length > 0 && details.nodesPlanned.length <= 40)
+    parts.push(
+      table(output, details.nodesPlanned, [
+        { title: "NODE", value: row => shortId(row.node) },
+        { title: "HOST", value: row => row.hostname },
+        { title: "STEP", value: row => String(row.step + 1), align: "right" },
+        {
+          title: "STATE",
+          value: row => row.state,
+          style: row => (row.state === "installed" ? "green" : row.state === "refused" ? "red" : null),
+        },
+        { title: "", value: row => row.detail ?? "", flexible: true },
+      ]),
+    );
+  return parts.join("\n\n");
+}
+
+/** What of a rollout is not as usual. */
+function limits({ mode, domains, settle, gate, startAt, state }: RolloutDetails): [string, string][] {
+  return [
+    ...(mode === "twin"
+      ? [["Mode", "twin: it judges beside what is stable, which alone enforces"] as [string, string]]
+      : []),
+    ...(domains.length > 0
+      ? [
+          [
+            "At once",
+            `${domains.map(capText).join(", ")}${settle === "0s" ? "" : `, each for ${settle}`}`,
+          ] as [string, string],
+        ]
+      : []),
+    [
+      "Compared",
+      gate.compare === "off" ? "no" : `${gate.compare}, ${100 * gate.alpha} % false alarms at most`,
+    ],
+    ...(state === "scheduled" && startAt !== null ? [["Begins", `${startAt}`] as [string, string]] : []),
+  ];
+}
+
+const capText = (cap: DomainCap): string =>
+  "nodes" in cap ? `${cap.nodes} of a ${cap.label}` : `${cap.percent} % of a ${cap.label}`;
+
+export function explanation(output: Output, rollout: Rollout, decision: DecisionDetails): string {
+  const { signals, replayed } = decision;
+  return [
+    facts(output, [
+      [
+        "Rollout",
+        `${shortId(rollout.id)}  ${rollout.ruleSet}@${rollout.version}, step ${decision.step + 1} of ${rollout.steps.length}`,
+      ],
+      ["Decision", `${decision.id}, ${decision.at}`],
+      [decision.kind, harmless(decision.because)],
+      [
+        "Replayed",
+        replayed === null
+          ? "a person decided: there is nothing to replay"
+          : replayed.same
+            ? "the same evidence gives the same decision"
+            : output.paint(
+                "yellow",
+                `the same evidence gives another decision now: ${replayed.kind}: ${harmless(replayed.because)}`,
+              ),
+      ],
+    ]),
+    ...(signals === null || signals.length === 0
+      ? ["No signal was compared: there were no nodes on one of the sides, or comparing is off."]
+      : [signalTable(output, signals)]),
+  ].join("\n\n");
+}
+
+function signalTable(output: Output, signals: readonly SignalFinding[]): string {
+  return table(output, signals, [
+    { title: "SIGNAL", value: row => row.title },
+    {
+      title: "FINDING",
+      value: row => row.finding,
+      style: row => (row.finding === "fine" ? "green" : row.finding === "worse" ? "red" : "yellow"),
+    },
+    { title: "CANARY", value: row => armText(row, "canary"), align: "right" },
+    { title: "CONTROL", value: row => armText(row, "control"), align: "right" },
+    { title: "DIFFERENCE", value: row => valueText(row.difference, row.unit, true), align: "right" },
+    { title: "BELOW", value: row => valueText(row.upper, row.unit, true), align: "right" },
+    { title: "MATTERS FROM", value: row => valueText(row.margin, row.unit), align: "right" },
+    {
+      title: "E",
+      value: row => (row.eValue === null ? "" : `${number(row.eValue)}/${number(row.threshold)}`),
+      align: "right",
+    },
+    { title: "", value: row => row.why, flexible: true },
+  ]);
+}
+
+function armText({ unit, ...row }: SignalFinding, side: "canary" | "control"): string {
+  const arm = row[side];
+  if (arm === null || arm.of === 0) return "";
+  return unit === "nodes" ? `${arm.hits} of ${arm.of}` : valueText(arm.hits / arm.of, unit);
+}
+
+function valueText(value: number | null, unit: SignalFinding["unit"], signed = false): string {
+  if (value === null) return "";
+  const sign = signed && value > 0 ? "+" : "";
+  switch (unit) {
+    case "share":
+    case "nodes":
+      return `${sign}${number(100 * value)} %`;
+    case "cores":
+      return `${sign}${number(100 * value)} % core`;
+    case "bytes":
+      return `${sign}${number(value / (1 << 20))} MiB`;
+  }
+}
+
+const number = (value: number): string =>
+  Math.abs(value) >= 1e6 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
