@@ -6,11 +6,14 @@ import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SqlSession } from "@picket/native/lexer";
-import { createConnection } from "mysql2/promise";
+import mariadbConnector from "mariadb";
+import { type Connection, createConnection } from "mysql2/promise";
 import pg from "pg";
+import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startMariaDB, startPostgreSQL } from "../harness/index.ts";
 import { type WatchedKernel, watchKernel } from "../harness/kernel.ts";
+import { comQuery, mysqlPacket, pgQuery, RawMySql, RawPostgres } from "./raw.ts";
 
 let mariadb: Awaited<ReturnType<typeof startMariaDB>>;
 let postgresql: Awaited<ReturnType<typeof startPostgreSQL>>;
@@ -26,6 +29,8 @@ beforeAll(async () => {
     startPostgreSQL({ database: "shop", settings: { hba_file: trust } }),
   ]);
   await mariadb.exec("CREATE USER raw@'127.0.0.1' IDENTIFIED BY ''; GRANT ALL ON *.* TO raw@'127.0.0.1';");
+  await mariadb.exec(`USE shop; CREATE PROCEDURE sets_mode() SET sql_mode='NO_BACKSLASH_ESCAPES';
+    CREATE PROCEDURE sets_names() SET NAMES gbk;`);
   watched = await watchKernel("session");
 });
 
@@ -34,6 +39,7 @@ afterAll(async () => {
   await Promise.all([mariadb?.stop(), postgresql?.stop()]);
 });
 
+const Danger = { UNTERMINATED: 1 << 9 };
 const MYSQL = { backslashEscapes: true, ansiQuotes: false, charsetUnsafe: false };
 const PG = { backslashEscapes: false, ansiQuotes: true, charsetUnsafe: false };
 
@@ -67,6 +73,11 @@ describe("MariaDB, mysql2", () => {
     [["SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"], {}],
     [["SET NAMES nosuchset"], {}],
     [["SET NAMES gbk, nosuchvariable=1"], {}],
+    [["SET NAMES gbk, sql_mode='NO_SUCH_MODE'"], {}],
+    // A routine that sets sql_mode leaves its status behind: not believed, until sql_mode is set in so many words.
+    [["CALL sets_mode()"], { backslashEscapes: undefined, ansiQuotes: undefined }],
+    [["CALL sets_mode()", "SET sql_mode='STRICT_TRANS_TABLES'"], {}],
+    [["CALL sets_names()"], {}],
     [["SET nosuchvariable=1"], {}],
     [["SET @x = (SELECT 1)"], { charsetUnsafe: undefined }],
     [["SET @x = (SELECT 1)", "SET NAMES utf8mb4"], {}],
@@ -128,6 +139,224 @@ describe("PostgreSQL, pg", () => {
       for (const statement of sql) await client.query(statement).catch(() => {});
       expect(facts(await known(statement => client.query(statement)))).toEqual({ ...PG, ...change });
     } finally {
+      await client.end();
+    }
+  });
+});
+
+const mysql2 = () =>
+  createConnection({ host: "127.0.0.1", port: mariadb.port, user: "raw", database: "shop" });
+const withMysql2 = async (use: (client: Connection) => Promise<void>) => {
+  const client = await mysql2();
+  try {
+    await use(client);
+  } finally {
+    client.destroy();
+  }
+};
+/** The fingerprint of a statement with this mark in it; 0n is never known. */
+const fingerprint = async (sql: string, mark: string, send: (sql: string) => Promise<unknown>) => {
+  await send(sql).catch(() => {});
+  return (await watched.told(mark)).fingerprint;
+};
+
+describe("what an application does at its start", () => {
+  const OREILLY = "SELECT 'O\\'Reilly' AS";
+
+  test.each([
+    ["Django", ["SET SQL_AUTO_IS_NULL = 0", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"]],
+    [
+      "Laravel",
+      [
+        "use `shop`",
+        "set names 'utf8mb4' collate 'utf8mb4_unicode_ci'",
+        "set session sql_mode='STRICT_TRANS_TABLES'",
+      ],
+    ],
+    [
+      "Rails",
+      [
+        "SET NAMES utf8mb4,  @@SESSION.sql_mode = CONCAT(CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'), ',NO_AUTO_VALUE_ON_ZERO'),  @@SESSION.wait_timeout = 2147483",
+      ],
+    ],
+    [
+      "WordPress",
+      [
+        "SET NAMES utf8mb4",
+        "SELECT @@SESSION.sql_mode",
+        "SET SESSION sql_mode='NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO'",
+      ],
+    ],
+    ["Connector/J", ["SET character_set_results = NULL, autocommit=1, sql_mode='STRICT_TRANS_TABLES'"]],
+  ])("%s on MariaDB: its literals are known", (name, start) =>
+    withMysql2(async client => {
+      for (const sql of start) await client.query(sql);
+      const mark = `start_${name.toLowerCase().replaceAll(/\W/g, "")}`;
+      expect(await fingerprint(`${OREILLY} ${mark}`, mark, sql => client.query(sql))).not.toBe(0n);
+    }),
+  );
+
+  test("psycopg and Django on PostgreSQL: its literals are known", async () => {
+    const client = new pg.Client({
+      host: "127.0.0.1",
+      port: postgresql.port,
+      user: postgresql.user,
+      database: "shop",
+    });
+    await client.connect();
+    for (const sql of [
+      "SET client_encoding TO 'UTF8'",
+      "SELECT set_config('TimeZone', 'UTC', false)",
+      "BEGIN",
+    ])
+      await client.query(sql);
+    const sql = "SELECT 'a\\' AS psycopg_start, 'it''s'";
+    expect(await fingerprint(sql, "psycopg_start", statement => client.query(statement))).not.toBe(0n);
+    await client.end();
+  });
+});
+
+describe("a trick is read as the server reads it", () => {
+  test("GBK: after SET NAMES gbk a swallowed backslash is never known; under utf8mb4 it escapes", async () => {
+    const client = await RawMySql.connect(mariadb.port, "raw", "shop");
+    const ask = async (sql: string) => {
+      await client.send(mysqlPacket(0, Buffer.concat([Buffer.of(3), Buffer.from(sql, "latin1")])));
+      return client.answer();
+    };
+    const trick = (mark: string) => `SELECT '\xbf\\' OR 1=1 AS ${mark} -- '`;
+    // One literal, up to the last quote.
+    await ask(trick("gbk_before"));
+    expect((await watched.told("gbk_before")).fingerprint).not.toBe(0n);
+    await ask("SET NAMES gbk");
+    expect((await ask(trick("gbk_after"))).ok).toBe(true);
+    const told = await watched.told("gbk_after");
+    expect(told.fingerprint).toBe(0n);
+    expect(facts(told.session)).toEqual({ ...MYSQL, charsetUnsafe: true });
+    await ask("SELECT 'x' AS gbk_honest");
+    expect((await watched.told("gbk_honest")).fingerprint).not.toBe(0n);
+    client.close();
+  });
+
+  test("standard_conforming_strings, off and on again: each literal is closed where the server closes it", async () => {
+    const client = await RawPostgres.connect(postgresql.port, postgresql.user, "shop");
+    const send = async (sql: string) => {
+      await client.send(pgQuery(sql));
+      return client.answer();
+    };
+    await send("SET standard_conforming_strings=off");
+    expect((await send("SELECT 'a\\'' AS off_literal")).ok).toBe(true);
+    expect((await watched.told("off_literal")).fingerprint).not.toBe(0n);
+    await send("SET standard_conforming_strings=on");
+    expect((await send("SELECT 'a\\' AS on_literal")).ok).toBe(true);
+    expect((await watched.told("on_literal")).fingerprint).not.toBe(0n);
+    await send("SELECT 'a\\'' AS on_unterminated");
+    expect((await watched.told("on_unterminated")).danger & Danger.UNTERMINATED).not.toBe(0);
+    client.close();
+  });
+});
+
+describe("pooled connections", () => {
+  test("mysql2 changeUser: the character set is unknown until it is set again, the mode is the new session's", () =>
+    withMysql2(async client => {
+      await client.query("SET sql_mode='NO_BACKSLASH_ESCAPES'");
+      await client.changeUser({ user: "raw", database: "shop" });
+      expect(facts(await known(sql => client.query(sql)))).toEqual({ ...MYSQL, charsetUnsafe: undefined });
+      await client.query("SET NAMES utf8mb4");
+      expect(facts(await known(sql => client.query(sql)))).toEqual(MYSQL);
+    }));
+
+  test("COM_RESET_CONNECTION", async () => {
+    const client = await RawMySql.connect(mariadb.port, "raw", "shop");
+    const ask = async (packet: Buffer) => {
+      await client.send(packet);
+      return client.answer();
+    };
+    await ask(comQuery("SET sql_mode='ANSI_QUOTES,NO_BACKSLASH_ESCAPES', NAMES gbk"));
+    expect(facts(await known(sql => ask(comQuery(sql))))).toEqual({
+      backslashEscapes: false,
+      ansiQuotes: true,
+      charsetUnsafe: true,
+    });
+    await ask(mysqlPacket(0, Buffer.of(0x1f)));
+    expect(facts(await known(sql => ask(comQuery(sql))))).toEqual({ ...MYSQL, charsetUnsafe: undefined });
+    client.close();
+  });
+});
+
+describe("clients that do not wait", () => {
+  test("raw MySQL: a SET sent behind a query leaves everything unknown, for good", async () => {
+    const client = await RawMySql.connect(mariadb.port, "raw", "shop");
+    const ask = async (sql: string) => {
+      await client.send(comQuery(sql));
+      return client.answer();
+    };
+    expect(facts(await known(ask))).toEqual(MYSQL);
+    await client.send(
+      comQuery("SELECT SLEEP(0.05)"),
+      comQuery("SET NAMES gbk"),
+      comQuery("SELECT 1 AS piped_mysql"),
+    );
+    for (let answers = 0; answers < 3; answers++) await client.answer();
+    expect((await watched.told("piped_mysql")).session).toBe(0);
+    await ask("SET NAMES utf8mb4");
+    expect(await known(ask)).toBe(0);
+    client.close();
+  });
+
+  test("the mariadb connector, pipelining: what is known is true", async () => {
+    const client = await mariadbConnector.createConnection({
+      host: "127.0.0.1",
+      port: mariadb.port,
+      user: "raw",
+      database: "shop",
+      pipelining: true,
+    });
+    expect(facts(await known(sql => client.query(sql)))).toEqual(MYSQL);
+    await Promise.all([
+      client.query("SELECT SLEEP(0.05)"),
+      client.query("SET NAMES gbk"),
+      client.query("SELECT 2"),
+    ]);
+    const after = await known(sql => client.query(sql));
+    if (after !== 0) expect(facts(after)).toEqual({ ...MYSQL, charsetUnsafe: true });
+    await client.end();
+  });
+
+  test("postgres.js, pipelining: each answer is attributed, what was set is known after", async () => {
+    const sql = postgres({
+      host: "127.0.0.1",
+      port: postgresql.port,
+      user: postgresql.user,
+      database: "shop",
+      max: 1,
+      ssl: false,
+    });
+    await sql`SELECT 1 AS first_pjs`;
+    await Promise.all([
+      sql.unsafe("SELECT 1 AS piped_a"),
+      sql.unsafe("SET standard_conforming_strings=off"),
+      sql.unsafe("SELECT 1 AS piped_b"),
+      sql.unsafe("SELECT 1 AS piped_c"),
+    ]);
+    expect((await watched.told("piped_b")).session).toBe(0);
+    expect(facts(await known(text => sql.unsafe(text)))).toEqual({ ...PG, backslashEscapes: true });
+    await sql.end();
+  });
+
+  test("pg, a SET through the extended protocol, by name and without", async () => {
+    for (const name of [undefined, "sets"]) {
+      const client = new pg.Client({
+        host: "127.0.0.1",
+        port: postgresql.port,
+        user: postgresql.user,
+        database: "shop",
+      });
+      await client.connect();
+      const text = "SELECT set_config('standard_conforming_strings', $1, false)";
+      await client.query({ ...(name ? { name } : {}), text, values: ["off"] });
+      expect(facts(await known(sql => client.query(sql)))).toEqual({ ...PG, backslashEscapes: true });
+      await client.query({ ...(name ? { name } : {}), text, values: ["on"] });
+      expect(facts(await known(sql => client.query(sql)))).toEqual(PG);
       await client.end();
     }
   });

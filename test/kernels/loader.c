@@ -684,7 +684,8 @@ static void postgresql_session_cases(void)
 
 	session_of(&l, postgresql_query("set standard_conforming_strings=off"));
 	answer(&l, join(3, postgresql_message('C', raw("SET", 4)), parameter("standard_conforming_strings", "off"), ready('I')));
-	check(probe(&l, 1, join(2, parameter("client_encoding", "BIG5"), postgresql_rows('I'))) == (ESCAPES | ANSI | SAFE), "set");
+	check(probe(&l, 1, join(3, postgresql_message('C', raw("SELECT 1", 9)), parameter("client_encoding", "BIG5"), ready('I'))) ==
+		      (ESCAPES | ANSI | SAFE), "set");
 	check(probe(&l, 1, postgresql_rows('I')) == (ESCAPES | ANSI | UNSAFE), "not asked for");
 	answer(&l, parameter("client_encoding", "UTF8"));
 	check(probe(&l, 1, postgresql_rows('I')) == (ESCAPES | ANSI | SAFE), "while idle");

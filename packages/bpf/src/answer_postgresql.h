@@ -12,7 +12,7 @@
 #define POSTGRESQL_TYPE_AND_LENGTH 5
 #define POSTGRESQL_READY_BYTES 6
 #define POSTGRESQL_WALKED_MAX 256 /* messages of one segment; more: not read */
-#define POSTGRESQL_SHORT 512 /* bytes of an answer that is walked in any case */
+#define POSTGRESQL_SHORT 512 /* bytes of an answer that is walked unless it ends as most do */
 #define POSTGRESQL_PARAMETER_MAX 48
 
 /* PostgreSQL reads "..." as a name, always. */
@@ -162,30 +162,61 @@ __noinline int postgresql_walk_answer(struct __sk_buff *skb, struct connection *
 	return 0;
 }
 
+#define POSTGRESQL_TAIL 32
+#define POSTGRESQL_TAIL_READY (POSTGRESQL_TAIL - POSTGRESQL_READY_BYTES)
+#define POSTGRESQL_COMMAND_MIN 9 /* "SET" */
+
+/*
+ * Whether what stands right before ReadyForQuery is a CommandComplete, so that no
+ * ParameterStatus does, which the server sends there (since 14; before, wherever
+ * the change is made). Neither holds a zero byte but at its end, and lengths do.
+ */
+static __always_inline bool postgresql_completed(const __u8 *t)
+{
+	bool completed = false;
+
+#pragma unroll
+	for (int n = POSTGRESQL_COMMAND_MIN; n <= POSTGRESQL_TAIL_READY; n++) {
+		const __u8 *head = t + POSTGRESQL_TAIL_READY - n;
+
+		completed |= head[0] == 'C' && !head[1] && !head[2] && !head[3] && head[4] == n - 1;
+	}
+	return completed;
+}
+
+static __always_inline bool postgresql_ready(const __u8 *z)
+{
+	return z[0] == 'Z' && !z[1] && !z[2] && !z[3] && z[4] == 5 && (z[5] == 'I' || z[5] == 'T' || z[5] == 'E');
+}
+
 static __always_inline void postgresql_hear(struct connection *c, const struct heard *h)
 {
 	struct watch *w = &c->watch;
-	__u32 waiting = w->asked - w->answered;
+	__u32 asked = w->asked;
 
 	if (w->muddled)
 		return;
-	if (waiting != 1 || w->settled != w->changing || w->heard != w->ended) {
-		postgresql_walk_answer(h->skb, c, h->at, h->bytes, h->seq);
-		return;
-	}
-	__u8 t[POSTGRESQL_READY_BYTES];
+	if (asked - w->answered == 1 && w->settled == w->changing && w->heard == w->ended) {
+		__u8 t[POSTGRESQL_TAIL];
 
-	/* A short answer: what changed although nothing said that it would, within a function for example. */
-	if (h->bytes <= POSTGRESQL_SHORT && h->seq == w->ended) {
-		postgresql_walk_answer(h->skb, c, h->at, h->bytes, h->seq);
-		return;
+		if (h->bytes >= sizeof(t)) {
+			if (!load(h, h->bytes - sizeof(t), t, sizeof(t)))
+				return;
+			bool ready = postgresql_ready(t + POSTGRESQL_TAIL_READY);
+
+			/* A short answer that ends otherwise: something changed although nothing said that it would. */
+			if (h->bytes > POSTGRESQL_SHORT || h->seq != w->ended || (ready && postgresql_completed(t))) {
+				if (!ready)
+					return;
+				w->answered = asked;
+				note_end(w, h);
+				return;
+			}
+		} else if (h->seq != w->ended) {
+			return;
+		}
 	}
-	if (h->bytes < sizeof(t) || !load(h, h->bytes - sizeof(t), t, sizeof(t)))
-		return;
-	if (t[0] != 'Z' || t[1] || t[2] || t[3] || t[4] != 5 || (t[5] != 'I' && t[5] != 'T' && t[5] != 'E'))
-		return;
-	w->answered = w->asked;
-	note_end(w, h);
+	postgresql_walk_answer(h->skb, c, h->at, h->bytes, h->seq);
 }
 
 #endif

@@ -166,7 +166,7 @@ __noinline int judge(struct sk_msg_md *msg, struct connection *c, struct place *
 	struct picket_verdict_entry *entry = fingerprint ? bpf_map_lookup_elem(&verdicts, &fingerprint) : 0;
 
 	t.is.fingerprint = fingerprint;
-	if (f->torn || c->lexer.danger & SQL_DANGER_CODE)
+	if (f->torn || c->lexer.danger & (SQL_DANGER_CODE | SQL_DANGER_SESSION))
 		changes_session(msg, c, p->sql_at, p->sql_bytes);
 	COUNT(counters, statements, 1);
 	COUNT(counters, bytes, f->statement_bytes);
@@ -219,7 +219,8 @@ static __always_inline int conclude(struct sk_msg_md *msg, struct connection *c,
 	__u64 fingerprint = c->frame.torn ? 0 : sql_lexer_finish(&c->lexer);
 	struct picket_verdict_entry *entry = bpf_map_lookup_elem(&verdicts, &fingerprint);
 
-	if (!entry || entry->verdict != VERDICT_BENIGN || entry->action != ACTION_OBSERVE || c->frame.fragment)
+	if (!entry || entry->verdict != VERDICT_BENIGN || entry->action != ACTION_OBSERVE || c->frame.fragment ||
+	    c->lexer.danger & SQL_DANGER_SESSION)
 		return judge(msg, c, p, fingerprint);
 	struct picket_slot_counters *counters = bpf_map_lookup_elem(&slot_counters, &zero);
 

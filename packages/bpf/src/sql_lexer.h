@@ -44,6 +44,7 @@ enum sql_danger {
 	SQL_DANGER_UNTERMINATED = 1 << 9,
 	SQL_DANGER_MALFORMED_NUMBER = 1 << 10,
 	SQL_DANGER_ERROR_FUNCTION = 1 << 11,
+	SQL_DANGER_SESSION = 1 << 12, /* it sets session state back; its shape says all of it */
 };
 
 #define SQL_NEVER_KNOWN                                                                                      \
@@ -291,6 +292,10 @@ SQL_INLINE void sql_word_means(struct sql_lexer *l, __u32 word, __u32 first)
 	case SQL_WORD_CODE_FIRST:
 		if (first)
 			l->danger |= SQL_DANGER_CODE;
+		break;
+	case SQL_WORD_SESSION_FIRST:
+		if (first)
+			l->danger |= SQL_DANGER_SESSION;
 		break;
 	case SQL_WORD_CREATE:
 	case SQL_WORD_ROLLBACK:

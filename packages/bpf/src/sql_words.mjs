@@ -16,6 +16,7 @@ const WORDS = {
   SQL_WORD_CODE:
     "prepare execute dblink dblink_exec dblink_connect dblink_open dblink_send_query query_to_xml query_to_xmlschema query_to_xml_and_xmlschema cursor_to_xml set_config crosstab crosstab_hash connectby ts_stat xpath_table sys_exec sys_eval",
   SQL_WORD_CODE_FIRST: "do set",
+  SQL_WORD_SESSION_FIRST: "reset discard",
   SQL_WORD_CREATE: "create",
   SQL_WORD_CODE_CREATED: "function procedure trigger event",
   SQL_WORD_ROLLBACK: "rollback",

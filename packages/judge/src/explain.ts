@@ -138,4 +138,5 @@ const meanings: Record<DangerName, string> = {
   unterminated: "a quote or a comment is not closed: never known by its shape",
   "malformed-number": "a number runs into a letter: never known by its shape",
   "error-function": "a function that is used to show data in error messages",
+  session: "session state is set back",
 };

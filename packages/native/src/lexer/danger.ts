@@ -12,6 +12,7 @@ export const dangerNames = [
   "unterminated",
   "malformed-number",
   "error-function",
+  "session",
 ] as const;
 
 export type DangerName = (typeof dangerNames)[number];
