@@ -1,24 +1,86 @@
-/** What `picket rules backtest` does: a candidate rule file over statements that were sent. */
-import { createReadStream } from "node:fs";
+/** What `picket rules backtest` does: rules over what the fleet has sent, or over a file of statements. */
+import { createReadStream, existsSync, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createBacktest, type Replayed } from "@picket/judge/backtest";
 import type { Statement } from "@picket/judge/judge";
 import { shapeKey } from "@picket/judge/replay";
 import { UNKNOWN_SESSION } from "@picket/judge/session";
-import { type BacktestExample, type BacktestReport, backtestSummary } from "@picket/shared/backtest";
+import {
+  Backtest,
+  BacktestDetails,
+  type BacktestExample,
+  type BacktestReport,
+  type BacktestRequest,
+  backtestSummary,
+} from "@picket/shared/backtest";
+import { RuleSetName, RuleVersion } from "@picket/shared/ids";
+import { parseVersioned } from "./command.ts";
 import type { Context } from "./context.ts";
-import { CliError } from "./errors.ts";
+import { CliError, usage } from "./errors.ts";
 import { readRequest } from "./judge-line.ts";
 import { compiledRules } from "./judging.ts";
 import { lines } from "./lines.ts";
 import { type Output, table } from "./output.ts";
 
-export type BacktestOptions = { against: string; baseline?: string };
+export type BacktestOptions = { against?: string; baseline?: string };
 
 const LINE_BYTES_MAX = 64 * 1024 * 1024;
 /** Further ones count as a shape each. */
 const SHAPES_MAX = 200_000;
 
-export async function backtest(context: Context, { against, baseline }: BacktestOptions, file: string) {
+export async function backtest(
+  context: Context,
+  { against, baseline }: BacktestOptions,
+  rules: string,
+): Promise<void> {
+  if (against !== undefined) return overFile(context, rules, against, baseline);
+  if (baseline !== undefined)
+    throw usage("--baseline goes with --against", "the fleet's backtest compares with the stable version");
+  return overFleet(context, rules);
+}
+
+const POLL_MS = 500;
+
+/** The control plane replays what the nodes have reported; this only waits. */
+async function overFleet({ client, output }: Context, rules: string): Promise<void> {
+  const path = "/v1/backtests";
+  const started = await client().request({ method: "POST", path, body: subjectOf(rules), answer: Backtest });
+  output.note(`Backtest ${started.id} of ${started.ruleSet} is queued.`);
+  for (;;) {
+    const row = await client().request({ path: `${path}/${started.id}`, answer: BacktestDetails });
+    if (row.state === "failed")
+      throw new CliError(
+        "failed",
+        "backtest-failed",
+        "the backtest failed",
+        null,
+        row.error ?? "no reason is known",
+      );
+    if (row.report) {
+      const { report, baseline } = row;
+      return output.result(row, () =>
+        [
+          page(output, report),
+          "",
+          baseline === null
+            ? `No version of ${row.ruleSet} is stable yet, so there is nothing to compare with.`
+            : `Compared with ${row.ruleSet}@${baseline}.`,
+        ].join("\n"),
+      );
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+function subjectOf(rules: string): BacktestRequest {
+  if (existsSync(rules)) return { ruleText: readFileSync(rules, "utf8") };
+  if (/[./]/.test(rules)) throw new CliError("not-found", "no-file", `there is no file ${rules}`);
+  const { name, version } = parseVersioned(rules);
+  if (version === null) throw usage(`${name} has no version`, `write a file, or ${name}@3`);
+  return { ruleSet: RuleSetName.parse(name), version: RuleVersion.parse(version) };
+}
+
+async function overFile(context: Context, file: string, against: string, baseline: string | undefined) {
   const run = createBacktest({
     candidate: compiledRules(context, file),
     baseline:
@@ -39,8 +101,8 @@ export async function backtest(context: Context, { against, baseline }: Backtest
       const key = shapeKey(statement);
       const seen = shapes.get(key);
       if (seen) seen.statements += count;
-      else if (shapes.size >= SHAPES_MAX) run.feed(replayed(statement, count));
-      else shapes.set(key, replayed(statement, count));
+      else if (shapes.size >= SHAPES_MAX) run.feed(replayed(key, statement, count));
+      else shapes.set(key, replayed(key, statement, count));
     }
   for (const shape of shapes.values()) run.feed(shape);
   const report = run.report();
@@ -54,9 +116,11 @@ export async function backtest(context: Context, { against, baseline }: Backtest
 }
 
 const replayed = (
+  key: string,
   { sql, dialect, session = UNKNOWN_SESSION, context = {} }: Statement,
   statements: number,
 ): Replayed => ({
+  key,
   spellings: [sql],
   dialect,
   session,

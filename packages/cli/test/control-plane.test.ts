@@ -159,3 +159,16 @@ test.skipIf(!built)(
     expect(await json(["nodes", "ls"])).toEqual([]);
   },
 );
+
+test.skipIf(!built)("a rule file is backtested over what the fleet has reported", async () => {
+  const file = join(controlPlane.home, "backtest.yaml");
+  writeFileSync(file, rules("backtested"));
+  const ran = await picket(["rules", "backtest", file]);
+  expect([ran.code, ran.stdout]).toEqual([
+    0,
+    "would have blocked 0 of 0 statements (0 of 0 shapes), 0 shapes are new\n\nNo version of backtested is stable yet, so there is nothing to compare with.\n",
+  ]);
+  writeFileSync(file, rules("backtested").replace("spec: {}", "spec: { rules: 1 }"));
+  expect((await picket(["rules", "backtest", file])).stderr).toMatch(/line 4, column \d+: must be a list/);
+  expect((await picket(["rules", "backtest", "backtested@9"])).stderr).toMatch(/no version 9/);
+});

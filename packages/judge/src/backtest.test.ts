@@ -1,5 +1,6 @@
-import { lex } from "@picket/native/lexer";
+import { lex, shapeAlgorithm } from "@picket/native/lexer";
 import { backtestSummary } from "@picket/shared/backtest";
+import { SHAPE_ALGORITHM } from "@picket/shared/shape";
 import type { Dialect } from "@picket/shared/vocabulary";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -40,6 +41,10 @@ describe("a statement made of a stored shape", () => {
         }
       });
 
+  test("control plane and lexer mean the same by a digest", () => {
+    expect(SHAPE_ALGORITHM).toBe(shapeAlgorithm);
+  });
+
   test("a shape that is not what its digest says is not replayed", () => {
     expect(statementsOf("select ?", "pg", "0".repeat(64))).toEqual([]);
   });
@@ -75,6 +80,7 @@ describe("a statement made of a stored shape", () => {
 
 describe("a backtest", () => {
   const stored = (sql: string, statements: number, more: Partial<Replayed> = {}): Replayed => ({
+    key: sql,
     spellings: [sql],
     dialect: "pg",
     session: defaultSession("pg"),
@@ -145,6 +151,23 @@ describe("a backtest", () => {
     });
     backtest.feed(stored("", 1, { spellings: replay("SELECT 1 FROM t WHERE a = 1", "pg") }));
     expect(backtest.report().outcomes.block.shapes).toBe(1);
+  });
+
+  test("a shape that several workloads use is one shape, and judged for each", () => {
+    const backtest = createBacktest({
+      candidate: rules("action: block, pattern: DROP TABLE, match: { workload: shop }"),
+      baseline: null,
+    });
+    for (const [workload, statements] of [
+      ["blog", 3],
+      ["shop", 5],
+    ] as const)
+      backtest.feed(stored("DROP TABLE a", statements, { context: { workload } }));
+    expect(backtest.report()).toMatchObject({
+      shapes: 1,
+      statements: 8,
+      outcomes: { block: { shapes: 1, statements: 5 }, pass: { shapes: 1, statements: 3 } },
+    });
   });
 
   test("keeps the most used examples and no more", () => {

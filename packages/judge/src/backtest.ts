@@ -11,6 +11,8 @@ import type { Context } from "./match.ts";
 import type { Session } from "./session.ts";
 
 export type Replayed = {
+  /** Of its shape. Those of one shape that differ in context come one after the other, and are one shape. */
+  key: string;
   /** The statement; of a shape more than one where they may be judged otherwise. Empty: it cannot be replayed. */
   spellings: readonly (Uint8Array | string)[];
   dialect: Dialect;
@@ -29,6 +31,7 @@ const EXAMPLES_MAX = 25;
 const SQL_CHARACTERS_MAX = 2_000;
 
 type Kept = BacktestExample[];
+type Tally = { shapes: number; statements: number };
 
 export function createBacktest({
   candidate,
@@ -37,7 +40,7 @@ export function createBacktest({
   candidate: CompiledRuleSet;
   baseline: CompiledRuleSet | null;
 }): { feed(replayed: Replayed): void; report(): BacktestReport } {
-  const tally = () => ({ shapes: 0, statements: 0 });
+  const tally = (): Tally => ({ shapes: 0, statements: 0 });
   const totals = { all: tally(), notReplayed: tally(), fresh: tally() };
   const outcomes = { block: tally(), alert: tally(), observe: tally(), pass: tally() };
   const changes = { newlyBlocked: tally(), newlyAlerted: tally(), noLongerBlocked: tally() };
@@ -49,10 +52,12 @@ export function createBacktest({
     newlyAlerted: [],
     noLongerBlocked: [],
   };
-  const byRule = new Map<string, { shapes: number; statements: number }>();
+  const byRule = new Map<string, Tally>();
+  const lastKey = new Map<Tally, string>();
 
-  const add = (to: { shapes: number; statements: number }, { statements }: Replayed) => {
-    to.shapes += 1;
+  const add = (to: Tally, { key, statements }: Replayed) => {
+    if (lastKey.get(to) !== key) to.shapes += 1;
+    lastKey.set(to, key);
     to.statements += statements;
   };
 

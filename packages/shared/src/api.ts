@@ -18,6 +18,7 @@
  * GET /v1/me · GET /healthz · GET /readyz · GET /metrics · GET /openapi.json
  */
 import { z } from "zod";
+import { Backtest } from "./backtest.ts";
 import { Envelope, ReleaseKey } from "./bundle-format.ts";
 import { ConnectionState, Installed, LocalOverride, VersionCounters } from "./contract.ts";
 import { Certificate, CertificateDetection, Detection } from "./detection.ts";
@@ -256,6 +257,8 @@ export type RolloutNode = z.infer<typeof RolloutNode>;
 export const RolloutDetails = Rollout.extend({
   nodesPlanned: z.array(RolloutNode),
   decisions: z.array(GateDecision),
+  /** The newest one of the version. */
+  backtest: Backtest.nullable(),
 });
 export type RolloutDetails = z.infer<typeof RolloutDetails>;
 

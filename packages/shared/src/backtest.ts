@@ -1,5 +1,6 @@
 /** What a backtest says (docs/backtest.md): counts in shapes and in statements, with examples. SQL in it is redacted. */
 import { z } from "zod";
+import { RuleSetName, RuleVersion } from "./ids.ts";
 import { Action, Dialect, Verdict } from "./vocabulary.ts";
 
 const Tally = z.object({ shapes: z.int(), statements: z.int() });
@@ -36,6 +37,43 @@ export const BacktestReport = Tally.extend({
   newShapes: WithExamples,
 });
 export type BacktestReport = z.infer<typeof BacktestReport>;
+
+/** Of a version that was pushed, or of a rule text as it lies on the author's disk. */
+export const BacktestRequest = z.union([
+  z.strictObject({ ruleSet: RuleSetName, version: RuleVersion }),
+  z.strictObject({
+    ruleText: z
+      .string()
+      .min(1)
+      .max(2 << 20),
+  }),
+]);
+export type BacktestRequest = z.infer<typeof BacktestRequest>;
+
+export const BacktestState = z.enum(["queued", "running", "done", "failed"]);
+export type BacktestState = z.infer<typeof BacktestState>;
+
+/** Over the shapes that the fleet has reported, beside the version that is stable. */
+export const Backtest = z.object({
+  id: z.uuid(),
+  ruleSet: RuleSetName,
+  /** Null: of a text that was not pushed. */
+  version: RuleVersion.nullable(),
+  /** The stable version that it was compared with; null where there was none. */
+  baseline: RuleVersion.nullable(),
+  state: BacktestState,
+  createdAt: z.iso.datetime(),
+  createdBy: z.string(),
+  finishedAt: z.iso.datetime().nullable(),
+  /** In one line, when it is done. */
+  summary: z.string().nullable(),
+  /** Why it failed. */
+  error: z.string().nullable(),
+});
+export type Backtest = z.infer<typeof Backtest>;
+
+export const BacktestDetails = Backtest.extend({ report: BacktestReport.nullable() });
+export type BacktestDetails = z.infer<typeof BacktestDetails>;
 
 /** In one line: would have blocked 0 of 41 M statements, 3 shapes are new. */
 export function backtestSummary({

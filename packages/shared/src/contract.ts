@@ -14,15 +14,26 @@
  * | GET  /v1/agent/objects/:digest      | API     | eBPF object bytes; immutable |
  * | POST /v1/agent/report               | API     | Report: installed state, connections, losses |
  * | POST /v1/agent/events               | API     | EventBatch, idempotent by event id |
+ * | POST /v1/agent/shapes               | API     | ShapeBatch: what was used how often, idempotent by epoch |
  */
 import { z } from "zod";
 import { ReleaseKey } from "./bundle-format.ts";
 import { Detection, Endpoints, Process } from "./detection.ts";
-import { AssignmentId, BundleDigest, NodeId, RolloutId, RuleSetName, RuleVersion } from "./ids.ts";
+import {
+  AssignmentId,
+  BundleDigest,
+  NodeId,
+  RolloutId,
+  RuleSetName,
+  RuleVersion,
+  ShapeDigest,
+} from "./ids.ts";
 import { Dialect, Guarantee, Labels, WorkloadMode } from "./vocabulary.ts";
 
 export const NODE_TOKEN_AUDIENCE = "picket";
 export const NODE_TOKEN_LIFETIME_S = 60;
+/** Characters; longer shapes are not reported. */
+export const SHAPE_TEXT_MAX = 4_096;
 
 export const EnrolRequest = z.strictObject({
   joinToken: z.string().min(1).max(200),
@@ -200,6 +211,29 @@ export type EventBatch = z.infer<typeof EventBatch>;
 /** Which of the batch's events are committed now; a duplicate counts as committed. */
 export const EventBatchResponse = z.strictObject({ committed: z.int(), duplicates: z.int() });
 export type EventBatchResponse = z.infer<typeof EventBatchResponse>;
+
+/** A shape that this node has seen (docs/fingerprint.md); its text holds no literal. */
+export const ShapeUse = z.strictObject({
+  shape: ShapeDigest,
+  dialect: Dialect,
+  text: z.string().min(1).max(SHAPE_TEXT_MAX),
+  /** Whose statement it was first on this node. */
+  workload: z.string().max(255),
+  /** Since the epoch began; a total and no difference, so that a batch sent twice counts once. */
+  uses: z.int().min(0),
+});
+export type ShapeUse = z.infer<typeof ShapeUse>;
+
+export const ShapeBatch = z.strictObject({
+  /** Drawn when the agent starts: its totals begin anew. */
+  epoch: z.uuid(),
+  shapes: z.array(ShapeUse).min(1).max(1_000),
+});
+export type ShapeBatch = z.infer<typeof ShapeBatch>;
+
+/** Refused are those whose digest is not that of their text. */
+export const ShapeBatchResponse = z.strictObject({ stored: z.int(), refused: z.int() });
+export type ShapeBatchResponse = z.infer<typeof ShapeBatchResponse>;
 
 /** RFC 9457 problem details with a code that a `switch` can narrow. */
 export const Problem = z.object({

@@ -70,6 +70,14 @@ export function detailsText(output: Output, details: RolloutDetails): string {
       ...(details.lastDecision
         ? [["Gate", harmless(`${details.lastDecision.kind}: ${details.lastDecision.because}`)] as const]
         : []),
+      ...(details.backtest
+        ? [
+            [
+              "Backtest",
+              harmless(details.backtest.summary ?? details.backtest.error ?? details.backtest.state),
+            ] as const,
+          ]
+        : []),
       ...(details.asks
         ? [
             [

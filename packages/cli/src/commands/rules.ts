@@ -55,13 +55,13 @@ export function ruleCommands(program: Command, surroundings: Surroundings): void
     },
   });
   leaf(rules, surroundings, {
-    name: "backtest <file>",
-    description: "what a rule file would have done to statements that were sent",
-    talks: "nobody",
+    name: "backtest <file|name@version>",
+    description: "what rules would have done to what the fleet has sent, or to a file of statements",
+    talks: "control-plane",
     build: command =>
       command
-        .requiredOption("--against <file>", "JSONL of statements, as `picket judge` reads them, with a count")
-        .option("--baseline <file>", "rule file to compare with, or core"),
+        .option("--against <file>", "JSONL of statements, as `picket judge` reads them; needs no server")
+        .option("--baseline <file>", "with --against: rule file to compare with, or core"),
     async run(context, options: BacktestOptions, file: string) {
       const { backtest } = await import("../backtesting.ts");
       await backtest(context, options, file);

@@ -11,6 +11,7 @@ import type {
   RolloutStep,
   SignalFinding,
 } from "@picket/shared/api";
+import type { BacktestReport, BacktestState } from "@picket/shared/backtest";
 import type { Envelope } from "@picket/shared/bundle";
 import type { ConnectionState, Installed, LocalOverride, VersionCounters } from "@picket/shared/contract";
 import type { Certificate, Detection } from "@picket/shared/detection";
@@ -21,6 +22,7 @@ import type {
   RolloutId,
   RuleSetName,
   RuleVersion,
+  ShapeDigest,
 } from "@picket/shared/ids";
 import type { Dialect, Guarantee, Labels, Priority, Verdict } from "@picket/shared/vocabulary";
 import { sql } from "drizzle-orm";
@@ -473,4 +475,65 @@ export const tickets = pgTable(
     updatedAt: at("updated_at").notNull(),
   },
   table => [index("tickets_due").on(table.nextAttemptAt).where(sql`${table.nextAttemptAt} is not null`)],
+);
+
+// ---- shapes and backtests
+
+/** Every shape that some node has reported, once; its text holds no literal. */
+export const shapes = pgTable("shapes", {
+  digest: text().$type<ShapeDigest>().primaryKey(),
+  dialect: text().$type<Dialect>().notNull(),
+  text: text().notNull(),
+  firstSeenAt: at("first_seen_at").notNull(),
+});
+
+/** How often a node has seen it. */
+export const shapeUses = pgTable(
+  "shape_uses",
+  {
+    node: uuid()
+      .$type<NodeId>()
+      .notNull()
+      .references(() => nodes.id, { onDelete: "cascade" }),
+    shape: text()
+      .$type<ShapeDigest>()
+      .notNull()
+      .references(() => shapes.digest, { onDelete: "cascade" }),
+    workload: text().notNull(),
+    /** Of the agent's run that last reported it, with the uses of that run alone. */
+    epoch: uuid().notNull(),
+    usesNow: bigint("uses_now", { mode: "number" }).notNull(),
+    /** Of all runs before. */
+    usesBefore: bigint("uses_before", { mode: "number" }).notNull().default(0),
+    lastSeenAt: at("last_seen_at").notNull(),
+  },
+  table => [
+    primaryKey({ columns: [table.node, table.shape] }),
+    index("shape_uses_shape").on(table.shape),
+    index("shape_uses_idle").on(table.lastSeenAt),
+  ],
+);
+
+export const backtests = pgTable(
+  "backtests",
+  {
+    id: uuid().primaryKey(),
+    sequence: bigserial({ mode: "number" }).notNull().unique(),
+    ruleSet: text("rule_set").$type<RuleSetName>().notNull(),
+    version: integer().$type<RuleVersion>(),
+    baseline: integer().$type<RuleVersion>(),
+    ruleText: text("rule_text").notNull(),
+    state: text().$type<BacktestState>().notNull(),
+    createdAt: at("created_at").notNull(),
+    createdBy: text("created_by").notNull(),
+    startedAt: at("started_at"),
+    finishedAt: at("finished_at"),
+    summary: text(),
+    error: text(),
+    report: json().$type<BacktestReport>(),
+  },
+  table => [
+    index("backtests_version").on(table.ruleSet, table.version, table.sequence),
+    index("backtests_unfinished").on(table.createdAt).where(sql`${table.finishedAt} is null`),
+  ],
 );

@@ -9,6 +9,7 @@ import { answerProblem } from "./problems.ts";
 import { type App, route } from "./route.ts";
 import { agentRoutes } from "./routes/agent.ts";
 import { alertRoutes } from "./routes/alerts.ts";
+import { backtestRoutes } from "./routes/backtests.ts";
 import { detectionRoutes } from "./routes/detections.ts";
 import { identityRoutes } from "./routes/identity.ts";
 import { nodeRoutes } from "./routes/nodes.ts";
@@ -62,6 +63,7 @@ export function app(
   nodeRoutes(api, services);
   agentRoutes(api, services);
   ruleRoutes(api, services);
+  backtestRoutes(api, services);
   rolloutRoutes(api, services);
   detectionRoutes(api, services);
   alertRoutes(api, services);

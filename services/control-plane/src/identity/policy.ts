@@ -35,6 +35,7 @@ export const policy = {
   "agent.object": ["GET /v1/agent/objects/{digest}", "node"],
   "agent.report": ["POST /v1/agent/report", "node"],
   "agent.events": ["POST /v1/agent/events", "node"],
+  "agent.shapes": ["POST /v1/agent/shapes", "node"],
 
   "bundles.list-keys": ["GET /v1/release-keys", "viewer"],
   "bundles.register-key": ["POST /v1/release-keys", "admin"],
@@ -43,6 +44,10 @@ export const policy = {
   "rules.list-versions": ["GET /v1/rule-sets/{name}/versions", "viewer"],
   "rules.show-version": ["GET /v1/rule-sets/{name}/versions/{version}", "viewer"],
   "rules.push": ["POST /v1/rule-sets/{name}/versions", "author"],
+
+  "backtests.start": ["POST /v1/backtests", "author"],
+  "backtests.list": ["GET /v1/backtests", "viewer"],
+  "backtests.show": ["GET /v1/backtests/{id}", "viewer"],
 
   "rollouts.list": ["GET /v1/rollouts", "viewer"],
   "rollouts.show": ["GET /v1/rollouts/{id}", "viewer"],

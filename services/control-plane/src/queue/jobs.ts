@@ -15,7 +15,8 @@ export type Job =
   | { kind: "reconcile-rollout"; rollout: RolloutId }
   | { kind: "fold-detections" }
   | { kind: "deliver-webhook"; delivery: string }
-  | { kind: "sync-ticket"; causalKey: string };
+  | { kind: "sync-ticket"; causalKey: string }
+  | { kind: "run-backtest"; backtest: string };
 
 export interface Jobs {
   /** `once` names a reminder: given again with the same name before it rang, it stays one. */
@@ -34,6 +35,8 @@ function keyOf(job: Job): string {
       return `${job.kind}/${job.delivery}`;
     case "sync-ticket":
       return `${job.kind}/${job.causalKey}`;
+    case "run-backtest":
+      return `${job.kind}/${job.backtest}`;
   }
 }
 

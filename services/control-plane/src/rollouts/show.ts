@@ -3,6 +3,7 @@ import type { GateDecision, Rollout, RolloutDetails, RolloutNode } from "@picket
 import type { Installed } from "@picket/shared/contract";
 import type { RolloutId, RuleVersion } from "@picket/shared/ids";
 import { and, asc, desc, eq, inArray, isNull, lt, sql } from "drizzle-orm";
+import { newestBacktest } from "../backtests/show.ts";
 import type { Ctx } from "../context.ts";
 import { assignments, nodes, rolloutDecisions, rolloutNodes, rollouts } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
@@ -59,6 +60,7 @@ export async function showRollout({
     ...summary(row, tally(planned), shown.at(-1) ?? null),
     nodesPlanned: planned.map(({ rollout: _, ...node }) => node),
     decisions: shown,
+    backtest: await newestBacktest(ctx.db, row),
   };
 }
 

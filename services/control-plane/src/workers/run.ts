@@ -1,6 +1,7 @@
 /** Runs jobs: each reads its rows again and does what they ask, so a job that runs twice does nothing twice. */
 import { type ConnectionOptions, Worker } from "bullmq";
 import { foldDetections } from "../alerts/fold-detections.ts";
+import { runBacktest } from "../backtests/run.ts";
 import { asSystem, type Ctx, type Services } from "../context.ts";
 import { deliver } from "../deliveries/deliver.ts";
 import { type Job, QUEUE } from "../queue/jobs.ts";
@@ -24,6 +25,9 @@ export async function runJob(ctx: Ctx, job: Job): Promise<void> {
       return;
     case "sync-ticket":
       await syncTicket({ ctx, input: job });
+      return;
+    case "run-backtest":
+      await runBacktest({ ctx, input: job });
       return;
   }
 }

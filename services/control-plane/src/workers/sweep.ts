@@ -6,6 +6,7 @@
 import { and, asc, eq, inArray, isNull, lt, lte, ne, or, sql } from "drizzle-orm";
 import { foldDetections } from "../alerts/fold-detections.ts";
 import { raiseAlerts, resolveAlertsById } from "../alerts/raise.ts";
+import { sweepBacktests } from "../backtests/sweep.ts";
 import { type Ctx, now } from "../context.ts";
 import { alerts, assignments, deliveries, nodes, rollouts, sessions, tickets } from "../db/schema.ts";
 import { deliver } from "../deliveries/deliver.ts";
@@ -13,6 +14,7 @@ import { lostCause, nodeLostAlert } from "../nodes/alerts.ts";
 import { nodeAssignment } from "../rollouts/assign.ts";
 import { LIVE } from "../rollouts/nudge.ts";
 import { reconcileRollout } from "../rollouts/reconcile.ts";
+import { forgetIdleShapes } from "../shapes/forget.ts";
 import { syncTicket } from "../tickets/sync.ts";
 
 const ROWS_AT_ONCE = 500;
@@ -25,6 +27,8 @@ const parts: Record<string, (ctx: Ctx) => Promise<void>> = {
   "quiet alerts": resolveQuietAlerts,
   deliveries: sweepDeliveries,
   tickets: sweepTickets,
+  backtests: sweepBacktests,
+  shapes: async ctx => void (await forgetIdleShapes({ ctx })),
   sessions: async ctx => void (await ctx.db.delete(sessions).where(lt(sessions.expiresAt, now(ctx)))),
 };
 

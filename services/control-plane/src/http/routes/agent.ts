@@ -1,6 +1,13 @@
 /** What agents ask of the API; the long poll is the gateway's (gateway/routes.ts). */
 import { z } from "@hono/zod-openapi";
-import { Desired, EventBatch, EventBatchResponse, Report } from "@picket/shared/contract";
+import {
+  Desired,
+  EventBatch,
+  EventBatchResponse,
+  Report,
+  ShapeBatch,
+  ShapeBatchResponse,
+} from "@picket/shared/contract";
 import { BundleDigest, ObjectDigest } from "@picket/shared/ids";
 import { getBundle } from "../../bundles/get.ts";
 import { getObject } from "../../bundles/objects.ts";
@@ -9,6 +16,7 @@ import { storable } from "../../db/json.ts";
 import { BATCH_BYTES_MAX, ingest } from "../../detections/ingest.ts";
 import { desired } from "../../nodes/desired.ts";
 import { report } from "../../nodes/report.ts";
+import { recordShapes } from "../../shapes/record.ts";
 import { answerImmutable } from "../immutable.ts";
 import { type App, route } from "../route.ts";
 
@@ -61,5 +69,17 @@ export function agentRoutes(app: App, services: Services): void {
       answer: EventBatchResponse,
     },
     async (ctx, { body }, c) => ingest({ ctx, input: { ...body, text: await c.req.text() } }),
+  );
+  route(
+    app,
+    services,
+    "agent.shapes",
+    {
+      summary: "Store shapes and how often they were used; idempotent by epoch",
+      body: ShapeBatch,
+      bodyBytesMax: 8 << 20,
+      answer: ShapeBatchResponse,
+    },
+    (ctx, { body }) => recordShapes({ ctx, input: storable(body) }),
   );
 }

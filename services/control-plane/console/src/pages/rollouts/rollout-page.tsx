@@ -74,6 +74,12 @@ function Steps({ rollout: data, later }: { rollout: RolloutDetails; later: boole
               {count(nodes.refused)}
             </span>
           </Fact>
+          {data.backtest && (
+            <Fact name="Backtest">
+              {data.backtest.summary ?? data.backtest.error ?? data.backtest.state},{" "}
+              <Ago at={data.backtest.createdAt} />
+            </Fact>
+          )}
           <Fact name="Step began">
             <Ago at={data.stepStartedAt} />
           </Fact>
