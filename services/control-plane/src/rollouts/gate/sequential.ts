@@ -43,7 +43,7 @@ export function eValueOfHarm({ difference, standardError, degrees }: Estimate, s
   const z = normalFromT(difference / standardError, degrees);
   const v = (scale / standardError) ** 2;
   const shrink = v / (1 + v);
-  return (2 / Math.sqrt(1 + v)) * Math.exp((z * z * shrink) / 2) * normalCdf(z * Math.sqrt(shrink));
+  return finite((2 / Math.sqrt(1 + v)) * Math.exp((z * z * shrink) / 2) * normalCdf(z * Math.sqrt(shrink)));
 }
 
 /** Half the width of the confidence sequence: the true difference lies within it at every look, but for `alpha`. */
@@ -71,5 +71,8 @@ export function eValueOfFailures(failed: { canary: number; control: number }, ca
         (failed.control === 0 ? 0 : failed.control * Math.log((1 - q) / (1 - canaryShare))),
     );
   }
-  return sum / GRID;
+  return finite(sum / GRID);
 }
+
+/** JSON has no infinity, and beyond any doubt is enough. */
+const finite = (eValue: number): number => Math.min(eValue, 1e300);
