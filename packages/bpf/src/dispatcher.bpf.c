@@ -10,6 +10,7 @@
 
 #include "answer.h"
 #include "connection.h"
+#include "hold.h"
 #include "workload.h"
 
 #define EBUSY 16
@@ -105,8 +106,13 @@ int BPF_PROG(state_changed, struct sock *sk, int old_state, int new_state)
 		read_endpoints(&c->endpoints, sk); /* the local port is chosen after SYN_SENT */
 		return 0; /* told by enrol, which knows whether the socket could be enrolled */
 	}
-	if (new_state == TCP_CLOSE)
+	if (new_state == TCP_CLOSE) {
+		__u64 cookie = c->cookie;
+
+		if (c->redirected)
+			bpf_map_delete_elem(&holds, &cookie);
 		report_connection(c, bpf_skc_to_tcp_sock(sk), CONNECTION_CLOSED, old_state, new_state);
+	}
 	return 0;
 }
 
@@ -200,6 +206,18 @@ static __always_inline __u32 choose_slot(const struct connection *c, const struc
 	return bucket < d->share ? d->candidate : d->stable;
 }
 
+/* No slot will look at these bytes, but bytes before them are with the keeper. */
+static __always_inline int follow(struct sk_msg_md *msg, struct connection *c)
+{
+	enum held held = held_of(c);
+
+	c->hold.flags = 0;
+	if (held == HELD_NOTHING || (held == HELD_BYTES && !divert(msg, c, msg->size)))
+		return SK_PASS;
+	bpf_msg_apply_bytes(msg, 0);
+	return SK_DROP;
+}
+
 SEC("sk_msg")
 int dispatcher(struct sk_msg_md *msg)
 {
@@ -213,6 +231,8 @@ int dispatcher(struct sk_msg_md *msg)
 		return SK_PASS;
 	}
 	if (c->frame.protocol >= PROTOCOL_TLS) {
+		if (c->redirected != c->given_back)
+			return follow(msg, c);
 		bpf_msg_apply_bytes(msg, PASS_LONG);
 		return SK_PASS;
 	}
@@ -226,7 +246,44 @@ int dispatcher(struct sk_msg_md *msg)
 	c->frame.phase = PHASE_RESYNC;
 	c->frame.latched = 0;
 	c->frame.resynced = 1;
+	if (c->redirected != c->given_back)
+		return follow(msg, c);
 	bpf_msg_apply_bytes(msg, msg->size);
+	return SK_PASS;
+}
+
+/*
+ * What the keeper gives back: one header in each send, then bytes for the socket
+ * that it names. The header of every send is the first that the program sees of
+ * it, since a send that does not wait and is not longer than a message holds is
+ * one message, and a redirected one leaves no verdict behind. Bytes whose socket
+ * is gone go back to where they came from. Never SK_DROP: it would stick.
+ */
+SEC("sk_msg")
+int release(struct sk_msg_md *msg)
+{
+	struct picket_release *h = (void *)first_byte(msg);
+
+	if ((void *)(h + 1) > bytes_end(msg)) {
+		if (bpf_msg_pull_data(msg, 0, sizeof(*h), 0))
+			goto broken;
+		h = (void *)first_byte(msg);
+		if ((void *)(h + 1) > bytes_end(msg))
+			goto broken;
+	}
+	if (h->magic != PICKET_RELEASE_MAGIC || h->bytes + sizeof(*h) != msg->size)
+		goto broken;
+	__u64 cookie = h->cookie;
+	__u32 judge = h->judge;
+
+	if (bpf_msg_redirect_hash(msg, &sockets, &cookie, 0) == SK_PASS) {
+		if (!bpf_msg_pop_data(msg, 0, sizeof(*h), 0))
+			return SK_PASS;
+	}
+	if (bpf_msg_redirect_hash(msg, &judges, &judge, BPF_F_INGRESS) == SK_PASS)
+		return SK_PASS;
+broken:
+	count_loss(LOSS_RELEASE_FAILED);
 	return SK_PASS;
 }
 
@@ -321,6 +378,37 @@ int sever(struct bpf_iter__tcp *ctx)
 
 	if (done && !bpf_sock_destroy(skc))
 		*done = 1;
+	return 0;
+}
+
+/*
+ * Ends connections of which the keeper has bytes: those that it killed, and, while
+ * a keeper that starts says so, all of them, since what an earlier one had is lost.
+ */
+SEC("iter/tcp")
+int sever_held(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+	struct tcp_sock *tp = skc ? bpf_skc_to_tcp_sock(skc) : 0;
+	__u32 zero = 0;
+
+	if (!tp || skc->skc_state == TCP_LISTEN)
+		return 0;
+	struct connection *c = bpf_sk_storage_get(&connections, tp, 0, 0);
+	struct picket_keeper *k = bpf_map_lookup_elem(&keeper, &zero);
+
+	if (!c || !k || !c->redirected)
+		return 0;
+	__u64 cookie = c->cookie;
+	struct picket_hold *h = bpf_map_lookup_elem(&holds, &cookie);
+
+	if (!h || !(h->flags & HOLD_KILLED || (k->sweep && h->released != c->redirected)))
+		return 0;
+	struct picket_severed is = { .cookie = cookie, .endpoints = c->endpoints };
+
+	if (bpf_sock_destroy)
+		is.destroyed = !bpf_sock_destroy(skc);
+	bpf_seq_write(ctx->meta->seq, &is, sizeof(is));
 	return 0;
 }
 

@@ -59,6 +59,19 @@ struct frame {
 	__u8 header[FIRST_BYTES_MAX];
 };
 
+/* What the header says of bytes that end a statement; flags are 0 where they only follow. */
+struct holding {
+	__u64 fingerprint;
+	__u64 incident;
+	__u32 frame_bytes;
+	__u32 sql_at;
+	__u32 sql_bytes;
+	__u32 version;
+	__u8 message;
+	__u8 slot;
+	__u8 flags; /* enum picket_held_flag */
+};
+
 enum server {
 	SERVER_UNHEARD = 0,
 	SERVER_MYSQL = 1,   /* or what speaks like it: its status says nothing of ANSI_QUOTES */
@@ -107,7 +120,11 @@ struct connection {
 	__u64 workload_key; /* cgroup id or tgid: where the mode is looked up */
 	__u64 statements;
 	__u64 never_known_ns; /* token bucket of reports: last refill */
+	__u64 hold_ns;        /* token bucket of held statements: last refill */
+	__u64 redirected;     /* bytes that went to the keeper, ever */
+	__u64 given_back;     /* of them, as last seen: when equal, nothing is held */
 	__u32 never_known_tokens;
+	__u32 hold_tokens;
 	__u32 workload;
 	__u32 retransmits;
 	__u32 slot;
@@ -118,9 +135,9 @@ struct connection {
 	__u8 notice; /* enum picket_notice */
 	__u8 pad[3];
 	__u32 read; /* of the SQL in hand, by the lexer (lexing.h) */
-	__u32 spare;
 	struct frame frame;
 	struct watch watch;
+	struct holding hold; /* of this run; here, since it would not fit the stack */
 	struct sql_lexer lexer;
 };
 
@@ -179,6 +196,32 @@ struct {
 	__type(key, __u32);
 	__type(value, struct picket_workload);
 } workload_pids SEC(".maps");
+
+/* The keeper's ends of its own connections, by number: what is held goes to one of them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, PICKET_JUDGES_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} judges SEC(".maps");
+
+/* How much of each connection the keeper has given back; an entry lives from its first hold to its close. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct picket_hold);
+} holds SEC(".maps");
+
+/* Whether a keeper is there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct picket_keeper);
+} keeper SEC(".maps");
 
 /* What could not be seen or told, by enum picket_loss. */
 struct {

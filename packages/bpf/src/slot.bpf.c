@@ -9,6 +9,7 @@
 
 #include "connection.h"
 #include "frame.h"
+#include "hold.h"
 #include "mysql.h"
 #include "postgresql.h"
 #include "replace.h"
@@ -67,12 +68,15 @@ struct place {
 	__u32 frame_bytes; /* whole frame, if all of it is in hand and may be replaced; else 0 */
 	__u32 rule;        /* by which it is denied */
 	__u64 incident;
+	__u8 following; /* bytes before it are held: so will these be */
+	__u8 kill;
 };
 
 enum ending {
 	ENDING_PASS,
 	ENDING_REPLACED,
 	ENDING_KILL,
+	ENDING_HOLD,
 };
 
 static __always_inline void begin_statement(struct connection *c)
@@ -150,6 +154,41 @@ static __always_inline void use(struct picket_verdict_entry *entry)
 		entry->last_ns = bpf_ktime_get_coarse_ns();
 }
 
+#define HOLD_REFILL_NS 1000000000ull
+
+/* Whether one more statement of this connection may be held now. */
+static __always_inline bool may_hold(struct connection *c, const struct place *p)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	if (!keeper_ready(now)) {
+		count_loss(LOSS_HOLD_ABSENT);
+		return false;
+	}
+	if (now - c->hold_ns >= HOLD_REFILL_NS) {
+		c->hold_ns = now;
+		c->hold_tokens = settings.hold_burst;
+	}
+	if (!c->hold_tokens) {
+		count_loss(LOSS_HOLD_BOUND);
+		return false;
+	}
+	c->hold_tokens--;
+	return true;
+}
+
+/* Nobody has judged this statement: to the keeper with it, or else what the rule version declares. */
+static __always_inline enum ending unjudged(struct connection *c, const struct place *p)
+{
+	if (!settings.hold_bytes_max || refresh_mode(c) != WORKLOAD_ENFORCE)
+		return ENDING_PASS;
+	if (p->following || may_hold(c, p))
+		return ENDING_HOLD;
+	if (settings.on_failure == FAIL_OPEN && !(c->lexer.danger & settings.fail_mask))
+		return ENDING_PASS;
+	return p->frame_bytes ? ENDING_REPLACED : ENDING_KILL;
+}
+
 /* All that is not plainly known to be good: judges it, counts it, tells of it. Says what is to be done. */
 __noinline int judge(struct sk_msg_md *msg, struct connection *c, struct place *p, __u64 fingerprint)
 {
@@ -175,6 +214,31 @@ __noinline int judge(struct sk_msg_md *msg, struct connection *c, struct place *
 			COUNT(counters, unknown, 1);
 		else
 			COUNT(counters, never_known, 1);
+		int ending = unjudged(c, p);
+
+		p->incident = t.is.incident = ending == ENDING_PASS ? 0 : incident_of(c);
+		if (ending == ENDING_HOLD) {
+			COUNT(counters, held, 1);
+			c->hold.flags = HELD_JUDGE | (f->torn ? HELD_TORN : 0);
+			c->hold.fingerprint = fingerprint;
+			c->hold.incident = p->incident;
+			c->hold.sql_at = p->sql_at;
+			c->hold.sql_bytes = p->sql_bytes;
+			c->hold.frame_bytes = 0;
+			c->hold.message = f->message;
+			c->hold.version = settings.version;
+			c->hold.slot = settings.slot;
+			return ENDING_HOLD;
+		}
+		if (ending != ENDING_PASS) {
+			COUNT(counters, unjudged, 1);
+			p->rule = PICKET_NO_RULE;
+			t.is.action = ACTION_BLOCK;
+			t.is.substituted = ending == ENDING_REPLACED;
+			t.is.guarantee = ending == ENDING_REPLACED ? GUARANTEE_PREVENTED : GUARANTEE_SEVERED;
+			tell_end(msg, c, &t, p);
+			return ending;
+		}
 		if (worth_telling(c, fingerprint, bpf_ktime_get_ns()))
 			tell_end(msg, c, &t, p);
 		else
@@ -231,6 +295,9 @@ static __always_inline int conclude(struct sk_msg_md *msg, struct connection *c,
 	return ENDING_PASS;
 }
 
+/* In place of a rule's name where on_failure denies. */
+static const struct picket_rule_text not_judged = { .bytes = 15, .text = "picket:unjudged" };
+
 /* Carries a denial out. ENDING_KILL where the frame could not be replaced after all. */
 __noinline int deny(struct sk_msg_md *msg, struct connection *c, struct place *p)
 {
@@ -238,7 +305,7 @@ __noinline int deny(struct sk_msg_md *msg, struct connection *c, struct place *p
 		return ENDING_KILL;
 	__u32 zero = 0, index = p->rule;
 	struct picket_slot_counters *counters = bpf_map_lookup_elem(&slot_counters, &zero);
-	struct picket_rule_text *rule = bpf_map_lookup_elem(&rule_texts, &index);
+	const struct picket_rule_text *rule = index == PICKET_NO_RULE ? &not_judged : bpf_map_lookup_elem(&rule_texts, &index);
 	struct denial d = { .incident = p->incident, .frame_bytes = p->frame_bytes, .sql_at = p->sql_at };
 
 	if (p->frame_bytes && rule && !replace(msg, c, &d, rule)) {
@@ -262,14 +329,20 @@ static __always_inline int kill(struct sk_msg_md *msg, struct connection *c, str
 	return SK_DROP;
 }
 
+/* What follows belongs to the message under way, or does not. */
+static __always_inline void stand(struct frame *f)
+{
+	f->latched = f->phase >= PHASE_PRELUDE || f->header_bytes || f->continued;
+	f->departed = f->latched;
+}
+
 /* Lets `bytes` leave, and remembers where the stream then stands. */
 static __always_inline int pass(struct sk_msg_md *msg, struct connection *c, struct tcp_sock *tp, __u32 bytes)
 {
 	struct frame *f = &c->frame;
 
 	f->expected = tp->write_seq + bytes;
-	f->latched = f->phase >= PHASE_PRELUDE || f->header_bytes || f->continued;
-	f->departed = f->latched;
+	stand(f);
 	bpf_msg_apply_bytes(msg, bytes);
 	return SK_PASS;
 }
@@ -475,8 +548,8 @@ static __always_inline __u32 read_text(struct sk_msg_md *msg, struct connection 
 }
 
 /* SQL from `at` on: lexes what is in hand, and judges where it ends. Moves `at` past what may leave. */
-static __always_inline enum ending read_statement(struct sk_msg_md *msg, struct connection *c,
-						  struct tcp_sock *tp, __u32 *at, __u32 room)
+static __always_inline void read_statement(struct sk_msg_md *msg, struct connection *c, struct tcp_sock *tp,
+					   struct place *p, __u32 *at, __u32 room)
 {
 	struct frame *f = &c->frame;
 	__u32 size = msg->size, text = f->remaining;
@@ -486,52 +559,137 @@ static __always_inline enum ending read_statement(struct sk_msg_md *msg, struct 
 	bool whole = !f->departed && !f->continued && f->remaining <= size - *at && *at + f->remaining <= IN_HAND_MAX;
 	__u32 n = least(text, size - *at);
 
-	if (!whole)
-		n = piece(tp, msg, room, *at, least(n, WINDOW));
+	if (!whole) {
+		n = least(n, WINDOW);
+		if (!p->following)
+			n = piece(tp, msg, room, *at, n);
+	}
 	__u32 got = f->torn ? 0 : read_text(msg, c, *at, n);
-	struct place p = { .sql_at = *at, .sql_bytes = got & ~LEX_NUL };
 
-	f->statement_bytes += p.sql_bytes;
+	p->sql_at = *at;
+	p->sql_bytes = got & ~LEX_NUL;
+	f->statement_bytes += p->sql_bytes;
 	if (!(got & LEX_NUL) && f->protocol == PROTOCOL_POSTGRESQL && f->message == MESSAGE_PREPARE &&
-	    p.sql_bytes == text)
+	    p->sql_bytes == text)
 		f->torn = 1; /* not closed: the server refuses it */
-	if (!(got & LEX_NUL) && !f->torn && (p.sql_bytes < text || f->continued)) {
+	if (!(got & LEX_NUL) && !f->torn && (p->sql_bytes < text || f->continued)) {
 		struct telling t = {
 			.is = { .rule = PICKET_NO_RULE },
-			.at = p.sql_at,
-			.bytes = p.sql_bytes,
+			.at = p->sql_at,
+			.bytes = p->sql_bytes,
 			.version = settings.version,
 			.slot = settings.slot,
 		};
 
 		tell(msg, c, &t, settings.text_bytes_max);
-		f->remaining -= p.sql_bytes;
-		*at += p.sql_bytes;
+		f->remaining -= p->sql_bytes;
+		*at += p->sql_bytes;
 		if (!f->remaining)
 			f->phase = PHASE_HEADER;
-		return ENDING_PASS;
+		return;
 	}
-	if (whole && *at + TEXT_BYTES + TAIL_BYTES <= room)
-		p.frame_bytes = *at + f->remaining;
-	int ending = conclude(msg, c, &p);
+	if (whole && (p->following || *at + TEXT_BYTES + TAIL_BYTES <= room))
+		p->frame_bytes = *at + f->remaining;
+	int ending = conclude(msg, c, p);
 
-	if (ending != ENDING_PASS)
-		ending = deny(msg, c, &p);
+	if (ending == ENDING_REPLACED || ending == ENDING_KILL)
+		ending = deny(msg, c, p);
 	f->message = 0;
 	f->phase = PHASE_SKIP;
+	p->kill = ending == ENDING_KILL;
 	if (ending == ENDING_REPLACED) {
+		c->hold.flags = HELD_REPLACED; /* told where it follows; else nobody reads it */
 		f->phase = PHASE_HEADER;
 		f->remaining = 0;
-		*at = p.frame_bytes;
+		*at = p->frame_bytes;
 	} else if (whole) {
 		/* None of it has left: it goes as what it is, a message already read. */
 		f->remaining += *at;
 		*at = 0;
+		c->hold.frame_bytes = f->remaining;
 	} else {
-		f->remaining -= p.sql_bytes;
-		*at += p.sql_bytes;
+		f->remaining -= p->sql_bytes;
+		*at += p->sql_bytes;
+		c->hold.flags |= HELD_TAIL;
 	}
-	return ending;
+}
+
+/* Reads at most one message from the front of what is in hand. Returns how many bytes may go. */
+static __always_inline __u32 read_message(struct sk_msg_md *msg, struct connection *c, struct tcp_sock *tp,
+					  struct place *p)
+{
+	struct frame *f = &c->frame;
+	__u32 size = msg->size, room = send_room(tp), at = 0;
+
+	if (f->phase == PHASE_START) {
+		__u32 bytes = open_connection(msg, c, tp);
+
+		if (bytes)
+			return bytes;
+	}
+	if (f->phase == PHASE_RESYNC && !find_feet(msg, c, tp))
+		return p->following ? size : piece(tp, msg, room, 0, size);
+	if (f->phase == PHASE_SKIP && !f->remaining)
+		f->phase = PHASE_HEADER; /* the last of it went by unseen */
+	if (f->phase == PHASE_HEADER) {
+		if (!read_header(msg, c, &at)) {
+			give_up(c, PROTOCOL_OTHER, NOTICE_FRAMING_LOST);
+			report_connection(c, tp, CONNECTION_RECOGNISED, TCP_ESTABLISHED, TCP_ESTABLISHED);
+			return size;
+		}
+		if (f->phase == PHASE_HEADER)
+			return at;
+	}
+	if (f->phase == PHASE_PRELUDE) {
+		__u32 bytes = read_prelude(msg, c, at);
+
+		at += bytes;
+		f->remaining -= bytes;
+	}
+	if (f->phase == PHASE_TEXT) {
+		read_statement(msg, c, tp, p, &at, room);
+		if (p->kill)
+			return 0;
+	}
+	bool held = p->following || c->hold.flags & HELD_JUDGE;
+
+	if (f->phase == PHASE_SKIP) {
+		__u32 bytes = least(f->remaining, size - at);
+
+		if (!held)
+			bytes = piece(tp, msg, room, at, bytes);
+		f->remaining -= bytes;
+		at += bytes;
+		if (!f->remaining)
+			f->phase = PHASE_HEADER;
+	}
+	/* A pipelined turn (Bind, Describe, Execute, Sync) goes with what it follows. */
+	if (f->phase == PHASE_HEADER && f->protocol == PROTOCOL_POSTGRESQL && at < size)
+		at = postgresql_pass_by(msg, c, at, held ? size : least(size, room));
+	return at;
+}
+
+/* To the keeper, or what is declared where that fails. Order is kept at any price. */
+static __noinline int hold(struct sk_msg_md *msg, struct connection *c, struct tcp_sock *tp, struct place *p,
+			   __u32 bytes)
+{
+	struct frame *f = &c->frame;
+	int failed = -1;
+
+	if (c->redirected - c->given_back + bytes > settings.hold_bytes_max) {
+		count_loss(p->following ? LOSS_HOLD_OVERRUN : LOSS_HOLD_BOUND);
+	} else {
+		failed = divert(msg, c, bytes);
+		if (failed)
+			count_loss(LOSS_HOLD_FAILED);
+	}
+	if (!failed) {
+		stand(f);
+		return SK_PASS;
+	}
+	if (p->following || failed > 0 || settings.on_failure != FAIL_OPEN || c->lexer.danger & settings.fail_mask)
+		return kill(msg, c, tp);
+	return pass(msg, c, tp, bytes);
 }
 
 SEC("sk_msg")
@@ -545,48 +703,24 @@ int slot(struct sk_msg_md *msg)
 		count_loss(LOSS_STORAGE_FULL);
 		return SK_PASS;
 	}
-	struct frame *f = &c->frame;
-	__u32 size = msg->size, room = send_room(tp), at = 0;
+	struct place p = {};
 
-	catch_up(c, tp);
-	if (f->phase == PHASE_START) {
-		__u32 bytes = open_connection(msg, c, tp);
+	c->hold.flags = 0;
+	if (c->redirected == c->given_back) {
+		catch_up(c, tp);
+	} else {
+		enum held held = held_of(c);
 
-		if (bytes)
-			return pass(msg, c, tp, bytes);
+		if (held == HELD_DENIED)
+			return kill(msg, c, tp);
+		p.following = held == HELD_BYTES;
+		c->frame.expected = tp->write_seq; /* the keeper moved it, and a denial changes lengths */
 	}
-	if (f->phase == PHASE_RESYNC && !find_feet(msg, c, tp))
-		return pass(msg, c, tp, piece(tp, msg, room, 0, size));
-	if (f->phase == PHASE_SKIP && !f->remaining)
-		f->phase = PHASE_HEADER; /* the last of it went by unseen */
-	if (f->phase == PHASE_HEADER) {
-		if (!read_header(msg, c, &at))
-			goto lost;
-		if (f->phase == PHASE_HEADER)
-			return pass(msg, c, tp, at);
-	}
-	if (f->phase == PHASE_PRELUDE) {
-		__u32 bytes = read_prelude(msg, c, at);
+	__u32 bytes = read_message(msg, c, tp, &p);
 
-		at += bytes;
-		f->remaining -= bytes;
-	}
-	if (f->phase == PHASE_TEXT && read_statement(msg, c, tp, &at, room) == ENDING_KILL)
+	if (p.kill)
 		return kill(msg, c, tp);
-	if (f->phase == PHASE_SKIP) {
-		__u32 bytes = piece(tp, msg, room, at, least(f->remaining, size - at));
-
-		f->remaining -= bytes;
-		at += bytes;
-		if (!f->remaining)
-			f->phase = PHASE_HEADER;
-	}
-	/* A pipelined turn (Bind, Describe, Execute, Sync) goes with what it follows. */
-	if (f->phase == PHASE_HEADER && f->protocol == PROTOCOL_POSTGRESQL && at < size)
-		at = postgresql_pass_by(msg, c, at, least(size, room));
-	return pass(msg, c, tp, at);
-lost:
-	give_up(c, PROTOCOL_OTHER, NOTICE_FRAMING_LOST);
-	report_connection(c, tp, CONNECTION_RECOGNISED, TCP_ESTABLISHED, TCP_ESTABLISHED);
-	return pass(msg, c, tp, size);
+	if (p.following || c->hold.flags & HELD_JUDGE)
+		return hold(msg, c, tp, &p, bytes);
+	return pass(msg, c, tp, bytes);
 }
