@@ -38,6 +38,22 @@
         "src/bpf/addon/process.cc"
       ],
       "libraries": ["-lbpf", "-lelf", "-lz"]
+    },
+    {
+      "target_name": "picket-keeper",
+      "type": "executable",
+      "defines": ["_GNU_SOURCE"],
+      "sources": [
+        "src/keeper/main.c",
+        "src/keeper/kernel.c",
+        "src/keeper/connections.c",
+        "src/keeper/judge.c",
+        "src/keeper/agent.c",
+        "src/keeper/sever.c",
+        "src/lexer/core/tokens.c",
+        "src/lexer/core/token_rules.c"
+      ],
+      "libraries": ["-lbpf", "-lelf", "-lz", "-lpthread"]
     }
   ]
 }

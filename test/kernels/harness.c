@@ -379,6 +379,8 @@ static void told_size(const char *object, struct bpf_object *o)
 	}
 }
 
+struct picket_slot_settings more_settings;
+
 struct slot load_slot(uint32_t index, uint32_t version)
 {
 	struct slot s = { .index = index, .object = bpf_object__open(slot_path) };
@@ -403,6 +405,10 @@ struct slot load_slot(uint32_t index, uint32_t version)
 				.slot = index,
 				.text_bytes_max = 64 << 10,
 				.never_known_burst = 32,
+				.hold_bytes_max = more_settings.hold_bytes_max,
+				.hold_burst = more_settings.hold_burst,
+				.fail_mask = more_settings.fail_mask,
+				.on_failure = more_settings.on_failure,
 			};
 			continue;
 		}

@@ -79,6 +79,7 @@ struct slot {
 	int program, verdicts, counters, rules;
 	uint32_t index;
 };
+extern struct picket_slot_settings more_settings; // what load_slot sets besides its own: holding
 struct slot load_slot(uint32_t index, uint32_t version);
 void close_slot(struct slot *s);
 void use_slot(struct slot *s);

@@ -262,6 +262,8 @@ int dispatcher(struct sk_msg_md *msg)
 SEC("sk_msg")
 int release(struct sk_msg_md *msg)
 {
+	__u32 zero = 0;
+	struct picket_keeper *k = bpf_map_lookup_elem(&keeper, &zero);
 	struct picket_release *h = (void *)first_byte(msg);
 
 	if ((void *)(h + 1) > bytes_end(msg)) {
@@ -271,7 +273,7 @@ int release(struct sk_msg_md *msg)
 		if ((void *)(h + 1) > bytes_end(msg))
 			goto broken;
 	}
-	if (h->magic != PICKET_RELEASE_MAGIC || h->bytes + sizeof(*h) != msg->size)
+	if (!k || h->magic != ~k->magic || h->bytes + sizeof(*h) != msg->size)
 		goto broken;
 	__u64 cookie = h->cookie;
 	__u32 judge = h->judge;

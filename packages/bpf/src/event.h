@@ -293,8 +293,6 @@ enum picket_on_failure {
  * behind it, goes to a socket of the keeper, each run of the slot with this header
  * before its bytes. The keeper sends them on, in order, by a header of its own.
  */
-#define PICKET_HELD_MAGIC 0x6b704831
-#define PICKET_RELEASE_MAGIC 0x6b705231
 #define PICKET_JUDGES_MAX 16
 
 enum picket_held_flag {
@@ -305,7 +303,7 @@ enum picket_held_flag {
 };
 
 struct picket_held {
-	__u32 magic;
+	__u32 magic; /* of the keeper: an application cannot write such a header */
 	__u32 bytes; /* of the connection's stream, after this header */
 	__u64 cookie;
 	__u64 offset; /* bytes of this connection that were redirected before */
@@ -336,7 +334,7 @@ struct picket_held {
 
 /* Before bytes that the keeper gives back: one such header in each send. */
 struct picket_release {
-	__u32 magic;
+	__u32 magic; /* of the keeper, with all bits turned */
 	__u32 bytes; /* that follow, in the same send */
 	__u64 cookie;
 	__u32 judge;  /* index of the judge socket it is sent on: bytes whose connection is gone come back there */
@@ -360,6 +358,8 @@ struct picket_keeper {
 	__u64 heartbeat_ns; /* CLOCK_MONOTONIC; 0: no keeper */
 	__u32 judges;       /* sockets in the judges map: keys 0 to judges - 1 */
 	__u32 sweep;        /* sever_held ends every connection with bytes that were not given back */
+	__u32 magic;        /* drawn at its start, told to nobody */
+	__u32 pad;
 };
 
 /* What sever_held says of each connection it was to end. */

@@ -45,13 +45,13 @@ static __always_inline bool keeper_ready(__u64 now)
 	return k && k->heartbeat_ns && k->judges && (__s64)(now - k->heartbeat_ns) < HEARTBEAT_MAX_NS;
 }
 
-static __always_inline void fill_held(struct picket_held *h, struct connection *c, __u32 bytes)
+static __always_inline void fill_held(struct picket_held *h, struct connection *c, __u32 magic, __u32 bytes)
 {
 	const struct holding *is = &c->hold;
 	const struct frame *f = &c->frame;
 
 	__builtin_memset(h, 0, sizeof(*h));
-	h->magic = PICKET_HELD_MAGIC;
+	h->magic = magic;
 	h->bytes = bytes;
 	h->cookie = c->cookie;
 	h->offset = c->redirected;
@@ -91,7 +91,7 @@ __noinline int divert(struct sk_msg_md *msg, struct connection *c, __u32 bytes)
 
 	if (!c || !k || !k->judges)
 		return -1;
-	__u32 judge = (__u32)c->cookie % k->judges;
+	__u32 judge = (__u32)c->cookie % k->judges, magic = k->magic;
 
 	if (!c->redirected) {
 		__u64 cookie = c->cookie;
@@ -111,7 +111,7 @@ __noinline int divert(struct sk_msg_md *msg, struct connection *c, __u32 bytes)
 		if ((void *)(h + 1) > bytes_end(msg))
 			return 1;
 	}
-	fill_held(h, c, bytes);
+	fill_held(h, c, magic, bytes);
 	if (bpf_msg_redirect_hash(msg, &judges, &judge, BPF_F_INGRESS) != SK_PASS)
 		return bpf_msg_pop_data(msg, 0, sizeof(*h), 0) ? 1 : -1;
 	c->redirected += bytes;

@@ -295,8 +295,7 @@ static __always_inline int conclude(struct sk_msg_md *msg, struct connection *c,
 	return ENDING_PASS;
 }
 
-/* In place of a rule's name where on_failure denies. */
-static const struct picket_rule_text not_judged = { .bytes = 15, .text = "picket:unjudged" };
+static const struct picket_rule_text not_judged = { .bytes = sizeof(UNJUDGED) - 1, .text = UNJUDGED };
 
 /* Carries a denial out. ENDING_KILL where the frame could not be replaced after all. */
 __noinline int deny(struct sk_msg_md *msg, struct connection *c, struct place *p)
@@ -588,7 +587,9 @@ static __always_inline void read_statement(struct sk_msg_md *msg, struct connect
 			f->phase = PHASE_HEADER;
 		return;
 	}
-	if (whole && (p->following || *at + TEXT_BYTES + TAIL_BYTES <= room))
+	bool sql = f->message != MESSAGE_FUNCTION_CALL; /* nothing can stand in for a call */
+
+	if (whole && sql && (p->following || *at + TEXT_BYTES + TAIL_BYTES <= room))
 		p->frame_bytes = *at + f->remaining;
 	int ending = conclude(msg, c, p);
 
@@ -606,7 +607,7 @@ static __always_inline void read_statement(struct sk_msg_md *msg, struct connect
 		/* None of it has left: it goes as what it is, a message already read. */
 		f->remaining += *at;
 		*at = 0;
-		c->hold.frame_bytes = f->remaining;
+		c->hold.frame_bytes = sql ? f->remaining : 0;
 	} else {
 		f->remaining -= p->sql_bytes;
 		*at += p->sql_bytes;

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// picket-keeper <directory of the instance's pins> <path of the control socket>
+#include "keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ALONE_NS 60000000000ull
+#define STATS_NS 1000000000ull
+#define DRAINED_NS 100000000ull // longer than a run of the slot takes that saw the last heartbeat
+
+struct picket_keeper_stats stats;
+
+uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void say(const char *format, va_list details)
+{
+	fputs("picket-keeper: ", stderr);
+	vfprintf(stderr, format, details);
+	fputc('\n', stderr);
+}
+
+void warn(const char *format, ...)
+{
+	va_list details;
+
+	va_start(details, format);
+	say(format, details);
+	va_end(details);
+}
+
+void die(const char *format, ...)
+{
+	va_list details;
+
+	va_start(details, format);
+	say(format, details);
+	va_end(details);
+	exit(1);
+}
+
+// Two keepers of one instance would take each other's sockets. The lock goes with the process.
+static void be_alone(const char *socket_path)
+{
+	char path[512];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s.lock", socket_path);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		die("%s: %s", path, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		die("another keeper runs: it holds %s", path);
+}
+
+static void add(int epoll, int fd)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.fd = fd };
+
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e))
+		die("epoll: %s", strerror(errno));
+}
+
+int main(int argc, char **argv)
+{
+	struct epoll_event ready[64];
+	uint32_t severed = 0, not_severed = 0;
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+	if (argc != 3) {
+		fputs("usage: picket-keeper <directory of pins> <path of the control socket>\n", stderr);
+		return 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	be_alone(argv[2]);
+	kernel_open(argv[1]);
+	sever_all(&severed, &not_severed);
+	sever_start();
+	agent_hello(severed, not_severed);
+	agent_listen(argv[2], epoll);
+	for (int i = 0; i < JUDGES; i++)
+		add(epoll, judges[i].fd);
+	kernel_heartbeat(now_ns());
+	puts("ready");
+	fflush(stdout);
+
+	uint64_t told = 0, busy = now_ns();
+
+	for (;;) {
+		uint64_t now = now_ns();
+		int wait = connections_turn(now, HEARTBEAT_NS / 1000000);
+		bool idle = connections_idle();
+
+		kernel_heartbeat(now);
+		if (!idle || (agent_connected() && !retiring))
+			busy = now;
+		if (now - busy > (retiring ? DRAINED_NS : ALONE_NS)) {
+			if (retiring)
+				return 0;
+			retiring = true; // once more round: what was diverted meanwhile is given back first
+			busy = now;
+		}
+		if (agent_connected() && now - told >= STATS_NS) {
+			told = now;
+			agent_tell(KEEPER_STATS, &stats, sizeof(stats), 0, 0);
+		}
+		agent_flush();
+
+		int n = epoll_wait(epoll, ready, 64, wait);
+
+		for (int i = 0; i < n; i++) {
+			if (agent_owns(ready[i].data.fd)) {
+				agent_ready(ready[i].data.fd, ready[i].events);
+				continue;
+			}
+			for (uint32_t k = 0; k < JUDGES; k++)
+				if (judges[k].fd == ready[i].data.fd)
+					kernel_read(k);
+		}
+	}
+}

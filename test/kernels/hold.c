@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+// Holding: what nobody has judged goes to a real keeper, and what arrives at the server, what the agent is told and
+// what becomes of the connection when something fails must be exact.
+#define _GNU_SOURCE
+#include "keeper.h"
+#include "sql_lexer.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define COM_QUERY 0x03
+#define COM_STMT_PREPARE 0x16
+
+static struct link (*const logins[])(void) = { mysql_link, postgresql_link };
+static const char *const names[] = { "mysql", "postgresql" };
+
+static struct bytes query(int protocol, const char *sql)
+{
+	return protocol ? postgresql_query(sql) : mysql_command(COM_QUERY, sql);
+}
+
+// What replaces the SQL, padded to 128 bytes.
+static struct bytes denial(int protocol, bool prepare, const char *rule, uint64_t incident)
+{
+	static const char *const formats[2][2] = {
+		{ "SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO=1644, MESSAGE_TEXT='Picket blocked: %s %012llx'",
+		  "SELECT `Picket blocked: %s %012llx`" },
+		{ "DO $$BEGIN RAISE EXCEPTION 'Picket blocked: %s %012llx' USING ERRCODE='42501'; END$$",
+		  "SELECT 'Picket blocked: %s %012llx'::int" },
+	};
+	struct bytes padded = repeat(" ", 128);
+	int length = snprintf((char *)padded.at, 128, formats[protocol][prepare], rule, (unsigned long long)incident);
+
+	padded.at[length] = ' ';
+	return padded;
+}
+
+static struct bytes denied_frame(int protocol, bool prepare, const char *name, const char *rule, uint64_t incident)
+{
+	uint8_t command = prepare ? COM_STMT_PREPARE : COM_QUERY;
+	struct bytes sql = denial(protocol, prepare, rule, incident);
+
+	if (!protocol)
+		return mysql_packet(0, join(2, raw(&command, 1), sql));
+	return prepare ? postgresql_message('P', join(3, raw(name, strlen(name) + 1), sql, raw("\0\0", 3))) :
+			 postgresql_message('Q', join(2, sql, raw("", 1)));
+}
+
+static struct bytes prepare(int protocol, const char *name, const char *sql)
+{
+	return protocol ? postgresql_parse(name, sql) : mysql_command(COM_STMT_PREPARE, sql);
+}
+
+// What the agent is told of the next statement that is held on this connection.
+static struct picket_keeper_held held(int agent, struct link *l)
+{
+	for (;;) {
+		struct bytes frame = agent_frame(agent, KEEPER_HELD);
+		struct picket_keeper_held h = *(struct picket_keeper_held *)frame.at;
+
+		if (!check(frame.size, "the agent was not told"))
+			return (struct picket_keeper_held){ 0 };
+		free(frame.at);
+		if (h.held.cookie == l->cookie)
+			return h;
+	}
+}
+
+static struct picket_keeper_result result(int agent, uint64_t hold)
+{
+	for (;;) {
+		struct bytes frame = agent_frame(agent, KEEPER_RESULT);
+		struct picket_keeper_result r = *(struct picket_keeper_result *)frame.at;
+
+		if (!check(frame.size, "no result"))
+			return (struct picket_keeper_result){ 0 };
+		free(frame.at);
+		if (r.hold == hold)
+			return r;
+	}
+}
+
+// True once the application can no longer send or learns that the connection is gone.
+static bool dies(struct link *l)
+{
+	char byte;
+
+	for (int i = 0; i < 500; i++) {
+		ssize_t n = recv(l->client, &byte, 1, MSG_DONTWAIT);
+
+		if (n == 0 || (n < 0 && errno != EAGAIN))
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+#define CASE(...)                                                                                            \
+	do {                                                                                                 \
+		char name_[160];                                                                             \
+		snprintf(name_, sizeof(name_), __VA_ARGS__);                                                 \
+		begin_case(name_);                                                                           \
+	} while (0)
+
+static void release_cases(int protocol, int agent)
+{
+	CASE("%s: a statement that nobody has judged is held, told and given back", names[protocol]);
+	struct link l = logins[protocol]();
+	struct bytes one = query(protocol, "select held, 1 from first"), two = query(protocol, "select held, 2 from second");
+
+	agent_policy(agent, 5000, CONSULT_NEVER, FAIL_OPEN);
+	give(&l, one);
+	check_same(arrived(&l, one.size), one);
+	struct bytes frame = agent_frame(agent, KEEPER_HELD);
+	struct picket_keeper_held *h = (void *)frame.at;
+
+	if (check(frame.size, "the agent was not told")) {
+		check(h->held.cookie == l.cookie && h->held.statement == 1 && h->held.fingerprint, "whose");
+		check(h->outcome == OUTCOME_RELEASED, "outcome %d", h->outcome);
+		check_same(raw(h->text, h->text_bytes), text("select held, 1 from first"));
+		check(h->held.process.tgid == (uint32_t)getpid() && h->held.workload == 11, "process");
+	}
+	check(!last_statement(), "and on the ring, too");
+	check(hold_of(l.cookie).released == one.size, "released");
+	give(&l, two);
+	check_same(arrived(&l, two.size), two);
+	check(held(agent, &l).held.statement == 2, "told");
+
+	CASE("%s: a shape that is known is not held", names[protocol]);
+	give(&l, one);
+	struct picket_keeper_held again = held(agent, &l);
+
+	set_verdict(&stable, again.held.fingerprint, VERDICT_BENIGN, ACTION_OBSERVE, PICKET_NO_RULE);
+	struct picket_slot_counters before = counters(&stable);
+	for (int i = 0; i < 3; i++)
+		give(&l, one);
+	check_same(arrived(&l, 4 * one.size), join(4, one, raw(one.at, one.size), raw(one.at, one.size), raw(one.at, one.size)));
+	check(counters(&stable).held == before.held && counters(&stable).known == before.known + 3, "held");
+	close_link(&l);
+}
+
+static void denial_cases(int protocol, int agent)
+{
+	for (int prepared = 0; prepared < 2; prepared++) {
+		CASE("%s: a %s that the agent denies is replaced, exactly, and what follows it is not", names[protocol],
+		     prepared ? "prepare" : "query");
+		struct link l = logins[protocol]();
+		char sql[64];
+
+		agent_policy(agent, 5000, CONSULT_ALWAYS, FAIL_OPEN);
+		snprintf(sql, sizeof(sql), "select denied%d, 1 from users", prepared);
+		struct bytes bad = prepared ? prepare(protocol, "st", sql) : query(protocol, sql);
+		struct bytes behind = protocol ? postgresql_message('S', text("")) : mysql_packet(0, raw("\x0e", 1));
+
+		give(&l, join(2, bad, behind));
+		struct picket_keeper_held h = held(agent, &l);
+
+		check(h.outcome == OUTCOME_WAITING, "outcome %d", h.outcome);
+		check(!arrived_now(&l).size, "bytes left");
+		agent_answer(agent, h.hold, ANSWER_DENY, "sqli-test");
+		struct bytes want = join(2, denied_frame(protocol, prepared, "st", "sqli-test", h.held.incident), behind);
+		check_same(arrived(&l, want.size), want);
+		struct picket_keeper_result r = result(agent, h.hold);
+
+		check(r.outcome == OUTCOME_SUBSTITUTED && r.because == BECAUSE_ANSWERED && r.guarantee == GUARANTEE_PREVENTED, "result");
+
+		CASE("%s: after a denied %s the next statements of the connection are framed as before", names[protocol],
+		     prepared ? "prepare" : "query");
+		struct bytes good = query(protocol, prepared ? "select finer, 1 from users" : "select fine, 1 from users");
+
+		give(&l, good);
+		h = held(agent, &l);
+		check(h.held.statement == 2 && h.held.fingerprint, "statement %llu", (unsigned long long)h.held.statement);
+		agent_answer(agent, h.hold, ANSWER_RELEASE, "");
+		check_same(arrived(&l, good.size), good);
+		set_verdict(&stable, h.held.fingerprint, VERDICT_BENIGN, ACTION_OBSERVE, PICKET_NO_RULE);
+		usleep(5000);
+		struct picket_slot_counters before = counters(&stable);
+
+		give(&l, good);
+		check_same(arrived(&l, good.size), good);
+		check(counters(&stable).known == before.known + 1, "not known");
+		check(loss(LOSS_BYTES_UNSEEN) == 0, "bytes unseen");
+		close_link(&l);
+	}
+}
+
+static void order_cases(int protocol, int agent)
+{
+	CASE("%s: what is sent behind a held statement stays behind it, another connection does not wait", names[protocol]);
+	struct link l = logins[protocol](), other = logins[protocol]();
+	struct bytes first = query(protocol, "select waits, 1 from a"), second = query(protocol, "select follows, 2 from a, b");
+	struct bytes known = query(protocol, "select fine, 1 from users"), quick = query(protocol, "select quick from q");
+
+	agent_policy(agent, 5000, CONSULT_ALWAYS, FAIL_OPEN);
+	give(&l, first);
+	struct picket_keeper_held h = held(agent, &l);
+
+	give(&l, known);
+	give(&l, second);
+	struct picket_keeper_held h2 = held(agent, &l);
+
+	give(&l, known);
+	give(&other, quick);
+	struct picket_keeper_held h3 = held(agent, &other);
+
+	agent_answer(agent, h3.hold, ANSWER_RELEASE, "");
+	check_same(arrived(&other, quick.size), quick);
+	agent_answer(agent, h2.hold, ANSWER_RELEASE, "");
+	usleep(10000);
+	check(!arrived_now(&l).size, "bytes overtook");
+	agent_answer(agent, h.hold, ANSWER_DENY, "first");
+	struct bytes want = join(4, denied_frame(protocol, false, "", "first", h.held.incident), known, second, known);
+	check_same(arrived(&l, want.size), want);
+	usleep(5000);
+	check(hold_of(l.cookie).released == first.size + second.size + 2 * known.size, "released");
+	struct picket_slot_counters before = counters(&stable);
+
+	give(&l, known);
+	check_same(arrived(&l, known.size), known);
+	check(counters(&stable).known == before.known + 1 && hold_of(l.cookie).released == first.size + second.size + 2 * known.size,
+	      "still diverted");
+
+	CASE("%s: a known-bad statement behind a held one is replaced in its place", names[protocol]);
+	struct bytes bad = query(protocol, "select evil, 3 from users");
+
+	give(&l, bad);
+	h = held(agent, &l);
+	agent_answer(agent, h.hold, ANSWER_RELEASE, "");
+	arrived(&l, bad.size);
+	set_verdict(&stable, h.held.fingerprint, VERDICT_ATTACK, ACTION_BLOCK, 3);
+	give(&l, first);
+	h = held(agent, &l);
+	drain();
+	give(&l, bad);
+	agent_answer(agent, h.hold, ANSWER_RELEASE, "");
+	struct bytes got = arrived(&l, first.size + 133);
+
+	drain();
+	struct picket_statement_event *e = last_statement();
+
+	if (check(e && e->substituted && e->guarantee == GUARANTEE_PREVENTED, "not told"))
+		check_same(got, join(2, first, denied_frame(protocol, false, "", "known-bad", e->incident)));
+
+	CASE("%s: a slot that is emptied, and one that is swapped, keep the order of what is held", names[protocol]);
+	give(&l, first);
+	h = held(agent, &l);
+	clear_slot(0);
+	give(&l, known);
+	use_slot(&stable);
+	give(&l, second);
+	agent_answer(agent, h.hold, ANSWER_RELEASE, "");
+	// Bytes that no slot saw: it finds its feet at the statement after them, which is a new one to it.
+	h2 = held(agent, &l);
+	agent_answer(agent, h2.hold, ANSWER_RELEASE, "");
+	want = join(3, first, known, second);
+	check_same(arrived(&l, want.size), want);
+	close_link(&l);
+	close_link(&other);
+}
+
+static void deadline_cases(int protocol, int agent)
+{
+	static const struct {
+		const char *sql;
+		uint8_t on_failure;
+		bool denied;
+	} table[] = {
+		{ "select late, 1 from a", FAIL_OPEN, false },
+		{ "select late, 1 from a union select 2, 3", FAIL_OPEN, true },
+		{ "select late, 1 from a where b = 2", FAIL_CLOSED, true },
+	};
+	for (int absent = 0; absent < 2; absent++)
+		for (int i = 0; i < 3; i++) {
+			CASE("%s: %s, fail %s%s: %s", names[protocol], absent ? "no agent" : "no answer in time",
+			     table[i].on_failure ? "closed" : "open", i == 1 ? ", serious" : "", table[i].denied ? "replaced" : "given back");
+			struct link l = logins[protocol]();
+			struct bytes q = query(protocol, table[i].sql);
+			int one = absent ? agent_connect() : agent; // replaces the other, which connects again
+
+			agent_policy(one, 20, CONSULT_ALWAYS, table[i].on_failure);
+			if (absent)
+				agent_hang_up(one);
+			give(&l, q);
+			if (table[i].denied) {
+				struct bytes got = arrived(&l, 133);
+
+				check(memmem(got.at, got.size, "Picket blocked: picket:unjudged", 31), "%.60s", got.at + 5);
+				check(got.size == (protocol ? 134 : 133), "%zu bytes", got.size);
+			} else {
+				check_same(arrived(&l, q.size), q);
+			}
+			if (!absent) {
+				struct picket_keeper_held h = held(agent, &l);
+				struct picket_keeper_result r = result(agent, h.hold);
+
+				check(r.because == BECAUSE_DEADLINE, "because %d", r.because);
+				check(r.outcome == (table[i].denied ? OUTCOME_SUBSTITUTED : OUTCOME_RELEASED), "outcome");
+			}
+			close_link(&l);
+		}
+}
+
+static void split_cases(int protocol, int agent)
+{
+	struct bytes sql = join(3, text("select long, '"), repeat("abcdefgh", 200000), text("' from a"));
+	struct bytes q = query(protocol, (char *)sql.at);
+
+	CASE("%s: of a statement over several sends only the end is held, and it arrives unchanged", names[protocol]);
+	struct link l = logins[protocol]();
+
+	agent_policy(agent, 5000, CONSULT_ALWAYS, FAIL_OPEN);
+	give(&l, q);
+	struct picket_keeper_held h = held(agent, &l);
+
+	check(h.held.flags & HELD_TAIL && h.held.statement_bytes == sql.size, "flags %d, %u bytes", h.held.flags, h.held.statement_bytes);
+	check(h.held.text_offset + h.held.sql_bytes == sql.size && h.held.fragment > 1, "its place");
+	agent_answer(agent, h.hold, ANSWER_RELEASE, "");
+	check_same(arrived(&l, q.size), q);
+
+	CASE("%s: a statement that is denied at its end never ends: the connection is killed", names[protocol]);
+	give(&l, q);
+	h = held(agent, &l);
+	agent_answer(agent, h.hold, ANSWER_DENY, "late");
+	check(dies(&l), "it lives");
+	check(result(agent, h.hold).outcome == OUTCOME_KILLED, "outcome");
+	struct bytes got = arrived(&l, q.size - h.held.bytes);
+
+	check(got.size < q.size && !memcmp(got.at, q.at, got.size), "%zu bytes of %zu", got.size, q.size);
+	close_link(&l);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 5) {
+		fprintf(stderr, "usage: hold <dispatcher.bpf.o> <slot.bpf.o> <cgroup2 mount> <picket-keeper>\n");
+		return 2;
+	}
+	setvbuf(stdout, 0, _IOLBF, 0);
+	more_settings = (struct picket_slot_settings){
+		.hold_bytes_max = 64 << 20,
+		.hold_burst = 100000,
+		.fail_mask = SQL_DANGER_UNION | SQL_DANGER_DELAY,
+	};
+	set_up(argv[1], argv[2], argv[3]);
+	keeper_set_up(argv[4]);
+	int keeper = keeper_start(), agent = agent_connect();
+
+	set_rule(&stable, 3, "known-bad");
+	for (int protocol = 0; protocol < 2; protocol++) {
+		release_cases(protocol, agent);
+		denial_cases(protocol, agent);
+		order_cases(protocol, agent);
+		split_cases(protocol, agent);
+		deadline_cases(protocol, agent);
+		agent = agent_connect(); // the last cases took its place
+	}
+	keeper_kill(keeper, SIGKILL);
+	int status = report_results();
+
+	keeper_tear_down();
+	tear_down();
+	return status;
+}
