@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *keeper_binary;
@@ -55,11 +56,17 @@ void keeper_set_up(const char *binary)
 
 void keeper_tear_down(void)
 {
-	char command[512];
+	static const char *const parts[] = { "maps/holds", "maps/judges", "maps/keeper", "maps/workload_pids", "links/sever_held", "maps", "links" };
+	char path[256];
 
-	snprintf(command, sizeof(command), "rm -rf %s %s %s.lock", pins, control, control);
-	if (system(command))
-		fprintf(stderr, "hold: %s is left\n", pins);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		snprintf(path, sizeof(path), "%s/%s", pins, parts[i]);
+		remove(path);
+	}
+	remove(pins);
+	remove(control);
+	snprintf(path, sizeof(path), "%s.lock", control);
+	remove(path);
 }
 
 int keeper_start(void)
@@ -156,7 +163,7 @@ static bool exactly(int fd, void *to, size_t bytes)
 struct bytes agent_frame(int fd, uint32_t kind)
 {
 	// Statistics come each second: a frame that does not come is not waited for any longer than that.
-	for (int i = 0; i < 5;) {
+	for (time_t until = time(0) + 5; time(0) <= until;) {
 		struct picket_keeper_frame frame;
 		struct bytes payload;
 
@@ -168,7 +175,6 @@ struct bytes agent_frame(int fd, uint32_t kind)
 		payload.at[payload.size] = 0;
 		if (frame.kind == kind)
 			return payload;
-		i += frame.kind == KEEPER_STATS;
 		free(payload.at);
 	}
 	return (struct bytes){ calloc(1, sizeof(struct picket_keeper_held) + 1), 0 };

@@ -38,10 +38,11 @@ import { SequenceTracker } from "./sequence.ts";
 import { type Severed, sever } from "./sever.ts";
 import { pinnedVerdicts, Slot, type SlotRequest } from "./slot.ts";
 
-/** Pinned links; the programs on the socket map stay with the map. */
-const LINKED = ["state_changed", "retransmitted", "answered", "enrol"] as const;
-/** Of them, those that see the sockets of a cgroup. */
+/** Pinned links; the programs on the socket maps stay with the maps. The keeper opens the last one. */
+const LINKED = ["state_changed", "retransmitted", "answered", "enrol", "sever_held"] as const;
+/** Of them, those that see the sockets of a cgroup, and the one that walks sockets. */
 const IN_CGROUP: readonly string[] = ["answered", "enrol"];
+const WALKS = "sever_held";
 
 /** Each page of the ring is mapped twice and counts as resident memory: 2 MiB hold about 8,000 events. */
 const RING_BYTES = 2 << 20;
@@ -142,6 +143,7 @@ export class Kernel {
     if (!enrolSockets) return;
     mkdirSync(join(pins, "links"), { recursive: true, mode: 0o700 });
     this.#sockmapLinks.push(this.#object.program("dispatcher").attachSkMsg(this.#maps.sockets));
+    this.#sockmapLinks.push(this.#object.program("release").attachSkMsg(this.#maps.judges));
     if (streamVerdict)
       this.#sockmapLinks.push(this.#object.program("keep_fionread").attachSkSkb(this.#maps.sockets));
     for (const name of LINKED) {
@@ -154,7 +156,11 @@ export class Kernel {
       // between is found by adopt().
       removeLink(path);
       const program = this.#object.program(name);
-      const link = IN_CGROUP.includes(name) ? program.attachCgroup(cgroupPath) : program.attach();
+      const link = IN_CGROUP.includes(name)
+        ? program.attachCgroup(cgroupPath)
+        : name === WALKS
+          ? program.attachIter()
+          : program.attach();
       link.pin(path);
       this.#links.set(name, link);
     }

@@ -15,6 +15,9 @@ export const SHARED = [
   "workload_pids",
   "losses",
   "event_seq",
+  "judges",
+  "holds",
+  "keeper",
 ] as const;
 export type SharedMaps = Record<(typeof SHARED)[number], BpfMap<Buffer, Buffer>>;
 
