@@ -10,8 +10,6 @@ import type { Codec } from "./bpf/codec.ts";
 export const ABI = 2;
 export const TEXT_MAX = 16384;
 export const NO_RULE = 4294967295;
-export const HELD_MAGIC = 1802520625;
-export const RELEASE_MAGIC = 1802523185;
 export const JUDGES_MAX = 16;
 
 /** enum picket_event_kind */
@@ -1838,15 +1836,16 @@ export const Hold: Codec<Hold> = {
   decode: bytes => HoldView.of(bytes).copy(),
 };
 
-/** struct picket_keeper, 16 bytes */
+/** struct picket_keeper, 24 bytes */
 export interface Keeper {
   heartbeatNs: bigint;
   judges: number;
   sweep: number;
+  magic: number;
 }
 
 export class KeeperView {
-  static readonly size = 16;
+  static readonly size = 24;
   view: DataView;
   at: number;
 
@@ -1877,24 +1876,30 @@ export class KeeperView {
     return this.view.getUint32(this.at + 12, little);
   }
 
+  get magic(): number {
+    return this.view.getUint32(this.at + 16, little);
+  }
+
   /** Everything, taken out of the bytes. */
   copy(): Keeper {
     return {
       heartbeatNs: this.heartbeatNs,
       judges: this.judges,
       sweep: this.sweep,
+      magic: this.magic,
     };
   }
 }
 
 export const Keeper: Codec<Keeper> = {
-  size: 16,
+  size: 24,
   encode(value) {
-    const encoded = new Uint8Array(16);
+    const encoded = new Uint8Array(24);
     const view = viewOf(encoded);
     view.setBigUint64(0, setBig("picket_keeper.heartbeatNs", value.heartbeatNs, 0n, 18446744073709551615n), little);
     view.setUint32(8, setInteger("picket_keeper.judges", value.judges, 0, 4294967295), little);
     view.setUint32(12, setInteger("picket_keeper.sweep", value.sweep, 0, 4294967295), little);
+    view.setUint32(16, setInteger("picket_keeper.magic", value.magic, 0, 4294967295), little);
     return encoded;
   },
   decode: bytes => KeeperView.of(bytes).copy(),
