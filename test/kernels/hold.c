@@ -109,6 +109,7 @@ static bool dies(struct link *l)
 		char name_[160];                                                                             \
 		snprintf(name_, sizeof(name_), __VA_ARGS__);                                                 \
 		begin_case(name_);                                                                           \
+		keeper_settles();                                                                            \
 	} while (0)
 
 static void release_cases(int protocol, int agent)
@@ -339,6 +340,141 @@ static void split_cases(int protocol, int agent)
 	close_link(&l);
 }
 
+// The keeper is stopped, killed and told to retire with a statement in its hands.
+static void fault_cases(int protocol, int *keeper, int *agent)
+{
+	struct bytes first = query(protocol, "select waits, 1 from a"), serious = query(protocol, "select 1 union select 2");
+	struct picket_keeper_held h;
+
+	CASE("%s: a connection that closes while it is held is forgotten", names[protocol]);
+	struct link l = logins[protocol]();
+
+	agent_policy(*agent, 5000, CONSULT_ALWAYS, FAIL_OPEN);
+	give(&l, first);
+	h = held(*agent, &l);
+	close_link(&l);
+	check(result(*agent, h.hold).outcome == OUTCOME_GONE, "outcome");
+	check(hold_of(l.cookie).released == ~0ull, "its entry stays");
+	agent_answer(*agent, h.hold, ANSWER_RELEASE, ""); // too late
+
+	CASE("%s: a stopped keeper holds nothing new: passed, serious ones replaced; what it has goes on when it does", names[protocol]);
+	l = logins[protocol]();
+	struct link other = logins[protocol](), third = logins[protocol]();
+
+	give(&l, first);
+	h = held(*agent, &l);
+	keeper_kill(*keeper, SIGSTOP);
+	usleep(150000);
+	uint64_t absent = loss(LOSS_HOLD_ABSENT);
+
+	give(&other, first);
+	check_same(arrived(&other, first.size), first);
+	drain();
+	check(last_statement() && last_statement()->cookie == other.cookie, "not on the ring");
+	give(&third, serious);
+	struct bytes got = arrived(&third, 133);
+
+	check(memmem(got.at, got.size, "Picket blocked: picket:unjudged", 31), "%.60s", got.at + 5);
+	drain();
+	struct picket_statement_event *e = last_statement();
+
+	check(e && e->rule == PICKET_NO_RULE && e->substituted && e->action == ACTION_BLOCK, "not told");
+	check(loss(LOSS_HOLD_ABSENT) == absent + 2, "not counted");
+	give(&l, first);
+	check(!arrived_now(&l).size, "overtaken");
+	kill(*keeper, SIGCONT);
+	agent_answer(*agent, h.hold, ANSWER_RELEASE, "");
+	agent_answer(*agent, held(*agent, &l).hold, ANSWER_RELEASE, "");
+	check_same(arrived(&l, 2 * first.size), join(2, first, raw(first.at, first.size)));
+	close_link(&other);
+	close_link(&third);
+
+	CASE("%s: a killed keeper: what it had is lost, so the next one ends those connections and no other", names[protocol]);
+	other = logins[protocol]();
+	give(&l, first);
+	h = held(*agent, &l);
+	keeper_kill(*keeper, SIGKILL);
+	close(*agent);
+	give(&other, first);
+	check_same(arrived(&other, first.size), first);
+	*keeper = keeper_start();
+	check(dies(&l), "it waits for ever");
+	*agent = agent_connect();
+	agent_policy(*agent, 5000, CONSULT_ALWAYS, FAIL_OPEN);
+	give(&other, first);
+	agent_answer(*agent, held(*agent, &other).hold, ANSWER_RELEASE, "");
+	check_same(arrived(&other, first.size), first);
+	close_link(&l);
+
+	CASE("%s: a keeper that retires gives back what it has, takes no more, and ends", names[protocol]);
+	give(&other, first);
+	h = held(*agent, &other);
+	agent_send(*agent, KEEPER_RETIRE, text(""));
+	usleep(50000);
+	check(!heartbeat(), "its heart beats");
+	l = logins[protocol]();
+	give(&l, first);
+	check_same(arrived(&l, first.size), first);
+	agent_answer(*agent, h.hold, ANSWER_RELEASE, "");
+	check_same(arrived(&other, first.size), first);
+	check(keeper_ends(*keeper), "it stays");
+	close(*agent);
+	*keeper = keeper_start();
+	*agent = agent_connect();
+	close_link(&l);
+	close_link(&other);
+}
+
+// Bounds: of one connection's bytes, of its statements within a second, and a server that does not read.
+static int bound_cases(int protocol, int agent)
+{
+	CASE("%s: a server that does not read stalls its own connection only, and what it gets is whole", names[protocol]);
+	struct link l = logins[protocol](), other = logins[protocol]();
+	struct bytes big = join(3, text("select big, '"), repeat("abcdefgh", 7000 * 8), text("' from a"));
+	struct bytes q = query(protocol, (char *)big.at), quick = query(protocol, "select quick from q");
+	struct bytes want = { calloc(1, 1), 0 };
+	int small = 65536;
+
+	agent_policy(agent, 5000, CONSULT_ALWAYS, FAIL_OPEN);
+	setsockopt(l.server, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	setsockopt(l.client, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	for (int i = 0; i < 40; i++) {
+		check(send(l.client, q.at, q.size, MSG_NOSIGNAL) == (ssize_t)q.size, "send %d", i);
+		append(&want, raw(q.at, q.size));
+	}
+	for (int i = 0; i < 40; i++)
+		agent_answer(agent, held(agent, &l).hold, ANSWER_RELEASE, "");
+	give(&other, quick);
+	agent_answer(agent, held(agent, &other).hold, ANSWER_RELEASE, "");
+	check_same(arrived(&other, quick.size), quick);
+	usleep(50000);
+	check(hold_of(l.cookie).released < want.size, "it was read");
+	int large = 1 << 20;
+
+	setsockopt(l.server, SOL_SOCKET, SO_RCVBUF, &large, sizeof(large));
+	check_same(arrived(&l, want.size), want);
+
+	CASE("%s: a connection that sends more behind a held statement than may be held is killed, and told", names[protocol]);
+	struct bytes first = query(protocol, "select waits, 1 from a");
+	uint64_t overrun = loss(LOSS_HOLD_OVERRUN);
+	int error = 0;
+
+	give(&other, first);
+	struct picket_keeper_held h = held(agent, &other);
+
+	for (int i = 0; i < 2000 && !error; i++)
+		if (send(other.client, q.at, q.size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EAGAIN)
+			error = errno;
+	check(error == EACCES && loss(LOSS_HOLD_OVERRUN) == overrun + 1, "error %d", error);
+	drain();
+	check(connection_event(CONNECTION_KILLED), "not told");
+	close_link(&other);
+	agent_answer(agent, h.hold, ANSWER_RELEASE, "");
+	close_link(&l);
+	close(agent); // told of more than it ever read
+	return agent_connect();
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 5) {
@@ -357,6 +493,8 @@ int main(int argc, char **argv)
 
 	set_rule(&stable, 3, "known-bad");
 	for (int protocol = 0; protocol < 2; protocol++) {
+		agent = bound_cases(protocol, agent);
+		fault_cases(protocol, &keeper, &agent);
 		release_cases(protocol, agent);
 		denial_cases(protocol, agent);
 		order_cases(protocol, agent);

@@ -98,6 +98,14 @@ void keeper_kill(int pid, int number)
 		waitpid(pid, 0, 0);
 }
 
+bool keeper_ends(int pid)
+{
+	for (int i = 0; i < 500; i++, usleep(10000))
+		if (waitpid(pid, 0, WNOHANG) == pid)
+			return true;
+	return false;
+}
+
 int agent_connect(void)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -106,7 +114,8 @@ int agent_connect(void)
 	strcpy(address.sun_path, control);
 	if (connect(fd, (void *)&address, sizeof(address)))
 		fail(control);
-	free(agent_frame(fd, KEEPER_HELLO).at);
+	struct picket_keeper_hello *h = (void *)agent_frame(fd, KEEPER_HELLO).at;
+	printf("#   severed %u, not %u\n", h->severed, h->not_severed);
 	return fd;
 }
 
@@ -186,6 +195,17 @@ struct picket_hold hold_of(uint64_t cookie)
 
 	bpf_map_lookup_elem(map_fd(dispatcher, "holds"), &cookie, &h);
 	return h;
+}
+
+void keeper_settles(void)
+{
+	struct timespec t;
+
+	for (int i = 0; i < 5000; i++, usleep(1000)) {
+		clock_gettime(CLOCK_MONOTONIC, &t);
+		if ((int64_t)(t.tv_sec * 1000000000ll + t.tv_nsec - heartbeat()) < 15000000)
+			return;
+	}
 }
 
 uint64_t heartbeat(void)

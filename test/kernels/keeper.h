@@ -9,6 +9,7 @@ void keeper_set_up(const char *binary); // pins what a keeper opens; starts none
 void keeper_tear_down(void);
 int keeper_start(void);                 // its pid, once it is ready
 void keeper_kill(int pid, int signal);  // and waits for its end where the signal ends it
+bool keeper_ends(int pid);
 int agent_connect(void);
 void agent_hang_up(int fd);
 void agent_send(int fd, uint32_t kind, struct bytes payload);
@@ -18,5 +19,6 @@ void agent_answer(int fd, uint64_t hold, uint8_t answer, const char *rule);
 struct bytes agent_frame(int fd, uint32_t kind);
 struct picket_hold hold_of(uint64_t cookie); // released and flags; released is ~0 where there is none
 uint64_t heartbeat(void);
+void keeper_settles(void); // waits until its heart beats, on a busy machine
 
 #endif

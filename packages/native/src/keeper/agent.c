@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 #define FRAME_MAX (64u << 20)
-#define OUT_MAX (64u << 20)
+#define OUT_MAX (16u << 20)
+#define KEPT_MAX (1u << 20) // room that an empty buffer keeps
 
 bool retiring;
 
@@ -42,6 +43,18 @@ static uint8_t *room_for(struct buffer *b, size_t more)
 	return b->at + b->from + b->bytes;
 }
 
+static void empty(struct buffer *b)
+{
+	if (b->bytes)
+		return;
+	b->from = 0;
+	if (b->room > KEPT_MAX) {
+		free(b->at);
+		b->at = 0;
+		b->room = 0;
+	}
+}
+
 static void watch(bool out_too)
 {
 	struct epoll_event e = { .events = EPOLLIN | (out_too ? EPOLLOUT : 0), .data.fd = agent };
@@ -59,7 +72,9 @@ static void hang_up(const char *why)
 		warn("%s", why);
 	close(agent);
 	agent = -1;
-	in.bytes = out.bytes = in.from = out.from = 0;
+	in.bytes = out.bytes = 0;
+	empty(&in);
+	empty(&out);
 }
 
 void agent_listen(const char *path, int epoll)
@@ -119,8 +134,7 @@ void agent_flush(void)
 		out.from += n;
 		out.bytes -= n;
 	}
-	if (!out.bytes)
-		out.from = 0;
+	empty(&out);
 	if (agent >= 0)
 		watch(out.bytes != 0);
 }
@@ -206,8 +220,7 @@ static void read_frames(void)
 		if (wrong)
 			return hang_up(wrong);
 	}
-	if (!in.bytes)
-		in.from = 0;
+	empty(&in);
 }
 
 void agent_ready(int fd, uint32_t events)

@@ -324,6 +324,8 @@ void connections_stray(const struct picket_release *header)
 
 static void conclude(struct record *r, struct decision d)
 {
+	if (r->connection && !kernel_alive(r->held.cookie))
+		remove_connection(r->connection); // takes itself out of its records that wait
 	struct connection *c = r->connection;
 
 	r->waiting = false;

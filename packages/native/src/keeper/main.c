@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -88,6 +89,9 @@ int main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	be_alone(argv[2]);
+	// On a host under load it would else be late, and a late keeper holds nothing.
+	if (setpriority(PRIO_PROCESS, 0, -10))
+		warn("no higher priority: %s", strerror(errno));
 	kernel_open(argv[1]);
 	sever_all(&severed, &not_severed);
 	sever_start();
