@@ -187,6 +187,8 @@ static bool receive(struct link *l, int patience_ms)
 	return true;
 }
 
+bool receive_more(struct link *l) { return receive(l, PATIENCE_MS); }
+
 int try_give(struct link *l, struct bytes b)
 {
 	size_t done = 0;

@@ -45,6 +45,7 @@ struct link {
 };
 struct link open_link(void);
 struct link open_listened_link(void); // its listener stays open; the cookie is the accepted end's
+bool receive_more(struct link *l);                      // some of it, if it comes
 struct bytes arrived_now(struct link *l);              // without waiting
 void close_link(struct link *l);
 void give(struct link *l, struct bytes b);          // one send()

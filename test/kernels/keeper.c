@@ -79,7 +79,7 @@ int keeper_start(void)
 	pid = fork();
 	if (!pid) {
 		dup2(out[1], 1);
-		for (int fd = 3; fd < 1024; fd++)
+		for (int fd = 3; fd < 8192; fd++)
 			close(fd);
 		execl(keeper_binary, keeper_binary, pins, control, (char *)0);
 		_exit(127);

@@ -394,7 +394,8 @@ int sever_held(struct bpf_iter__tcp *ctx)
 	struct tcp_sock *tp = skc ? bpf_skc_to_tcp_sock(skc) : 0;
 	__u32 zero = 0;
 
-	if (!tp || skc->skc_state == TCP_LISTEN)
+	/* One that its application has closed says what is left to say. */
+	if (!tp || (skc->skc_state != TCP_ESTABLISHED && skc->skc_state != TCP_CLOSE_WAIT))
 		return 0;
 	struct connection *c = bpf_sk_storage_get(&connections, tp, 0, 0);
 	struct picket_keeper *k = bpf_map_lookup_elem(&keeper, &zero);
@@ -406,6 +407,7 @@ int sever_held(struct bpf_iter__tcp *ctx)
 
 	if (!h || !(h->flags & HOLD_KILLED || (k->sweep && h->released != c->redirected)))
 		return 0;
+	h->flags |= HOLD_KILLED; /* where it cannot be destroyed, at least nothing leaves it any more */
 	struct picket_severed is = { .cookie = cookie, .endpoints = c->endpoints };
 
 	if (bpf_sock_destroy)

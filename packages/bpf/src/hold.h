@@ -81,6 +81,26 @@ static __always_inline void fill_held(struct picket_held *h, struct connection *
 }
 
 /*
+ * At the hard limit of TCP's memory a redirected message is cut wherever memory
+ * ends (bpf_tcp_ingress), and the program is then asked about the rest as if it
+ * were new. Below it one is never refused.
+ */
+static __always_inline bool memory_short(struct sk_msg_md *msg, __u32 bytes)
+{
+	struct bpf_sock *sk = msg->sk;
+	struct tcp_sock *tp = sk ? bpf_skc_to_tcp_sock(sk) : 0;
+
+	if (!tp)
+		return true;
+	struct proto *prot = BPF_CORE_READ((struct sock *)tp, __sk_common.skc_prot);
+	long used = BPF_CORE_READ(prot, memory_allocated, counter), limit = 0;
+
+	bpf_probe_read_kernel(&limit, sizeof(limit), BPF_CORE_READ(prot, sysctl_mem) + 2);
+	/* In pages. A sixteenth stays for what other processors take meanwhile. */
+	return used + (bytes >> 12) + 16 > limit - (limit >> 4);
+}
+
+/*
  * Sends the first `bytes` of the message to the keeper. Returns 0, or an error
  * with the message as it was; 1 where it is not, and the connection must die.
  */
@@ -89,7 +109,7 @@ __noinline int divert(struct sk_msg_md *msg, struct connection *c, __u32 bytes)
 	__u32 zero = 0;
 	struct picket_keeper *k = bpf_map_lookup_elem(&keeper, &zero);
 
-	if (!c || !k || !k->judges)
+	if (!c || !k || !k->judges || memory_short(msg, bytes))
 		return -1;
 	__u32 judge = (__u32)c->cookie % k->judges, magic = k->magic;
 

@@ -12,6 +12,7 @@ struct connection {
 	uint64_t cookie;
 	uint64_t try_at; // when it found no room
 	uint64_t pause_ns;
+	uint64_t expected; // offset of the next record
 	struct record *first, *last;
 	uint32_t judge;
 	bool blocked;
@@ -260,6 +261,15 @@ void connections_take(const struct picket_held *held, uint32_t judge_index, cons
 
 	if (c && c->killed)
 		return;
+	uint64_t expected = c ? c->expected : kernel_given_back(held->cookie);
+
+	if (expected == ~0ull)
+		return; // closed meanwhile
+	if (expected != held->offset) {
+		stats.broken++;
+		kill_connection(held, judge_index);
+		return;
+	}
 	if (held->flags & HELD_JUDGE) {
 		if (held->sql_at > held->bytes || held->sql_bytes > held->bytes - held->sql_at ||
 		    held->frame_bytes > held->bytes)
@@ -300,6 +310,7 @@ void connections_take(const struct picket_held *held, uint32_t judge_index, cons
 	}
 	if (!c)
 		c = connection_for(held->cookie, judge_index);
+	c->expected = held->offset + held->bytes;
 	struct record *r = enqueue(c, held, own ? own : (uint8_t *)data, bytes, own != 0);
 
 	r->sent = sent;

@@ -40,11 +40,13 @@ struct judge_socket {
 };
 extern struct judge_socket judges[JUDGES];
 void kernel_open(const char *pins);
+void kernel_join(void); // from now on the slots may divert to it
 void kernel_heartbeat(uint64_t now);
 void kernel_sweep(bool on);
 bool kernel_released(uint64_t cookie, uint64_t released); // false: the connection is gone
 bool kernel_killed(uint64_t cookie, uint64_t released);
 bool kernel_alive(uint64_t cookie);
+uint64_t kernel_given_back(uint64_t cookie); // ~0: the connection is gone
 int kernel_iterator(void); // a walk of sever_held in this thread's network namespace, or -1
 // Gives up to RELEASE_MAX bytes back; how many went, 0 for none just now.
 size_t kernel_give_back(const struct picket_held *held, uint32_t judge, const uint8_t *at, size_t bytes);

@@ -92,7 +92,13 @@ void kernel_open(const char *pins)
 	if (getrandom(&magic, sizeof(magic), 0) != sizeof(magic))
 		die("getrandom: %s", strerror(errno));
 	mine->magic = magic;
+	// Until this keeper has ended what an earlier one left, nothing may follow the bytes that are lost.
+	__atomic_store_n(&mine->judges, 0, __ATOMIC_SEQ_CST);
 	open_pairs(pins);
+}
+
+void kernel_join(void)
+{
 	for (uint32_t i = 0; i < JUDGES; i++) {
 		uint64_t fd = judges[i].fd;
 
@@ -129,6 +135,13 @@ bool kernel_alive(uint64_t cookie)
 	struct picket_hold value;
 
 	return !bpf_map_lookup_elem(holds, &cookie, &value);
+}
+
+uint64_t kernel_given_back(uint64_t cookie)
+{
+	struct picket_hold value;
+
+	return bpf_map_lookup_elem(holds, &cookie, &value) ? ~0ull : value.released;
 }
 
 int kernel_iterator(void) { return bpf_iter_create(sever_link); }

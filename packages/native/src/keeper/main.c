@@ -94,6 +94,7 @@ int main(int argc, char **argv)
 		warn("no higher priority: %s", strerror(errno));
 	kernel_open(argv[1]);
 	sever_all(&severed, &not_severed);
+	kernel_join();
 	sever_start();
 	agent_hello(severed, not_severed);
 	agent_listen(argv[2], epoll);
