@@ -5,6 +5,7 @@
 import { readFileSync, rmSync, statSync } from "node:fs";
 import { Kernel } from "@picket/agent/capture/kernel";
 import type { StatementFragment } from "@picket/agent/capture/kernel-event";
+import type { HoldSettings, Slot } from "@picket/agent/capture/slot";
 import { randomHashKey } from "@picket/native/lexer";
 import { makeCgroup } from "./index.ts";
 import { joinCgroup } from "./join-cgroup.ts";
@@ -16,13 +17,23 @@ export type Told = Pick<StatementFragment, "session" | "danger" | "fingerprint" 
 
 export type WatchedKernel = {
   kernel: Kernel;
+  slot: Slot;
+  pins: string;
   /** The statement with this text in it, once the kernel has told of it. */
   told(part: string): Promise<Told>;
   all: readonly Told[];
   stop(): Promise<void>;
 };
 
-export async function watchKernel(name: string): Promise<WatchedKernel> {
+export type WatchOptions = {
+  mode?: "observe" | "enforce";
+  hold?: HoldSettings;
+};
+
+export async function watchKernel(
+  name: string,
+  { mode = "observe", hold }: WatchOptions = {},
+): Promise<WatchedKernel> {
   const cgroup = makeCgroup(`picket-test-${name}-${process.pid}`);
   const pins = `/sys/fs/bpf/picket-test-${name}-${process.pid}`;
   const kernel = await Kernel.open({
@@ -54,15 +65,18 @@ export async function watchKernel(name: string): Promise<WatchedKernel> {
     rules: ["none"],
     hashKey: key,
     hashStart: start,
+    hold,
   });
   if (!slot.ok) throw new Error(slot.error.detail);
   kernel.place(slot.value);
   kernel.prepareSwitch({ stable: 0, candidate: 0, share: 10_000, newProcessesOnly: false })();
-  kernel.workloads.setCgroup(BigInt(statSync(cgroup.path).ino), { id: 1, mode: "observe" });
+  kernel.workloads.setCgroup(BigInt(statSync(cgroup.path).ino), { id: 1, mode });
   const leave = joinCgroup(cgroup.path);
   kernel.attach();
   return {
     kernel,
+    slot: slot.value,
+    pins,
     all,
     async told(part) {
       for (let waited = 0; waited < 5_000; waited += 5) {

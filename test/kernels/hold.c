@@ -522,6 +522,7 @@ struct stream {
 	struct link l;
 	int protocol;
 	uint64_t seed, budget;
+	uint32_t largest;
 	volatile uint64_t sent, received, wrong_at;
 	uint64_t statements;
 };
@@ -539,8 +540,8 @@ static struct bytes message(const struct stream *s, uint64_t n, uint8_t *scratch
 	uint64_t x = s->seed * 1000003 + n * 0x9e3779b97f4a7c15ull + 1;
 	uint32_t magnitude = 5 + next(&x) % (n % 8 ? 10 : 19), size = (1u << magnitude) + next(&x) % (1u << magnitude);
 
-	if (size > STATEMENT_MAX)
-		size = STATEMENT_MAX;
+	if (size > s->largest)
+		size = s->largest;
 	int head = n % 3 ? sprintf((char *)scratch, "select x%llu, '", (unsigned long long)(next(&x) % 100000)) :
 			   sprintf((char *)scratch, "select known, '");
 
@@ -557,7 +558,7 @@ static struct bytes message(const struct stream *s, uint64_t n, uint8_t *scratch
 static void *write_stream(void *context)
 {
 	struct stream *s = context;
-	uint8_t *scratch = malloc(STATEMENT_MAX + 4096);
+	uint8_t *scratch = malloc(s->largest + 4096);
 
 	for (uint64_t n = 0; s->sent < s->budget; n++) {
 		struct bytes b = message(s, n, scratch);
@@ -577,13 +578,14 @@ static void *write_stream(void *context)
 		}
 		free(b.at);
 	}
+	free(scratch);
 	return 0;
 }
 
 static void *read_stream(void *context)
 {
 	struct stream *s = context;
-	uint8_t *scratch = malloc(STATEMENT_MAX + 4096), *chunk = malloc(1 << 20);
+	uint8_t *scratch = malloc(s->largest + 4096), *chunk = malloc(1 << 20);
 	struct bytes want = { 0 };
 	uint64_t at = 0;
 
@@ -607,13 +609,17 @@ static void *read_stream(void *context)
 		}
 		s->received += got;
 	}
+	free(want.at);
+	free(chunk);
+	free(scratch);
 	return 0;
 }
 
 static void integrity_case(int agent, uint64_t bytes)
 {
-	CASE("%llu MB from %d connections at once, 32 bytes to 16 MB a statement: nothing lost, changed or out of order",
-	     (unsigned long long)(bytes >> 20), THREADS);
+	CASE("%llu MB from %d connections at once, 32 bytes to %llu MB a statement: nothing lost, changed or out of order",
+	     (unsigned long long)(bytes >> 20), THREADS,
+	     (unsigned long long)(bytes / THREADS < STATEMENT_MAX ? bytes / THREADS : STATEMENT_MAX) >> 20);
 	struct stream s[THREADS] = { 0 };
 	pthread_t writers[THREADS], readers[THREADS];
 	struct picket_slot_counters before = counters(&stable);
@@ -622,6 +628,7 @@ static void integrity_case(int agent, uint64_t bytes)
 	agent_policy(agent, 1000, CONSULT_NEVER, FAIL_OPEN);
 	for (int i = 0; i < THREADS; i++) {
 		s[i] = (struct stream){ .protocol = i % 2, .seed = i + 1, .budget = bytes / THREADS };
+		s[i].largest = s[i].budget < STATEMENT_MAX ? s[i].budget : STATEMENT_MAX;
 		s[i].l = logins[i % 2]();
 		struct bytes q = query(i % 2, "select known, 'a'");
 

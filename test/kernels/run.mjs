@@ -71,7 +71,7 @@ $B mount -t cgroup2 c /sys/fs/cgroup; $B mount -t bpf b /sys/fs/bpf
 $B ifconfig lo 127.0.0.1 up
 echo "# kernel $($B uname -r)"
 /picket/loader /picket/dispatcher.bpf.o /picket/slot.bpf.o /sys/fs/cgroup
-/picket/hold /picket/dispatcher.bpf.o /picket/slot.bpf.o /sys/fs/cgroup /picket/keeper
+HOLD_MB=32 /picket/hold /picket/dispatcher.bpf.o /picket/slot.bpf.o /sys/fs/cgroup /picket/keeper
 echo "# loader ended with $?"
 $B poweroff -f
 `;
