@@ -56,6 +56,7 @@ enum picket_workload_mode {
 	WORKLOAD_OFF = 0,     /* its sockets are not enrolled */
 	WORKLOAD_OBSERVE = 1, /* enrolled, never blocked */
 	WORKLOAD_ENFORCE = 2,
+	WORKLOAD_ENFORCE_KNOWN = 3, /* what is known is blocked; nothing is held */
 };
 
 /* Every way to lose or not to see something; index of the per-CPU loss counters. */

@@ -262,7 +262,7 @@ __noinline int judge(struct sk_msg_md *msg, struct connection *c, struct place *
 		tell_end(msg, c, &t, p);
 		return ENDING_PASS;
 	}
-	if (refresh_mode(c) != WORKLOAD_ENFORCE) {
+	if (refresh_mode(c) < WORKLOAD_ENFORCE) {
 		COUNT(counters, would_block, 1);
 		tell_end(msg, c, &t, p);
 		return ENDING_PASS;

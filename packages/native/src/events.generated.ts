@@ -69,6 +69,7 @@ export const WorkloadMode = {
   OFF: 0,
   OBSERVE: 1,
   ENFORCE: 2,
+  ENFORCE_KNOWN: 3,
 } as const;
 export type WorkloadMode = (typeof WorkloadMode)[keyof typeof WorkloadMode];
 

@@ -55,10 +55,10 @@ export const DriftSettings = z.strictObject({
 export type DriftSettings = z.infer<typeof DriftSettings>;
 
 export const HoldSettings = z.strictObject({
-  mode: hold.mode.default("off"),
+  mode: hold.mode.default("on"),
   deadline: hold.deadline.default("50ms"),
   onFailure: hold.onFailure.default("open"),
-  maxHeldBytes: hold.maxHeldBytes.default("1MiB"),
+  maxHeldBytes: hold.maxHeldBytes.default("64MiB"),
   consult: hold.consult.default("grey"),
 });
 export type HoldSettings = z.infer<typeof HoldSettings>;

@@ -18,6 +18,8 @@ import { RecentDetections } from "./control/recent.ts";
 import { openControlSocket } from "./control/server.ts";
 import { openMetrics } from "./health/metrics.ts";
 import { createReporter } from "./health/report.ts";
+import { Holding } from "./hold/holding.ts";
+import { createHoldingRules } from "./hold/rules.ts";
 import { cgroupId } from "./host/cgroups.ts";
 import { claim } from "./host/claim.ts";
 import { type Host, hostChecks, requireHost } from "./host/requirements.ts";
@@ -96,6 +98,20 @@ async function startClaimed(input: {
       for (const detection of detections) recent.push(detection);
       sources.uploadSoon();
     };
+    const holding = new Holding({
+      pins: host.pins,
+      path: `${config.socketPath}.keeper`,
+      decoder: () => decoder,
+      exempt: (pid, replaced) => workloads.exempt(pid, replaced),
+      handle: held => pipeline.held(held),
+      log,
+    });
+    const holdingRules = createHoldingRules({
+      holding,
+      workloads: () => workloads,
+      labels: () => sources.labels,
+      moved: () => adopt(),
+    });
     const judging = createJudging({
       config,
       kernel,
@@ -109,6 +125,7 @@ async function startClaimed(input: {
           hashStart: secrets.start.toString(16),
           ...running,
         }),
+      holding: holdingRules,
       store,
       changed: () => sources.reportSoon(),
       log,
@@ -150,7 +167,8 @@ async function startClaimed(input: {
       enrolment: readEnrolment(config.stateDirectory),
     });
 
-    // Rules first, then eyes: the first statement that is seen is judged.
+    // The keeper first, then rules, then eyes: the first statement that is seen is judged.
+    if (kernel.attachKeeper()) await holding.start();
     await sources.start();
     const waited = early;
     early = null;
@@ -180,6 +198,7 @@ async function startClaimed(input: {
       if (overrides.expire(nowMs)) sources.reportSoon();
       versions.retire(nowMs);
       if (workloads.moving && workloads.refresh()) adopt();
+      holdingRules.refresh();
       spool.flush().catch(error => log.error({ error: String(error) }, "the spool could not be flushed"));
       if (ticks % certificateTicks === 0) lookAtCertificates();
     }, TICK_MS);
@@ -224,6 +243,7 @@ async function startClaimed(input: {
         server.closeAllConnections();
       }
       await sources.stop();
+      await holding.stop({ keep });
       versions.close();
       const { socketsLeft } = await kernel.close({ keep });
       pipeline.flush(true);

@@ -13,6 +13,8 @@ import type { Labels } from "@picket/shared/vocabulary";
 import type { ConnectionEvent, KernelEvent, StatementFragment } from "./capture/kernel-event.ts";
 import type { Processes } from "./connections/processes.ts";
 import type { ConnectionTable } from "./connections/table.ts";
+import type { Decided, HeldStatement } from "./hold/holding.ts";
+import { tableOf } from "./hold/plan.ts";
 import type { LearnedShapes } from "./rules/learned.ts";
 import type { Lexing } from "./rules/lexing.ts";
 import type { Loaded, Versions } from "./rules/versions.ts";
@@ -23,9 +25,20 @@ import type { Workloads } from "./workloads/workloads.ts";
 
 export type Pipeline = {
   handle(event: KernelEvent): void;
+  /** A statement that waits for its judgement, or was decided by the keeper's rules alone. */
+  held(held: HeldStatement): void;
   /** After each batch and on a timer: what was found goes into the spool. */
   flush(all?: boolean): void;
 };
+
+/** What a client reads where no rule denied its statement: nobody could judge it (packages/bpf/src/denial.h). */
+const UNJUDGED = "picket:unjudged";
+/** Earlier fragments of a held statement come by the ring, a little later than the keeper's word. */
+const FRAGMENT_TRIES = 10;
+const FRAGMENT_WAIT_MS = 2;
+
+const isBlocked = ({ verdict, action }: Judged): boolean => action === "block" && verdict !== "benign";
+const rulesOf = ({ parts }: Loaded) => parts.map(({ rules }) => rules);
 
 export function createPipeline(input: {
   statements: Statements;
@@ -63,6 +76,7 @@ export function createPipeline(input: {
           break;
       }
     },
+    held: handleHeld,
     flush(all = false) {
       const detections = [...found, ...fold.flush(nowMs(), all)];
       found = [];
@@ -86,6 +100,60 @@ export function createPipeline(input: {
       statement.verdict === "unknown" ? judgeUnknown(statement, loaded) : known(statement, loaded);
     if (!judged || judged.verdict === "benign") return;
     found.push(...fold.feed(detectionOf(statement, judged, loaded), nowMs()));
+  }
+
+  /**
+   * Judged like any other; only then may it leave, or the client reads why it may not. What the keeper decided by
+   * itself is told of as it was decided.
+   */
+  function handleHeld(held: HeldStatement, tries = FRAGMENT_TRIES): void {
+    const { fragment, decided } = held;
+    if (tries > 0 && !statements.complete(fragment)) {
+      setTimeout(() => handleHeld(held, tries - 1), FRAGMENT_WAIT_MS);
+      return;
+    }
+    connections.saw(fragment);
+    const statement = statements.feed(fragment)!;
+    const loaded = versions.byOrdinal(statement.version);
+    const judged = judgeUnknown(statement, loaded);
+    if (decided) {
+      tellHeld(statement, judged, loaded, decided);
+      return;
+    }
+    held.whenDecided(then => tellHeld(statement, judged, loaded, then));
+    held.answer(judged && isBlocked(judged) ? (judged.rules[0] ?? UNJUDGED) : null);
+  }
+
+  function tellHeld(
+    statement: Statement,
+    judged: Judged | null,
+    loaded: Loaded | undefined,
+    { outcome, guarantee, rule, unjudged }: Decided,
+  ): void {
+    const stopped = outcome === "substituted" || outcome === "killed";
+    const told = { ...statement, guarantee, substituted: outcome === "substituted" };
+    const asDecided =
+      stopped && !(judged && isBlocked(judged)) ? denied(statement, loaded, rule, unjudged) : judged;
+    if (!asDecided || asDecided.verdict === "benign") return;
+    found.push(...fold.feed(detectionOf(told, asDecided, loaded), nowMs()));
+  }
+
+  /** It was stopped although the whole judge would not have: by a rule of the keeper's, or since nobody answered. */
+  function denied(
+    { danger }: Statement,
+    loaded: Loaded | undefined,
+    rule: number | null,
+    unjudged: boolean,
+  ): Judged {
+    const id = rule === null ? undefined : loaded && tableOf(rulesOf(loaded))?.rules[rule]?.id;
+    return {
+      verdict: unjudged ? "probe" : "attack",
+      action: "block",
+      rules: [id ?? UNJUDGED],
+      stage: "token-rules",
+      danger: lexing.dangerNames(danger),
+      severity: "high",
+    };
   }
 
   /** First use of a shape: it has passed (observed); what it is judged now is what its next use meets. */

@@ -88,6 +88,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	/* Who starts it tells the kernel first to leave this process's own connections alone, then writes a line. */
+	for (int c = getchar(); c != '\n' && c != EOF;)
+		c = getchar();
 	be_alone(argv[2]);
 	// On a host under load it would else be late, and a late keeper holds nothing.
 	if (setpriority(PRIO_PROCESS, 0, -10))

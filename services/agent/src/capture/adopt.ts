@@ -3,19 +3,15 @@
  * workloads. Which process holds a socket only user space can say, so it is written down before the walk.
  */
 import { type BpfObject, listTcpSockets, u64 } from "@picket/native/bpf";
-import { WorkloadMode as Mode, Owner } from "@picket/native/events";
-import type { WorkloadMode } from "@picket/shared/vocabulary";
+import { Owner } from "@picket/native/events";
 import { comm, parentAndStart, socketOwners } from "../host/processes.ts";
+import { type Chosen, KERNEL_MODES } from "./modes.ts";
 
-const MODES: Record<WorkloadMode, Mode> = { off: Mode.OFF, observe: Mode.OBSERVE, enforce: Mode.ENFORCE };
 /** clock ticks of /proc/<pid>/stat: 100 a second on every Linux that has BPF. */
 const NS_PER_TICK = 10_000_000n;
 
 /** `chosen` gives the workload of a process that was chosen by its id; others are found by their cgroup. */
-export function adopt(
-  object: BpfObject,
-  chosen: (pid: number) => { id: number; mode: WorkloadMode } | undefined,
-): void {
+export function adopt(object: BpfObject, chosen: (pid: number) => Chosen | undefined): void {
   const owners = object.map("owners").as({ key: u64, value: Owner });
   const sockets = listTcpSockets({ states: ["ESTABLISHED"] }).filter(({ inode }) => inode !== 0);
   const holders = socketOwners(new Set(sockets.map(({ inode }) => inode)));
@@ -33,7 +29,7 @@ export function adopt(
   }
 }
 
-export function ownerOf(pid: number, cgroupId: bigint, workload?: { id: number; mode: WorkloadMode }): Owner {
+export function ownerOf(pid: number, cgroupId: bigint, workload?: Chosen): Owner {
   return {
     process: {
       cgroupId,
@@ -43,7 +39,7 @@ export function ownerOf(pid: number, cgroupId: bigint, workload?: { id: number; 
       comm: (comm(pid) ?? "").slice(0, 15),
     },
     workload: workload?.id ?? 0,
-    mode: MODES[workload?.mode ?? "off"],
+    mode: KERNEL_MODES[workload?.mode ?? "off"],
   };
 }
 

@@ -65,7 +65,7 @@ export class Bench {
         newProcessesOnly: 0,
       });
       const link = object.program("dispatcher").attachSkMsg(maps.sockets);
-      const owner = ownerOf(process.pid, 0n, { id: 1, mode: "enforce" });
+      const owner = ownerOf(process.pid, 0n, { id: 1, mode: "enforce-known" });
       maps.owners
         .as({ key: u64, value: Owner })
         .set(pair.cookie, { ...owner, process: { ...owner.process, tgid: NOBODY } });

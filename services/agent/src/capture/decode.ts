@@ -6,6 +6,8 @@ import {
   type EndpointsView,
   EventHeaderView,
   EventKind,
+  HeldFlag,
+  type HeldView,
   LoginEventView,
   NO_RULE,
   type ProcessView,
@@ -30,7 +32,7 @@ import type { SequenceTracker } from "./sequence.ts";
 const ACTIONS: readonly Action[] = ["observe", "alert", "block"];
 const VERDICTS: readonly (Verdict | "unknown")[] = ["unknown", "benign", "attack", "probe"];
 const GUARANTEES: readonly Guarantee[] = ["observed", "prevented", "severed", "unseen"];
-const MODES: readonly WorkloadMode[] = ["off", "observe", "enforce"];
+const MODES: readonly WorkloadMode[] = ["off", "observe", "enforce", "enforce"];
 const MESSAGES = [undefined, "query", "prepare", "function-call"] as const;
 const REASONS: readonly (ConnectionReason | undefined)[] = [
   undefined,
@@ -113,6 +115,39 @@ export class EventDecoder {
       rule: event.rule === NO_RULE ? null : event.rule,
       substituted: event.substituted,
       adopted: event.adopted,
+    };
+  }
+
+  /** A held statement's header tells what the ring would have told of its last fragment. `text` is not copied. */
+  held(event: HeldView, text: Buffer): StatementFragment {
+    return {
+      kind: "statement",
+      cookie: event.cookie,
+      statement: event.statement,
+      fingerprint: event.fingerprint,
+      incident: event.incident,
+      process: processOf(event.process),
+      endpoints: this.#endpointsOf(event.endpoints),
+      workload: event.workload,
+      version: event.version,
+      slot: event.slot,
+      dialect: event.protocol === Protocol.POSTGRESQL ? "pg" : "mysql",
+      message: MESSAGES[event.message] ?? "query",
+      danger: event.danger,
+      session: event.session,
+      fragment: event.fragment,
+      first: event.fragment === 0,
+      last: true,
+      text,
+      textOffset: event.textOffset,
+      // What went by unseen is in no fragment: the statement is never whole.
+      statementBytes: event.flags & HeldFlag.TORN ? 0 : event.statementBytes,
+      verdict: "unknown",
+      action: "observe",
+      guarantee: "observed",
+      rule: null,
+      substituted: false,
+      adopted: event.adopted !== 0,
     };
   }
 

@@ -10,20 +10,13 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { BpfError, BpfLink, type BpfMap, BpfObject, RingBuffer, u32, u64 } from "@picket/native/bpf";
-import {
-  ABI,
-  Dispatch,
-  Loss,
-  WorkloadMode as Mode,
-  type VerdictEntry,
-  Workload,
-} from "@picket/native/events";
+import { ABI, Dispatch, Loss, type VerdictEntry, Workload } from "@picket/native/events";
 import { err, ok, type Result } from "@picket/shared/result";
-import type { WorkloadMode } from "@picket/shared/vocabulary";
 import type { WorkloadMaps } from "../workloads/workloads.ts";
 import { adopt } from "./adopt.ts";
 import { EventDecoder } from "./decode.ts";
 import type { ConnectionEvent, KernelEvent } from "./kernel-event.ts";
+import { type Chosen, KERNEL_MODES } from "./modes.ts";
 import {
   openPinnedMaps,
   removeLink,
@@ -38,17 +31,16 @@ import { SequenceTracker } from "./sequence.ts";
 import { type Severed, sever } from "./sever.ts";
 import { pinnedVerdicts, Slot, type SlotRequest } from "./slot.ts";
 
-/** Pinned links; the programs on the socket maps stay with the maps. The keeper opens the last one. */
-const LINKED = ["state_changed", "retransmitted", "answered", "enrol", "sever_held"] as const;
-/** Of them, those that see the sockets of a cgroup, and the one that walks sockets. */
+/** Pinned links; the programs on the socket maps stay with the maps. */
+const LINKED = ["state_changed", "retransmitted", "answered", "enrol"] as const;
+/** Of them, those that see the sockets of a cgroup. */
 const IN_CGROUP: readonly string[] = ["answered", "enrol"];
-const WALKS = "sever_held";
+/** The keeper opens it: it ends the connections whose bytes are lost or denied. */
+const KEEPER_LINK = "sever_held";
 
 /** Each page of the ring is mapped twice and counts as resident memory: 2 MiB hold about 8,000 events. */
 const RING_BYTES = 2 << 20;
 const BATCH_BYTES = 256 << 10;
-
-const MODES: Record<WorkloadMode, number> = { off: Mode.OFF, observe: Mode.OBSERVE, enforce: Mode.ENFORCE };
 
 /** Layout number of everything that crosses between the programs and this agent. */
 export const KERNEL_ABI = ABI;
@@ -137,37 +129,47 @@ export class Kernel {
     }
   }
 
+  /** What a keeper needs before it starts. False: no connection is enrolled on this kernel, so nothing is held. */
+  attachKeeper(): boolean {
+    if (!this.#options.enrolSockets) return false;
+    this.#sockmapLinks.push(this.#object.program("release").attachSkMsg(this.#maps.judges));
+    this.#link(KEEPER_LINK, () => this.#object.program(KEEPER_LINK).attachIter());
+    return true;
+  }
+
   /** The programs begin to see connections. A slot should be switched to before. */
   attach(): void {
-    const { pins, cgroupPath, streamVerdict, sameDispatcher, enrolSockets } = this.#options;
+    const { cgroupPath, streamVerdict, enrolSockets } = this.#options;
     if (!enrolSockets) return;
-    mkdirSync(join(pins, "links"), { recursive: true, mode: 0o700 });
     this.#sockmapLinks.push(this.#object.program("dispatcher").attachSkMsg(this.#maps.sockets));
-    this.#sockmapLinks.push(this.#object.program("release").attachSkMsg(this.#maps.judges));
     if (streamVerdict)
       this.#sockmapLinks.push(this.#object.program("keep_fionread").attachSkSkb(this.#maps.sockets));
     for (const name of LINKED) {
-      const path = join(pins, "links", name);
-      if (sameDispatcher && this.tookOver && existsSync(path)) {
-        this.#links.set(name, BpfLink.openPinned(path));
-        continue;
-      }
-      // First away with the old one: two would each enrol a new socket, and the second be refused. What connects in
-      // between is found by adopt().
-      removeLink(path);
       const program = this.#object.program(name);
-      const link = IN_CGROUP.includes(name)
-        ? program.attachCgroup(cgroupPath)
-        : name === WALKS
-          ? program.attachIter()
-          : program.attach();
-      link.pin(path);
-      this.#links.set(name, link);
+      this.#link(name, () =>
+        IN_CGROUP.includes(name) ? program.attachCgroup(cgroupPath) : program.attach(),
+      );
     }
   }
 
+  #link(name: string, attach: () => BpfLink): void {
+    const { pins, sameDispatcher } = this.#options;
+    const path = join(pins, "links", name);
+    mkdirSync(join(pins, "links"), { recursive: true, mode: 0o700 });
+    if (sameDispatcher && this.tookOver && existsSync(path)) {
+      this.#links.set(name, BpfLink.openPinned(path));
+      return;
+    }
+    // First away with the old one: two would each enrol a new socket, and the second be refused. What connects in
+    // between is found by adopt().
+    removeLink(path);
+    const link = attach();
+    link.pin(path);
+    this.#links.set(name, link);
+  }
+
   /** Enrols the connections that exist already. */
-  adopt(chosen: (pid: number) => { id: number; mode: WorkloadMode } | undefined): void {
+  adopt(chosen: (pid: number) => Chosen | undefined): void {
     if (this.#options.enrolSockets) adopt(this.#object, chosen);
   }
 
@@ -273,7 +275,7 @@ export class Kernel {
   get workloads(): WorkloadMaps {
     const cgroups = this.#maps.workloads.as({ key: u64, value: Workload });
     const processes = this.#maps.workload_pids.as({ key: u32, value: Workload });
-    const entry = ({ id, mode }: { id: number; mode: WorkloadMode }) => ({ id, mode: MODES[mode] as Mode });
+    const entry = ({ id, mode }: Chosen) => ({ id, mode: KERNEL_MODES[mode] });
     return {
       setCgroup: (cgroup, workload) => cgroups.set(cgroup, entry(workload)),
       deleteCgroup: cgroup => void cgroups.delete(cgroup),

@@ -15,7 +15,7 @@ import { LearnedShapes } from "./learned.ts";
 import { createLexing } from "./lexing.ts";
 import { selfTest } from "./self-test.ts";
 import { RuleStore } from "./store.ts";
-import { type Remembered, Versions } from "./versions.ts";
+import { type HoldingRules, type Remembered, Versions } from "./versions.ts";
 
 export type Judging = ReturnType<typeof createJudging>;
 
@@ -25,6 +25,7 @@ export function createJudging(input: {
   secrets: HashKey;
   predecessor: Remembered | null;
   remember: (running: Remembered) => void;
+  holding: HoldingRules;
   store: (detections: Detection[]) => void;
   /** What the node reports has changed. */
   changed: () => void;
@@ -51,6 +52,7 @@ export function createJudging(input: {
     overrides: () => overrides.all(),
     selfTest: selfTest(bench, lexing, overridden),
     remember: input.remember,
+    holding: input.holding,
   });
   const installer = new Installer({
     versions,

@@ -3,6 +3,7 @@
 import { type CompiledRuleSet, compileRuleSet, fingerprints, holdsEverywhere } from "@picket/judge/compile";
 import { judge } from "@picket/judge/judge";
 import { formatRuleErrors } from "@picket/judge/rule-error";
+import { settingsFor } from "@picket/judge/settings";
 import type { HashKey } from "@picket/native/lexer";
 import type { RuleSetName } from "@picket/shared/ids";
 import { err, ok, type Result } from "@picket/shared/result";
@@ -19,6 +20,7 @@ export function createCompiler(key: HashKey): (text: string, name: string) => Re
 
 function adapt(compiled: CompiledRuleSet, key: HashKey): CompiledRules {
   const entries = fingerprints(compiled, key);
+  const holds = [compiled.settings, ...compiled.settings.profiles].map(({ hold }) => hold);
   return {
     ruleSet: compiled.ruleSet.metadata.name as RuleSetName,
     // What is allowed is never named to anybody, and the kernel's names are few.
@@ -30,6 +32,20 @@ function adapt(compiled: CompiledRuleSet, key: HashKey): CompiledRules {
       action,
       fingerprint: entries[index]!.fingerprint,
     })),
+    keeper: keeperTable(compiled),
+    holdFor: context => {
+      const { hold } = settingsFor(compiled.settings, context);
+      const onlyHere = compiled.regexes.subjects.length > 0;
+      return {
+        held: hold.mode === "on",
+        maxHeldBytes: hold.maxHeldBytes,
+        policy: { ...hold, consult: onlyHere ? "always" : hold.consult },
+      };
+    },
+    holdAny: {
+      held: holds.some(({ mode }) => mode === "on"),
+      maxHeldBytes: Math.max(...holds.map(({ maxHeldBytes }) => maxHeldBytes)),
+    },
     certificateNoticeMs: durationMs(compiled.ruleSet.spec.thresholds.certificateNotice),
     judge: (sql, dialect, session, context = {}): Judgement => {
       const { verdict, action, rules, stage, danger, holdsForShape } = judge(compiled, {
@@ -41,6 +57,21 @@ function adapt(compiled: CompiledRuleSet, key: HashKey): CompiledRules {
       const severity = severityOf(compiled, rules[0]);
       return { verdict, action, rules, stage, danger, severity, holdsForShape };
     },
+  };
+}
+
+/**
+ * The keeper knows tokens and nothing of connections: a rule that is about some of them only, and every rule where a
+ * shape is allowed to some, makes it ask.
+ */
+function keeperTable(compiled: CompiledRuleSet): CompiledRules["keeper"] {
+  const asks = compiled.shapes.some(shape => shape.action === "allow" && !holdsEverywhere(shape));
+  return {
+    table: compiled.tokenRules.table,
+    rules: compiled.rules.map(({ id, action, match }) => ({
+      id,
+      action: action === "block" && (asks || !holdsEverywhere({ match })) ? "alert" : action,
+    })),
   };
 }
 

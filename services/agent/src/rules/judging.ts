@@ -6,6 +6,8 @@ import type { Context } from "@picket/judge/match";
 import type { Stage } from "@picket/shared/detection";
 import type { RuleSetName } from "@picket/shared/ids";
 import type { Action, Dialect, Verdict } from "@picket/shared/vocabulary";
+import type { KeeperTable } from "../hold/frames.ts";
+import type { HoldPlan } from "../hold/plan.ts";
 
 export type Judgement = {
   verdict: Verdict;
@@ -34,6 +36,12 @@ export type CompiledRules = {
   ruleIds: readonly string[];
   shapes: readonly ShapeEntry[];
   certificateNoticeMs: number;
+  /** Its token rules, as the keeper runs them over a held statement. */
+  keeper: KeeperTable;
+  /** How the statements of a connection are held; as much of the context as is known. */
+  holdFor(context: Context): HoldPlan;
+  /** Over every connection that there may be. */
+  holdAny: Pick<HoldPlan, "held" | "maxHeldBytes">;
   judge(sql: Buffer, dialect: Dialect, session: number, context?: Context): Judgement;
 };
 

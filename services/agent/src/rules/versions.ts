@@ -12,7 +12,7 @@ import type { BundleDigest, RuleSetName, RuleVersion } from "@picket/shared/ids"
 import { err, ok, type Result } from "@picket/shared/result";
 import type { Kernel } from "../capture/kernel.ts";
 import { SLOTS_MAX } from "../capture/pins.ts";
-import type { ShapeVerdict, Slot } from "../capture/slot.ts";
+import type { HoldSettings, ShapeVerdict, Slot } from "../capture/slot.ts";
 import { type CompiledRules, type Judgement, strongest } from "./judging.ts";
 import type { LearnedShapes, Sample } from "./learned.ts";
 import type { Refusal } from "./verify.ts";
@@ -36,6 +36,17 @@ export type Override = { fingerprint: bigint; verdict: ShapeVerdict };
 /** What a successor needs to know of this agent's versions. */
 export type Remembered = { ordinal: number; stable: { slot: number; ordinal: number; parts: string } | null };
 
+/** What holding needs to know of versions. */
+export type HoldingRules = {
+  /** Burnt into the slot. */
+  settings(parts: readonly CompiledRules[]): HoldSettings;
+  /** Before anybody is judged by it. */
+  prepare(version: number, parts: readonly CompiledRules[]): void;
+  /** By whom statements are judged has changed. */
+  switched(live: readonly CompiledRules[]): void;
+  discard(version: number): void;
+};
+
 export const CONTROL_SOCKET_RULE = "control-socket";
 const RETIRE_AFTER_MS = 30_000;
 
@@ -46,6 +57,7 @@ export class Versions {
   readonly #overrides: () => Iterable<Override>;
   readonly #selfTest: (loaded: Loaded) => Promise<string | null>;
   readonly #remember: (running: Remembered) => void;
+  readonly #holding: HoldingRules;
   #predecessor: Remembered["stable"];
   /** A predecessor's events wait in the ring, or are of statements that its slot still judged: by the same rules. */
   #continued: { ordinal: number; by: Loaded } | null = null;
@@ -66,6 +78,7 @@ export class Versions {
     /** Null when the version does what it should, else what it did instead. */
     selfTest: (loaded: Loaded) => Promise<string | null>;
     remember: (running: Remembered) => void;
+    holding: HoldingRules;
   }) {
     this.#kernel = input.kernel;
     this.#learned = input.learned;
@@ -75,6 +88,7 @@ export class Versions {
     this.#overrides = input.overrides;
     this.#selfTest = input.selfTest;
     this.#remember = input.remember;
+    this.#holding = input.holding;
     const before = input.kernel.tookOver ? input.kernel.dispatched() : null;
     this.#inherited = new Set(before ? [before.stable, before.candidate] : []);
   }
@@ -105,6 +119,7 @@ export class Versions {
       ordinal: this.#ordinal,
       rules: ruleIds,
       ...this.#secrets,
+      hold: this.#holding.settings(parts.map(({ rules }) => rules)),
     });
     if (!loading.ok) return loading;
     const slot = loading.value;
@@ -116,6 +131,10 @@ export class Versions {
       bundled: this.#bundledVerdicts(parts, ruleIds),
     };
     this.#fill(loaded);
+    this.#holding.prepare(
+      loaded.ordinal,
+      parts.map(({ rules }) => rules),
+    );
     this.#kernel.place(slot);
     const failure = await this.#selfTest(loaded);
     if (failure !== null) {
@@ -129,6 +148,7 @@ export class Versions {
   discard(loaded: Loaded): void {
     this.#kernel.clearSlot(loaded.slot.index);
     loaded.slot.close({ keepPins: false });
+    this.#holding.discard(loaded.ordinal);
   }
 
   /** All are judged by it from the next message on. */
@@ -290,6 +310,7 @@ export class Versions {
       newProcessesOnly: candidate?.newProcessesOnly ?? false,
     });
     commit();
+    this.#holding.switched(this.#live().flatMap(({ parts }) => parts.map(({ rules }) => rules)));
   }
 
   #retire(loaded: Loaded, sinceMs: number): void {

@@ -58,6 +58,11 @@ export class Statements {
     };
   }
 
+  /** Whether every fragment before this one has come: the ring and the keeper tell by different ways. */
+  complete({ cookie, statement, fragment }: StatementFragment): boolean {
+    return fragment === 0 || this.#unfinished.get(`${cookie}:${statement}`)?.next === fragment;
+  }
+
   /** The connection is gone: what was begun on it will never end. */
   closed(cookie: bigint): void {
     for (const [key, unfinished] of this.#unfinished)

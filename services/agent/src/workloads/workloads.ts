@@ -8,6 +8,7 @@ import { join, relative } from "node:path";
 import { type Workload, WorkloadRequest, type WorkloadSelector } from "@picket/shared/control-socket";
 import type { WorkloadMode } from "@picket/shared/vocabulary";
 import { z } from "zod";
+import type { Chosen } from "../capture/modes.ts";
 import { cgroupId, findCgroups, mountPoint, processesIn } from "../host/cgroups.ts";
 import { comm, descendants, parentAndStart } from "../host/processes.ts";
 import { Refused } from "../refusal.ts";
@@ -15,9 +16,9 @@ import { readJson, writeDurably } from "../state/durable.ts";
 
 /** The kernel's two maps. */
 export type WorkloadMaps = {
-  setCgroup(cgroup: bigint, workload: { id: number; mode: WorkloadMode }): void;
+  setCgroup(cgroup: bigint, workload: Chosen): void;
   deleteCgroup(cgroup: bigint): void;
-  setProcess(tgid: number, workload: { id: number; mode: WorkloadMode }): void;
+  setProcess(tgid: number, workload: Chosen): void;
   deleteProcess(tgid: number): void;
 };
 
@@ -40,8 +41,11 @@ export class Workloads {
   readonly #attached: string;
   readonly #maps: WorkloadMaps;
   #workloads = new Map<number, Saved>();
-  readonly #cgroups = new Map<bigint, { id: number; mode: WorkloadMode }>();
-  readonly #processes = new Map<number, { id: number; mode: WorkloadMode }>();
+  /** Processes of Picket itself: never watched. */
+  readonly #own = new Set([process.pid]);
+  #held: (workload: Workload) => boolean = () => true;
+  readonly #cgroups = new Map<bigint, Chosen>();
+  readonly #processes = new Map<number, Chosen>();
   /** Processes of a pid workload seen so far: a child outlives the parent it was found by. */
   readonly #families = new Map<number, Set<number>>();
 
@@ -88,7 +92,7 @@ export class Workloads {
   }
 
   /** The workload of a process that was chosen by its id; others belong to a cgroup's. */
-  ofProcess(pid: number): { id: number; mode: WorkloadMode } | undefined {
+  ofProcess(pid: number): Chosen | undefined {
     return this.#processes.get(pid);
   }
 
@@ -127,19 +131,32 @@ export class Workloads {
    * something changed, so that open connections have to be looked at again.
    */
   refresh(): boolean {
-    const cgroups = new Map<bigint, { id: number; mode: WorkloadMode }>();
+    const cgroups = new Map<bigint, Chosen>();
     // Never itself: the prober's connections and the uploads are not an application's.
-    const processes = new Map<number, { id: number; mode: WorkloadMode }>([
-      [process.pid, { id: 0, mode: "off" }],
-    ]);
+    const processes = new Map<number, Chosen>([...this.#own].map(pid => [pid, { id: 0, mode: "off" }]));
     for (const workload of this.#workloads.values()) {
-      const entry = { id: workload.id, mode: workload.mode };
+      const { id } = workload;
+      const mode = workload.mode === "enforce" && !this.#held(workload) ? "enforce-known" : workload.mode;
+      const entry: Chosen = { id, mode };
       for (const cgroup of this.#cgroupsOf(workload)) cgroups.set(cgroup, entry);
-      for (const pid of this.#processesOf(workload)) if (pid !== process.pid) processes.set(pid, entry);
+      for (const pid of this.#processesOf(workload)) if (!this.#own.has(pid)) processes.set(pid, entry);
     }
     const { setCgroup, deleteCgroup, setProcess, deleteProcess } = this.#maps;
     const moved = sync(this.#cgroups, cgroups, setCgroup, deleteCgroup);
     return sync(this.#processes, processes, setProcess, deleteProcess) || moved;
+  }
+
+  /** A process of Picket itself; the one that it replaces is gone. */
+  exempt(pid: number, replaced: number | null): void {
+    if (replaced !== null) this.#own.delete(replaced);
+    this.#own.add(pid);
+    this.refresh();
+  }
+
+  /** Whose unknown statements are held while they are enforced. True when connections have to be looked at again. */
+  holdBy(held: (workload: Workload) => boolean): boolean {
+    this.#held = held;
+    return this.refresh();
   }
 
   /** Whether the timer has anything to follow. */
@@ -225,9 +242,9 @@ export class Workloads {
 
 /** Whether the kernel's map had to change. */
 function sync<K>(
-  current: Map<K, { id: number; mode: WorkloadMode }>,
-  wanted: Map<K, { id: number; mode: WorkloadMode }>,
-  set: (key: K, value: { id: number; mode: WorkloadMode }) => void,
+  current: Map<K, Chosen>,
+  wanted: Map<K, Chosen>,
+  set: (key: K, value: Chosen) => void,
   remove: (key: K) => void,
 ): boolean {
   let changed = false;

@@ -1,0 +1,127 @@
+/**
+ * First use: a statement of a shape that nobody has judged waits in the kernel until it is. An attack is stopped at
+ * its first use, with the server's own error; honest statements pass; and what the agent or the keeper suffer
+ * meanwhile costs nobody a statement.
+ */
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Agent, eventually, forget, startAgent } from "../harness/agent.ts";
+import { type Cgroup, inCgroup, makeCgroup, startMariaDB, startPostgreSQL } from "../harness/index.ts";
+import { DATABASE, SCHEMA } from "./shop-rules.ts";
+
+const CLIENT = fileURLToPath(new URL("./clients/statements.mjs", import.meta.url));
+const CORE_RULES = `
+apiVersion: picket/v1
+kind: RuleSet
+metadata:
+  name: held
+spec:
+  core: true
+`;
+
+let mariadb: Awaited<ReturnType<typeof startMariaDB>>;
+let postgresql: Awaited<ReturnType<typeof startPostgreSQL>>;
+let cgroup: Cgroup;
+let agent: Agent;
+
+beforeAll(async () => {
+  cgroup = makeCgroup(`picket-test-hold-${process.pid}`);
+  [mariadb, postgresql] = await Promise.all([
+    startMariaDB({ database: DATABASE }),
+    startPostgreSQL({ database: DATABASE }),
+  ]);
+  await mariadb.exec(SCHEMA.mysql);
+  await postgresql.exec(SCHEMA.pg);
+  agent = await startAgent({ cgroup: cgroup.path, rules: CORE_RULES });
+  await agent.guard(cgroup.path);
+});
+
+afterAll(async () => {
+  await agent?.stop();
+  await Promise.all([mariadb?.stop(), postgresql?.stop()]);
+  await cgroup?.remove();
+  if (agent) forget(agent);
+});
+
+type Got = { rows?: unknown[][]; error?: { code: string | number; message: string } };
+
+/** Runs statements on one connection inside the guarded workload, one after the other. */
+async function run(
+  dialect: "mysql" | "pg",
+  protocol: "text" | "prepared",
+  statements: string[],
+): Promise<Got[]> {
+  const server = dialect === "pg" ? postgresql : mariadb;
+  const child = inCgroup(cgroup.path, [process.execPath, CLIENT, dialect, protocol, String(server.port)], {
+    stdio: ["pipe", "pipe", "inherit"],
+    env: { ...process.env, DB_USER: server.user, DB_PASSWORD: server.password, DB_NAME: DATABASE },
+  });
+  child.stdin!.end(JSON.stringify(statements));
+  let out = "";
+  child.stdout!.on("data", (chunk: Buffer) => {
+    out += chunk;
+  });
+  await new Promise(resolve => child.on("close", resolve));
+  return JSON.parse(out) as Got[];
+}
+
+const ATTACK =
+  "SELECT id, name FROM picket_users WHERE id = 1 UNION SELECT 1, secret FROM picket_secrets -- ";
+
+test.each([
+  ["mysql", "text", 1644],
+  ["mysql", "prepared", 1054],
+  ["pg", "text", "42501"],
+  ["pg", "prepared", "22P02"],
+] as const)(
+  "%s over %s: an injection of a shape never seen is stopped at its first use, and the connection lives",
+  async (dialect, protocol, code) => {
+    const attack = `${ATTACK}${protocol}`.replace(
+      "picket_users",
+      `picket_users ${protocol === "text" ? "t" : "p"}`,
+    );
+    const [before, stopped, after] = await run(dialect, protocol, [
+      `SELECT name AS first_${protocol} FROM picket_users ORDER BY id`,
+      attack,
+      "SELECT 41 + 1 AS answer",
+    ]);
+    expect(before?.rows).toEqual([["alice"], ["bob"]]);
+    expect(stopped?.error).toMatchObject({ code, message: expect.stringContaining("Picket blocked") });
+    expect(after?.rows).toEqual([["42"]]);
+    const detection = await agent.detection(
+      each => each.kind === "statement" && each.dialect === dialect && each.guarantee === "prevented",
+      "the detection of a statement that was stopped at its first use",
+    );
+    expect(detection).toMatchObject({ verdict: "attack", action: "block", stage: "token-rules" });
+  },
+);
+
+const keeperOf = () => {
+  const listed = spawnSync("pgrep", ["-f", `picket-keeper /sys/fs/bpf/picket-${agent.instance} `]);
+  return listed.stdout.toString().trim().split("\n").filter(Boolean).map(Number);
+};
+
+test("one keeper runs, with the least that it needs in memory", () => {
+  const [pid, ...others] = keeperOf();
+  expect(others).toEqual([]);
+  const resident = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+  expect(resident).toBeLessThan(20_000);
+});
+
+test("a keeper that is killed is started again, and holds again", async () => {
+  const [before] = keeperOf();
+  process.kill(before!, "SIGKILL");
+  await eventually(async () => {
+    const [now] = keeperOf();
+    return now !== undefined && now !== before ? now : undefined;
+  }, "a new keeper");
+  const stopped = await eventually(async () => {
+    const [got] = await run("mysql", "text", [
+      `${ATTACK}${Math.random()}`.replace("name", `name AS n${Date.now()}`),
+    ]);
+    return got?.error;
+  }, "an injection stopped at its first use");
+  expect(stopped.message).toContain("Picket blocked");
+});
