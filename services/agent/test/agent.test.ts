@@ -8,12 +8,13 @@ import { type Application, startApplication } from "./application.ts";
 import { areGone, eventually, held, makeHost } from "./host.ts";
 
 const BAD = "SELECT name FROM users WHERE id = 1 UNION SELECT secret FROM vault";
-const RULES = (action: string) => `
+const RULES = (action: string, more = "") => `
 apiVersion: picket/v1
 kind: RuleSet
 metadata: { name: shop }
 spec:
   core: false
+  ${more}
   shapes:
     - { id: union-vault, action: ${action}, sql: "${BAD}" }
   rules:
@@ -98,26 +99,25 @@ describe.each(["mysql2", "pg"] as const)("%s", driver => {
     });
   });
 
-  test("a shape that nobody listed passes once, is judged hostile, and is blocked from then on", async () => {
-    host.writeRules(RULES("block"));
+  test.each([
+    ["on", "is held at its first use, judged hostile, and blocked then and from then on", "prevented"],
+    ["off", "passes once where nothing is held, is judged hostile, and is blocked from then on", "observed"],
+  ])("hold %s: a shape that nobody listed %s", async (mode, _what, guarantee) => {
+    host.writeRules(RULES("block", `hold: { mode: "${mode}" }`));
     await host.start();
     await host.guard();
     const application = await connect(driver);
     const sleep = driver === "pg" ? "SELECT sleep(0.01)" : "SELECT sleep(0.001)";
-    await application.run(sleep);
+    const { error } = await application.run(sleep);
+    if (mode === "on") expect(error).toContain("Picket blocked: sleep-call");
     const first = await eventually(async () => (await host.statements())[0], "the first use is told");
-    expect(first).toMatchObject({
-      guarantee: "observed",
-      stage: "token-rules",
-      rules: ["sleep-call"],
-      wouldBlock: false,
-    });
+    expect(first).toMatchObject({ guarantee, stage: "token-rules", rules: ["sleep-call"], wouldBlock: false });
     expect((await application.run(sleep)).error).toContain("Picket blocked: sleep-call");
     const second = await eventually(
-      async () => (await host.statements()).find(({ guarantee }) => guarantee === "prevented"),
-      "its next use is prevented",
+      async () => (await host.statements()).find(({ stage }) => stage === "kernel"),
+      "its next use is prevented by the kernel",
     );
-    expect(second).toMatchObject({ shape: first.shape, rules: ["sleep-call"], stage: "kernel" });
+    expect(second).toMatchObject({ shape: first.shape, rules: ["sleep-call"], guarantee: "prevented" });
   });
 
   test("prepared: a blocked statement is refused at prepare, and the connection lives", async () => {

@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { makeCgroup } from "@picket/infra/cgroup";
+import { OnFailure } from "@picket/native/events";
 import { randomHashKey } from "@picket/native/lexer";
 import type { BundleDigest, RuleSetName, RuleVersion } from "@picket/shared/ids";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -12,7 +13,7 @@ import type { CompiledRules, Judgement } from "../rules/judging.ts";
 import { LearnedShapes } from "../rules/learned.ts";
 import { createLexing } from "../rules/lexing.ts";
 import { frame, selfTest } from "../rules/self-test.ts";
-import { type Remembered, Versions } from "../rules/versions.ts";
+import { type HoldingRules, type Remembered, Versions } from "../rules/versions.ts";
 import { Bench } from "./bench.ts";
 import { Kernel } from "./kernel.ts";
 import { SequenceTracker } from "./sequence.ts";
@@ -57,7 +58,16 @@ const open = async (takeOver = false, predecessor: Remembered | null = null) => 
     overrides: () => [],
     selfTest: selfTest(bench, lexing, () => new Set()),
     remember: () => {},
+    holding: NOT_HELD,
   });
+};
+
+/** No keeper here: test/journeys/hold.test.ts has one. */
+const NOT_HELD: HoldingRules = {
+  settings: () => ({ holdBytesMax: 0, holdBurst: 0, failMask: 0, onFailure: OnFailure.OPEN }),
+  prepare: () => {},
+  switched: () => {},
+  discard: () => {},
 };
 
 beforeAll(() => {
@@ -137,6 +147,8 @@ describe("a slot is tried before anybody is judged by it", () => {
       overrides: () => [],
       selfTest: lying,
       remember: () => {},
+      holding: NOT_HELD,
+    holding: NOT_HELD,
     });
     const refused = await failing.prepare([part(1)], object("slot"));
     expect(refused).toMatchObject({
