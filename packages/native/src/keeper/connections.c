@@ -424,7 +424,7 @@ int connections_turn(uint64_t now, int most_ms)
 			continue;
 		}
 		take_asked(place);
-		conclude(r, judge_unanswered(&r->held, agent ? BECAUSE_DEADLINE : BECAUSE_NO_AGENT));
+		conclude(r, judge_unanswered(&r->held, r->data + r->held.sql_at, agent ? BECAUSE_DEADLINE : BECAUSE_NO_AGENT));
 	}
 	forget_killed(now);
 	struct connection *again = blocked_list;

@@ -130,11 +130,6 @@ static struct decision fail(const struct picket_held *held, uint32_t danger, str
 	return d;
 }
 
-struct decision judge_unanswered(const struct picket_held *held, uint8_t because)
-{
-	return fail(held, held->danger, (struct decision){ .rule = PICKET_NO_RULE }, because);
-}
-
 struct decision judge(const struct picket_held *held, const uint8_t *sql, bool agent)
 {
 	struct version *v = find(held->version);
@@ -157,10 +152,11 @@ struct decision judge(const struct picket_held *held, const uint8_t *sql, bool a
 		d.rule = met.first;
 		for (uint32_t i = 0; i < v->count; i++)
 			if (v->spans[i].end && v->each[i].action == ACTION_BLOCK) {
-				d.outcome = OUTCOME_SUBSTITUTED;
-				d.because = BECAUSE_RULE;
 				d.rule = i;
 				d.text = &v->each[i].text;
+				// The agent knows the statement's connection, and what else speaks for it.
+				d.outcome = agent && consult != CONSULT_NEVER ? OUTCOME_WAITING : OUTCOME_SUBSTITUTED;
+				d.because = d.outcome == OUTCOME_WAITING ? 0 : BECAUSE_RULE;
 				return d;
 			}
 	}
@@ -177,6 +173,15 @@ struct decision judge(const struct picket_held *held, const uint8_t *sql, bool a
 	if (!v)
 		return fail(held, danger, d, BECAUSE_NO_RULES);
 	return met.exhausted ? fail(held, danger, d, BECAUSE_EXHAUSTED) : d;
+}
+
+struct decision judge_unanswered(const struct picket_held *held, const uint8_t *sql, uint8_t because)
+{
+	struct decision d = judge(held, sql, false);
+
+	if (d.because == BECAUSE_NO_AGENT)
+		d.because = because;
+	return d;
 }
 
 uint8_t *judge_substitute(const struct picket_held *held, const uint8_t *data, const struct picket_rule_text *text,

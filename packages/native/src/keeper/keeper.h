@@ -85,7 +85,8 @@ const char *judge_set_rules(const uint8_t *payload, size_t bytes); // NULL or wh
 void judge_drop_rules(uint32_t version);
 const char *judge_set_policy(const uint8_t *payload, size_t bytes);
 struct decision judge(const struct picket_held *held, const uint8_t *sql, bool agent);
-struct decision judge_unanswered(const struct picket_held *held, uint8_t because);
+// The agent was asked and did not answer.
+struct decision judge_unanswered(const struct picket_held *held, const uint8_t *sql, uint8_t because);
 uint64_t judge_deadline_ns(void);
 // The bytes with the frame replaced, allocated; NULL without memory.
 uint8_t *judge_substitute(const struct picket_held *held, const uint8_t *data, const struct picket_rule_text *text,
