@@ -3,12 +3,14 @@
  * does not grow with the input.
  */
 import { createReadStream, readFileSync } from "node:fs";
+import { Escalation } from "@picket/judge/ast/escalation";
 import { type CompiledRuleSet, compileRuleSet } from "@picket/judge/compile";
 import { createProfile, type Profile } from "@picket/judge/drift/profile";
 import { type Judgement, judge, judgeBatch } from "@picket/judge/judge";
 import { learn } from "@picket/judge/learn";
 import { formatRuleErrors } from "@picket/judge/rule-error";
 import { parseSession } from "@picket/judge/session";
+import { stageRuleMeaning } from "@picket/judge/stage-rules";
 import { Dialect } from "@picket/shared/vocabulary";
 import type { JudgeOptions } from "./commands/judge.ts";
 import type { Context } from "./context.ts";
@@ -71,24 +73,24 @@ export function compiledRules({ output }: Context, file: string | undefined): Co
   );
 }
 
-function judgeOne(
+async function judgeOne(
   { output }: Context,
   compiled: CompiledRuleSet,
   profile: Profile | undefined,
   options: JudgeOptions,
   sql: string,
-): void {
+): Promise<void> {
   const dialect = options.dialect === undefined ? null : Dialect.safeParse(options.dialect);
   if (dialect && !dialect.success) throw usage(`"${options.dialect}" is not a dialect`, "write mysql or pg");
   const dialects: Dialect[] = dialect ? [dialect.data] : ["mysql", "pg"];
-  const judgements = dialects.map(dialect => {
+  const statements = dialects.map(dialect => {
     const session = parseSession(dialect, options.session);
     if (!session.ok) throw usage(session.error);
-    return {
-      dialect,
-      ...judge(compiled, { sql, dialect, session: session.value }, { ...(profile ? { profile } : {}) }),
-    };
+    return { sql, dialect, session: session.value };
   });
+  const cold = statements.map(statement => judge(compiled, statement, profile ? { profile } : {}));
+  const judged = await new Escalation().escalateAll(cold, statements);
+  const judgements = judged.map((one, i) => ({ ...one, dialect: dialects[i]! }));
   output.result(judgements.length === 1 ? printable(judgements[0]!) : judgements.map(printable), () =>
     judgements.map(one => explain(output, compiled, one)).join("\n\n"),
   );
@@ -112,7 +114,7 @@ function explain(output: Output, compiled: CompiledRuleSet, one: Named): string 
   const style = { benign: "green", attack: "red", probe: "yellow" } as const;
   const reasons = one.rules.map(id => {
     const rule = compiled.byId.get(id);
-    return [`  ${id}`, rule ? `${rule.title}: ${rule.reason}` : ""] as const;
+    return [`  ${id}`, rule ? `${rule.title}: ${rule.reason}` : (stageRuleMeaning(id) ?? "")] as const;
   });
   return facts(output, [
     [
@@ -128,13 +130,14 @@ function explain(output: Output, compiled: CompiledRuleSet, one: Named): string 
 }
 
 async function judgeLines(compiled: CompiledRuleSet, profile: Profile | undefined): Promise<void> {
+  const escalation = new Escalation();
   let unreadable = 0;
   for await (const batch of lines(process.stdin, LINE_BYTES_MAX)) {
     const requests = batch.map(readRequest);
-    const judgements = judgeBatch(
-      compiled,
-      requests.flatMap(request => (request.ok ? [request.value.statement] : [])),
-      { profile },
+    const statements = requests.flatMap(request => (request.ok ? [request.value.statement] : []));
+    const judgements = await escalation.escalateAll(
+      judgeBatch(compiled, statements, { profile }),
+      statements,
     );
     let next = 0;
     let text = "";

@@ -1,0 +1,118 @@
+import { afterAll, describe, expect, test } from "vitest";
+import { compiled } from "../../test/support.ts";
+import { judge } from "../judge.ts";
+import { defaultSession } from "../session.ts";
+import { analyse, loadParser } from "./analyse.ts";
+import { Escalation, isGrey } from "./escalation.ts";
+
+const core = compiled("");
+const parsers = { mysql: await loadParser("mysql"), pg: await loadParser("pg") };
+type Dialect = "mysql" | "pg";
+
+const statement = (sql: string, dialect: Dialect = "pg") =>
+  ({ sql, dialect, session: defaultSession(dialect) }) as const;
+const judged = (sql: string, dialect: Dialect = "pg") => judge(core, statement(sql, dialect));
+
+describe("what a parser sees in a statement, in both dialects", () => {
+  for (const [rules, sql] of [
+    ["", "SELECT a FROM t WHERE b = 1 AND c > 2 ORDER BY d LIMIT 10"],
+    ["", "SELECT a FROM t WHERE 1 = 1 AND b = 2 AND c = 3"],
+    ["", "SELECT a FROM t WHERE b = 2 AND 1 = 0"],
+    ["", "SELECT a FROM t WHERE b < now() OR c = 2"],
+    ["", "SELECT count(*) FROM t GROUP BY a HAVING count(*) > 3 OR sum(b) > 4"],
+    ["", "SELECT a FROM t ORDER BY b = 2, c"],
+    ["", "SELECT a, b FROM t UNION SELECT c, d FROM u"],
+    ["", "UPDATE t SET a = b + 1 WHERE c = 2"],
+    ["ast-constant-condition", "SELECT a FROM t WHERE b = 1 OR NOT false"],
+    ["ast-constant-condition", "SELECT a FROM t WHERE b = 1 OR abs(-2) > 1"],
+    ["ast-constant-condition", "SELECT a FROM t WHERE b = 1 AND coalesce(null, 3) = 3"],
+    ["ast-constant-condition", "SELECT a FROM t WHERE b = 1 OR (((2 > 1)))"],
+    ["ast-constant-condition", "DELETE FROM t WHERE b = 1 OR length('x') = 1"],
+    ["ast-constant-comparison", "SELECT a FROM t WHERE b = ('x' = 'y')"],
+    ["ast-same-column", "SELECT a FROM t WHERE b = b"],
+    ["ast-condition-in-list", "SELECT a FROM t ORDER BY 1 = 2"],
+    ["ast-condition-as-value", "INSERT INTO t (a) VALUES (('x' = 'y'))"],
+    ["ast-condition-as-value", "UPDATE t SET a = (1 = 2) WHERE b = 3"],
+    ["ast-odd-subquery", "SELECT a FROM t WHERE b = (SELECT 7)"],
+    ["ast-catalogue", "SELECT a FROM t WHERE b = (SELECT max(table_name) FROM information_schema.tables)"],
+    ["ast-union-width", "SELECT a FROM t UNION SELECT b, c, d FROM u"],
+    ["ast-union-constants", "SELECT a FROM t WHERE b = 1 UNION SELECT 7"],
+    ["ast-server-function", "SELECT a FROM t WHERE b = version()"],
+  ] as const)
+    for (const dialect of ["mysql", "pg"] as const)
+      test(`${dialect}: ${rules || "nothing"} in ${sql}`, () =>
+        expect(analyse(parsers[dialect], sql, dialect)).toEqual({
+          kind: "parsed",
+          rules: rules === "" ? [] : [rules],
+        }));
+
+  test("code in a version comment is code", () =>
+    expect(
+      analyse(parsers.mysql, "SELECT a FROM t WHERE b = 1 /*!50000OR NOT*/ false", "mysql"),
+    ).toMatchObject({
+      rules: ["ast-constant-condition"],
+    }));
+});
+
+describe("what is grey is asked about, in a thread", () => {
+  const escalation = new Escalation({ idleMs: 100 });
+  afterAll(() => escalation.close());
+  const escalated = (sql: string, dialect: Dialect = "pg") =>
+    escalation.escalate(judged(sql, dialect), statement(sql, dialect));
+
+  test("an ordinary statement is not", () => {
+    expect(isGrey(judged("SELECT a FROM t WHERE b = 1 AND c = 'x' ORDER BY d"))).toBe(false);
+    expect(isGrey(judged("UPDATE t SET a = 1 WHERE b = 2"))).toBe(false);
+  });
+
+  for (const [verdict, dialect, sql] of [
+    ["attack", "pg", "SELECT a FROM t WHERE b = 1 OR abs(-2) > 1"],
+    ["attack", "mysql", "SELECT a FROM t WHERE b = 1 OR abs(-2) > 1"],
+    ["probe", "pg", "SELECT a FROM t WHERE b = 1 OR OR c = 2"],
+    ["probe", "pg", "SELECT a FROM t WHERE b = 1 OR c = (SELECT 7)"],
+    ["benign", "mysql", "SELECT a FROM t WHERE b = 1 OR c = 2"],
+  ] as const)
+    test(`${verdict}: ${dialect} ${sql}`, async () => {
+      expect(judged(sql, dialect).verdict).toBe("benign");
+      expect((await escalated(sql, dialect)).verdict).toBe(verdict);
+    });
+
+  test("once for a shape", async () => {
+    const before = escalation.counts.asked;
+    for (const value of [1, 2, 3]) await escalated(`SELECT once FROM t WHERE b = ${value} OR c = 2`);
+    expect(escalation.counts.asked - before).toBe(1);
+  });
+
+  for (const [name, sql] of [
+    ["100,000 brackets", `SELECT a FROM t WHERE b = 1 OR ${"(".repeat(100_000)}1${")".repeat(100_000)}`],
+    ["a literal of 16 MB", `SELECT huge FROM t WHERE b = 1 OR c = '${"x".repeat(16 << 20)}'`],
+    ["50,000 items", `SELECT a FROM t WHERE b IN (${"1,".repeat(50_000)}1) OR c = 2`],
+    [
+      "150 brackets, which are too many for one parser",
+      `SELECT a FROM t WHERE b = 1 OR ${"(".repeat(150)}c${")".repeat(150)} = 2`,
+    ],
+  ] as const)
+    test(`${name} end as a probe, and the next question is answered`, async () => {
+      expect((await escalated(sql, "mysql")).verdict).toBe("probe");
+      expect((await escalated("SELECT a FROM t WHERE b = 1 OR abs(-2) > 1", "mysql")).verdict).toBe("attack");
+    });
+
+  test("a statement that takes too long is a probe, and the thread is replaced", async () => {
+    const hasty = new Escalation({ timeoutMs: 1, loadMs: 0 });
+    const sql = "SELECT a FROM t WHERE b = 1 OR abs(-2) > 1";
+    expect(await hasty.escalate(judged(sql), statement(sql))).toMatchObject({
+      verdict: "probe",
+      rules: ["ast-unparsed"],
+    });
+    expect(hasty.counts.timedOut).toBe(1);
+    expect(hasty.loaded).toBe(false);
+    await hasty.close();
+  });
+
+  test("the thread ends when nothing is asked", async () => {
+    await escalated("SELECT idle FROM t WHERE b = 1 OR abs(-2) > 1");
+    expect(escalation.loaded).toBe(true);
+    await expect.poll(() => escalation.loaded, { timeout: 10_000 }).toBe(false);
+    expect((await escalated("SELECT awake FROM t WHERE b = 1 OR abs(-2) > 1")).verdict).toBe("attack");
+  });
+});

@@ -1,0 +1,180 @@
+/** libpg_query's tree (PostgreSQL's own parse nodes, src/include/nodes/parsenodes.h) in the form of tree.ts. */
+import { type Expression, emptyQuery, isObject, itemsOf, type Json, type Query, tagged } from "./tree.ts";
+
+export function fromPostgres(tree: unknown): Query[] {
+  return itemsOf(isObject(tree) ? tree.stmts : []).map(entry =>
+    statement(isObject(entry) ? entry.stmt : null),
+  );
+}
+
+function statement(node: unknown): Query {
+  const [tag, value] = tagged(node);
+  const body = isObject(value) ? value : {};
+  switch (tag) {
+    case "SelectStmt":
+      return select(body);
+    case "InsertStmt": {
+      const source =
+        tagged(body.selectStmt)[0] === "SelectStmt" ? statement(body.selectStmt) : emptyQuery("other");
+      const values = source.written;
+      return {
+        ...emptyQuery("insert"),
+        tables: [tableName(body.relation)],
+        written: values,
+        columns: returned(body),
+        nested: values.length > 0 ? [] : [source],
+      };
+    }
+    case "UpdateStmt":
+      return {
+        ...emptyQuery("update"),
+        tables: [tableName(body.relation)],
+        written: itemsOf(body.targetList).map(target),
+        conditions: optional(body.whereClause),
+        columns: returned(body),
+      };
+    case "DeleteStmt":
+      return {
+        ...emptyQuery("delete"),
+        tables: [tableName(body.relation)],
+        conditions: optional(body.whereClause),
+        columns: returned(body),
+      };
+    default:
+      return emptyQuery("other");
+  }
+}
+
+const returned = (body: Json): Expression[] => itemsOf(body.returningList).map(target);
+
+function select(body: Json): Query {
+  const lists = [
+    ...itemsOf(body.sortClause).map(node => expression(field(node, "SortBy", "node"))),
+    ...optional(body.limitCount),
+    ...optional(body.limitOffset),
+  ];
+  const nested = itemsOf(isObject(body.withClause) ? body.withClause.ctes : []).map(cte =>
+    statement(field(cte, "CommonTableExpr", "ctequery")),
+  );
+  if (body.op !== undefined && body.op !== "SETOP_NONE")
+    return {
+      ...emptyQuery("set-operation"),
+      parts: [body.larg, body.rarg].filter(isObject).map(select),
+      union: body.op === "SETOP_UNION",
+      lists,
+      nested,
+    };
+  const from = { tables: [] as string[], nested, conditions: [] as Expression[] };
+  for (const item of itemsOf(body.fromClause)) source(item, from);
+  const columns = itemsOf(body.targetList).map(target);
+  const star = itemsOf(body.targetList).some(item => JSON.stringify(item).includes('"A_Star"'));
+  return {
+    ...emptyQuery("select"),
+    columns,
+    width: star || columns.length === 0 ? null : columns.length,
+    tables: from.tables,
+    nested: from.nested,
+    conditions: [...from.conditions, ...optional(body.whereClause), ...optional(body.havingClause)],
+    lists: [...itemsOf(body.groupClause).map(expression), ...lists],
+    written: itemsOf(body.valuesLists).flatMap(row => itemsOf(field(row, "List", "items")).map(expression)),
+  };
+}
+
+function source(node: unknown, into: { tables: string[]; nested: Query[]; conditions: Expression[] }): void {
+  const [tag, value] = tagged(node);
+  const body = isObject(value) ? value : {};
+  if (tag === "RangeVar") into.tables.push(tableName(body));
+  else if (tag === "RangeSubselect") into.nested.push(statement(body.subquery));
+  else if (tag === "JoinExpr") {
+    source(body.larg, into);
+    source(body.rarg, into);
+    into.conditions.push(...optional(body.quals));
+  }
+}
+
+const tableName = (value: unknown): string =>
+  isObject(value)
+    ? [value.schemaname, value.relname]
+        .filter(part => typeof part === "string")
+        .join(".")
+        .toLowerCase()
+    : "";
+
+const field = (node: unknown, tag: string, name: string): unknown => {
+  const [found, body] = tagged(node);
+  return found === tag && isObject(body) ? body[name] : undefined;
+};
+
+const optional = (node: unknown): Expression[] => (isObject(node) ? [expression(node)] : []);
+
+const target = (node: unknown): Expression => expression(field(node, "ResTarget", "val"));
+
+const strings = (value: unknown): string[] =>
+  itemsOf(value).flatMap(item => {
+    const text = field(item, "String", "sval");
+    return typeof text === "string" ? [text] : [];
+  });
+
+function expression(node: unknown): Expression {
+  const [tag, value] = tagged(node);
+  const body = isObject(value) ? value : {};
+  switch (tag) {
+    case "A_Const":
+    case "SetToDefault":
+      return { kind: "constant" };
+    case "ColumnRef":
+      return { kind: "column", name: strings(body.fields).join(".") };
+    case "ParamRef":
+      return { kind: "parameter" };
+    case "BoolExpr":
+      return {
+        kind: "logic",
+        operator: body.boolop === "OR_EXPR" ? "or" : body.boolop === "NOT_EXPR" ? "not" : "and",
+        arguments: itemsOf(body.args).map(expression),
+      };
+    case "A_Expr": {
+      const operands = [body.lexpr, body.rexpr].filter(isObject).map(expression);
+      const operator = strings(body.name).join("");
+      return body.kind !== "AEXPR_OP" || /^(?:[<>=]+|!=|<>|~+\*?|!~+\*?)$/.test(operator)
+        ? { kind: "comparison", equal: body.kind === "AEXPR_OP" && operator === "=", arguments: operands }
+        : { kind: "other", arguments: operands };
+    }
+    case "NullTest":
+    case "BooleanTest":
+      return { kind: "comparison", equal: false, arguments: optional(body.arg) };
+    case "FuncCall":
+      return {
+        kind: "call",
+        name: strings(body.funcname).at(-1)?.toLowerCase() ?? "",
+        arguments: itemsOf(body.args).map(expression),
+      };
+    case "CoalesceExpr":
+    case "MinMaxExpr":
+      return { kind: "call", name: "coalesce", arguments: itemsOf(body.args).map(expression) };
+    case "SQLValueFunction":
+      return { kind: "call", name: String(body.op).replace("SVFOP_", "").toLowerCase(), arguments: [] };
+    case "SubLink":
+      return {
+        kind: "query",
+        query: statement(body.subselect),
+        many: body.subLinkType !== "EXPR_SUBLINK",
+      };
+    default:
+      return { kind: "other", arguments: children(body) };
+  }
+}
+
+/** Whatever is below a node that has no case of its own. */
+function children(body: Json): Expression[] {
+  return Object.values(body).flatMap(value =>
+    Array.isArray(value)
+      ? value.filter(isNode).map(expression)
+      : isNode(value)
+        ? [expression(value)]
+        : isObject(value)
+          ? children(value)
+          : [],
+  );
+}
+
+const isNode = (value: unknown): boolean => isObject(value) && /^[A-Z]/.test(tagged(value)[0]);

@@ -1,0 +1,182 @@
+/**
+ * What a statement's tree says that its tokens do not: conditions that are constant however they are written,
+ * conditions where a value, a column or a number belongs, subqueries that have nothing to do with the statement,
+ * UNIONs whose halves do not fit. Each is a rule of its own (`ast-…`), and pure.
+ */
+import type { Expression, Query } from "./tree.ts";
+
+export type AstRule =
+  | "ast-constant-condition"
+  | "ast-constant-comparison"
+  | "ast-same-column"
+  | "ast-condition-in-list"
+  | "ast-condition-as-value"
+  | "ast-odd-subquery"
+  | "ast-union-width"
+  | "ast-union-constants"
+  | "ast-catalogue"
+  | "ast-server-function";
+
+/** Another value next time, or for other rows. */
+const volatile = new Set(
+  "now current_date current_timestamp curdate curtime random rand nextval current_time localtime localtimestamp clock_timestamp sysdate utc_timestamp unix_timestamp found_rows last_insert_id row_count pg_try_advisory_lock get_lock count rownum".split(
+    " ",
+  ),
+);
+const serverFunctions = new Set(
+  `version session_user system_user database schema current_database current_schema current_user current_catalog
+  current_role inet_server_addr inet_server_port pg_ls_dir pg_read_file pg_read_binary_file pg_stat_file lo_import
+  lo_export lo_get load_file sleep benchmark pg_sleep pg_sleep_for extractvalue updatexml name_const connection_id
+  database_to_xml query_to_xml table_to_xml dblink`.split(/\s+/),
+);
+const catalogue = /^(?:information_schema|pg_catalog|mysql|performance_schema|sys)\.|^pg_/;
+
+/** What honest statements have, too: a signal, and no proof. */
+export const weakAstRules: ReadonlySet<string> = new Set<AstRule>([
+  "ast-same-column",
+  "ast-catalogue",
+  "ast-odd-subquery",
+]);
+
+export function astSignals(statements: readonly Query[]): AstRule[] {
+  const found = new Set<AstRule>();
+  for (const statement of statements) inspect(statement, found, "outer");
+  return [...found];
+}
+
+type Place = "outer" | "inner";
+
+function inspect(query: Query, found: Set<AstRule>, place: Place): void {
+  const ofApplication = query.tables.length > 0 && !query.tables.some(table => catalogue.test(table));
+  // Who reads the catalogue asks about the server, too.
+  if (ofApplication || query.kind !== "select")
+    for (const condition of query.conditions) inspectCondition(condition, found, true);
+  for (const item of query.lists) if (isOddInList(item)) found.add("ast-condition-in-list");
+  if (query.kind !== "other")
+    for (const value of query.written) if (isWrittenCondition(value)) found.add("ast-condition-as-value");
+  if (query.kind === "set-operation") inspectParts(query, found, place);
+  for (const expression of [...query.conditions, ...query.lists, ...query.written])
+    walk(expression, inner => {
+      if (inner.kind === "call" && serverFunctions.has(inner.name) && ofApplication)
+        found.add("ast-server-function");
+      if (inner.kind === "query") inspectSubquery(inner, query, found);
+    });
+  for (const column of query.columns)
+    walk(column, inner => {
+      if (inner.kind === "query") inspect(inner.query, found, "inner");
+    });
+  for (const inner of query.nested) inspect(inner, found, "inner");
+}
+
+function inspectCondition(condition: Expression, found: Set<AstRule>, only: boolean): void {
+  switch (condition.kind) {
+    case "logic":
+      for (const [i, argument] of condition.arguments.entries()) {
+        // WHERE 1=1 AND …, and AND 1=0 for an empty list, are habits of query builders.
+        const habit = condition.operator === "and" && i === 0 && only;
+        // Between ANDs, TRUE and 1=0 are habits too; a function that is called for nothing is none.
+        const telling = condition.operator === "and" ? calls(argument) : condition.operator !== "not";
+        if (telling && !habit && isConstant(argument)) found.add("ast-constant-condition");
+        inspectCondition(argument, found, habit);
+      }
+      return;
+    case "comparison": {
+      const [left, right] = condition.arguments;
+      if (condition.equal && left?.kind === "column" && right?.kind === "column" && left.name === right.name)
+        found.add("ast-same-column");
+      // A comparison of constants alone is a query builder's 1=1.
+      if (
+        !isConstant(condition) &&
+        condition.arguments.some(isDoubtful) &&
+        !condition.arguments.every(isConstant)
+      )
+        found.add("ast-constant-comparison");
+      return;
+    }
+    default:
+      return;
+  }
+}
+
+const isDoubtful = (side: Expression): boolean =>
+  (side.kind === "comparison" && side.arguments.length > 1 && side.arguments.some(isConstant)) ||
+  (side.kind === "logic" && side.operator !== "not" && side.arguments.some(isConstant));
+
+/** No column, no parameter, no clock: the same for every row and every time. */
+function isConstant(expression: Expression): boolean {
+  let constant = true;
+  let literal = false;
+  walk(expression, inner => {
+    if (inner.kind === "column" || inner.kind === "parameter" || inner.kind === "query") constant = false;
+    else if (inner.kind === "call" && volatile.has(inner.name)) constant = false;
+    else if (inner.kind === "constant" || inner.kind === "call") literal = true;
+  });
+  return constant && literal;
+}
+
+/** A condition over constants; conditions over columns are honest ways to sort. */
+function isOddInList(expression: Expression): boolean {
+  return (
+    (expression.kind === "logic" && expression.operator !== "not" && expression.arguments.some(isConstant)) ||
+    (expression.kind === "comparison" &&
+      expression.arguments.length > 1 &&
+      expression.arguments.every(isConstant)) ||
+    (expression.kind === "other" &&
+      expression.arguments.length > 0 &&
+      expression.arguments.some(argument => argument.kind === "logic" && argument.arguments.some(isConstant)))
+  );
+}
+
+const isWrittenCondition = (value: Expression): boolean =>
+  (value.kind === "logic" && value.operator !== "not" && value.arguments.some(isConstant)) ||
+  (value.kind === "comparison" && value.arguments.length > 1 && value.arguments.every(isConstant));
+
+function inspectSubquery(
+  { query, many }: Extract<Expression, { kind: "query" }>,
+  outer: Query,
+  found: Set<AstRule>,
+): void {
+  if (query.tables.some(table => catalogue.test(table)) && !outer.tables.some(table => catalogue.test(table)))
+    found.add("ast-catalogue");
+  const plain = query.kind === "select" && query.conditions.length === 0 && query.nested.length === 0;
+  const constants = query.columns.length > 0 && query.columns.every(isConstant);
+  if (!many && plain && constants && outer.tables.length > 0) found.add("ast-odd-subquery");
+  inspect(query, found, "inner");
+}
+
+function inspectParts({ parts, union }: Query, found: Set<AstRule>, place: Place): void {
+  const [left, right] = parts;
+  if (!left || !right) return;
+  for (const part of parts) inspect(part, found, place);
+  const [wide, narrow] = [widthOf(left), widthOf(right)];
+  if (union && wide !== null && narrow !== null && wide !== narrow) found.add("ast-union-width");
+  if (left.kind !== "select" || right.kind !== "select" || left.tables.length === 0) return;
+  const constants = right.columns.filter(isConstant).length;
+  const leftConstants = left.columns.filter(isConstant).length;
+  if (
+    left.conditions.length > 0 &&
+    right.columns.length > 0 &&
+    constants === right.columns.length &&
+    leftConstants === 0
+  )
+    found.add("ast-union-constants");
+  if (right.tables.some(table => catalogue.test(table)) && !left.tables.some(table => catalogue.test(table)))
+    found.add("ast-catalogue");
+}
+
+const widthOf = (query: Query): number | null =>
+  query.kind === "set-operation" ? (query.parts[0] ? widthOf(query.parts[0]) : null) : query.width;
+
+function calls(expression: Expression): boolean {
+  let called = false;
+  walk(expression, inner => {
+    called ||= inner.kind === "call";
+  });
+  return called;
+}
+
+/** Every expression below, without going into queries. */
+function walk(expression: Expression, visit: (expression: Expression) => void): void {
+  visit(expression);
+  if ("arguments" in expression) for (const argument of expression.arguments) walk(argument, visit);
+}

@@ -1,0 +1,58 @@
+/** What the signals look at: both parsers' trees in one small form, without texts of literals. */
+export type Expression =
+  | { kind: "constant" }
+  | { kind: "column"; name: string }
+  | { kind: "parameter" }
+  | { kind: "logic"; operator: "and" | "or" | "not" | "xor"; arguments: Expression[] }
+  | { kind: "comparison"; equal: boolean; arguments: Expression[] }
+  | { kind: "call"; name: string; arguments: Expression[] }
+  | { kind: "query"; query: Query /** EXISTS, IN, ANY: more than one row is asked for. */; many: boolean }
+  /** Arithmetic, casts, CASE, lists. */
+  | { kind: "other"; arguments: Expression[] };
+
+export type Query = {
+  kind: "select" | "insert" | "update" | "delete" | "set-operation" | "other";
+  /** Of a set operation; `union`: it is no INTERSECT and no EXCEPT. */
+  parts: Query[];
+  union: boolean;
+  columns: Expression[];
+  /** Null where a star or something unknown stands among them. */
+  width: number | null;
+  tables: string[];
+  /** WHERE, HAVING, ON. */
+  conditions: Expression[];
+  /** ORDER BY, GROUP BY, LIMIT, OFFSET. */
+  lists: Expression[];
+  /** VALUES, SET. */
+  written: Expression[];
+  /** Derived tables and common table expressions. */
+  nested: Query[];
+};
+
+export const emptyQuery = (kind: Query["kind"]): Query => ({
+  kind,
+  parts: [],
+  union: false,
+  columns: [],
+  width: null,
+  tables: [],
+  conditions: [],
+  lists: [],
+  written: [],
+  nested: [],
+});
+
+/** The parsers' JSON: anything. */
+export type Json = { readonly [key: string]: unknown };
+
+export const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null;
+
+export const itemsOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
+
+/** The only key of a node like {"SelectStmt": {…}}, and its value. */
+export function tagged(value: unknown): [tag: string, body: unknown] {
+  if (typeof value === "string") return [value, {}];
+  if (!isObject(value)) return ["", {}];
+  const [tag = ""] = Object.keys(value);
+  return [tag, value[tag]];
+}
