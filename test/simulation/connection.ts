@@ -9,6 +9,8 @@ export interface Answer {
   status: number;
   body: string;
   retryAfterS: number | null;
+  /** The other end's clock. */
+  date: string | undefined;
 }
 
 export interface Address {
@@ -113,6 +115,7 @@ function parse(bytes: Buffer): (Answer & { closes: boolean }) | null {
     status,
     body,
     retryAfterS: retryAfter === null ? null : Number(retryAfter),
+    date: header("date") ?? undefined,
     closes: header("connection") === "close",
   };
 }

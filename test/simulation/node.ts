@@ -87,6 +87,7 @@ export class SimulatedNode {
   readonly #timers = new Set<NodeJS.Timeout>();
   #held: string | null = null;
   #sequence = 0;
+  #correctionMs = 0;
 
   constructor(input: {
     id: string;
@@ -124,7 +125,13 @@ export class SimulatedNode {
   }
 
   get token(): string {
-    return nodeToken(this.#key, this.id, Date.now() + this.behaviour.clockAheadMs);
+    return nodeToken(this.#key, this.id, Date.now() + this.behaviour.clockAheadMs - this.#correctionMs);
+  }
+
+  /** As the agent: a refusal may be for the clock, and the answer says what the control plane's is. */
+  #refused({ status, date }: Answer): void {
+    const foundMs = Date.now() + this.behaviour.clockAheadMs - Date.parse(date ?? "");
+    if (status === 401 && Math.abs(foundMs - this.#correctionMs) > 5_000) this.#correctionMs = foundMs;
   }
 
   /** Loses its connection to the gateway, as when the host's network goes. */
@@ -159,6 +166,7 @@ export class SimulatedNode {
         await this.#deliver(Lease.parse(JSON.parse(answer.body)).assignment, "lease");
       } else if (answer.status === 204) failures = 0;
       else {
+        this.#refused(answer);
         this.#see({ kind: "refused", status: answer.status, call: "poll" });
         await this.#sleep((answer.retryAfterS ?? 0) * 1_000 + backoffMs(++failures, this.#random()));
       }
@@ -291,6 +299,7 @@ export class SimulatedNode {
     try {
       const answer = await over.request(method, path, this.token, body);
       if (answer.status < 300) return answer;
+      this.#refused(answer);
       this.#see({ kind: "refused", status: answer.status, call: path });
     } catch {
       if (!this.#stopped) this.#see({ kind: "lost", call: path });

@@ -41,7 +41,7 @@ export async function openServices(
     db: database.db,
     redis,
     jobs,
-    inbox: new Inbox(redis, log),
+    inbox: new Inbox(redis, log, clock),
     nodeKeys: new NodeKeys(database.db, clock),
     callRates: new CallRates(),
     usedTokens: new UsedTokens(redis, metrics),

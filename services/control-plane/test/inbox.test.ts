@@ -1,6 +1,11 @@
 /** Assignments on their way to nodes: leased, lost, delivered again. */
+import { randomUUID } from "node:crypto";
+import { Assignment } from "@picket/shared/contract";
+import type { NodeId } from "@picket/shared/ids";
 import { Redis } from "ioredis";
+import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { DOORBELL, Inbox } from "../src/gateway/inbox.ts";
 import { type Fleet, type Stores, startFleet, startStores, until } from "./fleet.ts";
 
 let stores: Stores;
@@ -102,4 +107,58 @@ test("a hundred nodes that wait all get theirs, each its own", async () => {
     () => fleet.rollout(started.id),
     ({ state }) => state === "complete",
   );
+});
+
+test("a doorbell that is cut while something arrives delays it, and loses nothing", async () => {
+  const { node, begin } = await assigned("cut");
+  // A bell that is heard again wakes everybody to look: a poll may end with nothing and is asked again.
+  const waiting = until(
+    () => node.poll(60),
+    lease => lease !== null,
+  );
+  await redis.call("CLIENT", "KILL", "TYPE", "pubsub");
+  await begin();
+  expect((await waiting)?.assignment.version).toBe(1);
+});
+
+test("what waits rings at each offer, since a ring may be lost; what is leased not before the lease is over", async () => {
+  let nowMs = 0;
+  const rings: string[] = [];
+  const listener = new Redis(stores.redis.url);
+  await listener.subscribe(DOORBELL);
+  listener.on("message", (_, nodes: string) => rings.push(nodes));
+  const inbox = new Inbox(redis, pino({ level: "silent" }), () => nowMs);
+  const node = randomUUID() as NodeId;
+  const assignment = Assignment.parse({
+    id: randomUUID(),
+    generation: 1,
+    ruleSet: "rings",
+    version: 1,
+    bundle: "0".repeat(64),
+    rollout: null,
+  });
+  const offer = () => inbox.offer([{ node, assignment }]);
+  const mine = () => rings.filter(nodes => nodes.includes(node)).length;
+  await offer();
+  await offer();
+  await until(
+    async () => mine(),
+    count => count === 2,
+  );
+  expect(await inbox.lease(node, { nowMs: 0, leaseMs: 1_000 })).toEqual(assignment);
+  await offer();
+  await redis.publish(DOORBELL, "the last");
+  await until(
+    async () => rings.includes("the last"),
+    heard => heard,
+  );
+  expect(mine()).toBe(2);
+  // Its answer may have been lost on the way: it is told again as soon as the lease is over.
+  nowMs = 1_000;
+  await offer();
+  await until(
+    async () => mine(),
+    count => count === 3,
+  );
+  listener.disconnect();
 });

@@ -15,7 +15,9 @@ import {
 import type { AssignmentId, BundleDigest, ObjectDigest } from "@picket/shared/ids";
 import { err, ok, type Result } from "@picket/shared/result";
 import { z } from "zod";
+import type { Log } from "../log.ts";
 import { type HttpAnswer, type HttpRequest, sendHttp } from "./http.ts";
+import type { TokenSource } from "./identity.ts";
 
 export type UplinkError =
   | { kind: "away"; detail: string }
@@ -31,7 +33,12 @@ const LONG_POLL_S = 25;
 const ANSWER_BYTES_MAX = 4 << 20;
 const OBJECT_BYTES_MAX = 8 << 20;
 
-export function connectControlPlane(url: string, token: () => Promise<string>, signal: AbortSignal) {
+export function connectControlPlane(
+  url: string,
+  tokens: TokenSource,
+  signal: AbortSignal,
+  log?: Pick<Log, "warn">,
+) {
   async function call(
     request: Omit<HttpRequest, "url" | "timeoutMs" | "answerBytesMax"> & {
       path: string;
@@ -47,9 +54,13 @@ export function connectControlPlane(url: string, token: () => Promise<string>, s
         signal,
         ...rest,
         url: url + path,
-        headers: { authorization: `Bearer ${await token()}` },
+        headers: { authorization: `Bearer ${await tokens.token()}` },
       });
-      return answer.status < 300 ? ok(answer) : err(refusal(answer));
+      if (answer.status < 300) return ok(answer);
+      const aheadMs = answer.status === 401 ? tokens.refusedAt(answer.date) : null;
+      if (aheadMs !== null)
+        log?.warn({ aheadMs }, "this host's clock is not the control plane's; tokens go by the latter");
+      return err(refusal(answer));
     } catch (error) {
       return err({ kind: "away", detail: (error as Error).message });
     }

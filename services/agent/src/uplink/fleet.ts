@@ -40,8 +40,8 @@ export function joinFleet(input: {
   const { enrolment, spool, installer, makeReport, log } = input;
   const stop = new AbortController();
   const { signal } = stop;
-  const token = tokenSource(nodeKey(input.stateDirectory), enrolment.node);
-  const controlPlane = connectControlPlane(enrolment.url, token, signal);
+  const tokens = tokenSource(nodeKey(input.stateDirectory), enrolment.node);
+  const controlPlane = connectControlPlane(enrolment.url, tokens, signal, log);
   const from: { keys: Enrolment["releaseKeys"]; downloads: Downloads } = {
     keys: enrolment.releaseKeys,
     downloads: {

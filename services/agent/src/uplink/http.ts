@@ -15,7 +15,12 @@ export type HttpRequest = {
   answerBytesMax: number;
   signal?: AbortSignal;
 };
-export type HttpAnswer = { status: number; body: Buffer };
+export type HttpAnswer = {
+  status: number;
+  body: Buffer;
+  /** The other end's clock (RFC 9110, Date), if it says so. */
+  date: string | undefined;
+};
 
 // One connection for the long poll and one for everything else is all that an agent needs.
 const keepAlive = { keepAlive: true, maxSockets: 4, maxFreeSockets: 2, timeout: 60_000 };
@@ -48,7 +53,13 @@ export function sendHttp(input: HttpRequest): Promise<HttpAnswer> {
             outgoing.destroy(new Error(`the answer is longer than ${input.answerBytesMax} bytes`));
           else chunks.push(chunk);
         });
-        answer.on("end", () => resolve({ status: answer.statusCode ?? 0, body: Buffer.concat(chunks) }));
+        answer.on("end", () =>
+          resolve({
+            status: answer.statusCode ?? 0,
+            body: Buffer.concat(chunks),
+            date: answer.headers.date,
+          }),
+        );
         answer.on("error", reject);
       },
     );

@@ -27,6 +27,8 @@ export const Enrolment = z.strictObject({
 });
 export type Enrolment = z.infer<typeof Enrolment>;
 
+const CLOCK_TOLERANCE_MS = 5_000;
+
 const enrolmentPath = (stateDirectory: string) => join(stateDirectory, "node.json");
 const keyPath = (stateDirectory: string) => join(stateDirectory, "node.key");
 
@@ -58,24 +60,39 @@ export function rawPublicKey(key: KeyObject): string {
   return createPublicKey(key).export({ type: "spki", format: "der" }).subarray(-32).toString("base64url");
 }
 
-/** A token for each call: the control plane takes none twice. */
-export function tokenSource(
-  key: KeyObject,
-  node: NodeId,
-  nowMs: () => number = Date.now,
-): () => Promise<string> {
-  return async () => {
-    // Only an enrolled agent needs the signer in memory.
-    const { SignJWT } = await import("jose/jwt/sign");
-    const issuedAtS = Math.floor(nowMs() / 1_000);
-    return new SignJWT({})
-      .setProtectedHeader({ alg: "EdDSA" })
-      .setIssuer(node)
-      .setSubject(node)
-      .setAudience(NODE_TOKEN_AUDIENCE)
-      .setIssuedAt(issuedAtS)
-      .setExpirationTime(issuedAtS + NODE_TOKEN_LIFETIME_S)
-      .setJti(randomUUID())
-      .sign(key);
+export type TokenSource = {
+  /** A token for each call: the control plane takes none twice. */
+  token(): Promise<string>;
+  /** A call was refused; `date` is the control plane's clock. How far this host's is ahead, when that may be why. */
+  refusedAt(date: string | undefined): number | null;
+};
+
+/** A host's clock may be minutes off, and its node must not be lost for it: tokens then go by the control plane's. */
+export function tokenSource(key: KeyObject, node: NodeId, nowMs: () => number = Date.now): TokenSource {
+  let aheadMs = 0;
+  return {
+    async token() {
+      // Only an enrolled agent needs the signer in memory.
+      const { SignJWT } = await import("jose/jwt/sign");
+      const issuedAtS = Math.floor((nowMs() - aheadMs) / 1_000);
+      return new SignJWT({})
+        .setProtectedHeader({ alg: "EdDSA" })
+        .setIssuer(node)
+        .setSubject(node)
+        .setAudience(NODE_TOKEN_AUDIENCE)
+        .setIssuedAt(issuedAtS)
+        .setExpirationTime(issuedAtS + NODE_TOKEN_LIFETIME_S)
+        .setJti(randomUUID())
+        .sign(key);
+    },
+    refusedAt(date) {
+      const theirsMs = Date.parse(date ?? "");
+      if (Number.isNaN(theirsMs)) return null;
+      const foundMs = nowMs() - theirsMs;
+      // Date counts whole seconds, and the answer travelled.
+      if (Math.abs(foundMs - aheadMs) < CLOCK_TOLERANCE_MS) return null;
+      aheadMs = foundMs;
+      return aheadMs;
+    },
   };
 }

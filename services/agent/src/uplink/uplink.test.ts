@@ -14,6 +14,7 @@ import { enrol } from "./enrol.ts";
 import { forgetEnrolment, nodeKey, rawPublicKey, readEnrolment, tokenSource } from "./identity.ts";
 import { startUpload } from "./upload.ts";
 
+const anyToken = { token: async () => "token", refusedAt: () => null };
 const NODE = "018f3d5e-7c1a-7000-8000-000000000001" as NodeId;
 let directory: string;
 let server: Server;
@@ -51,7 +52,7 @@ describe("identity", () => {
 
   test("a token is signed by the node's key, names it, and is for one call", async () => {
     const key = nodeKey(directory);
-    const token = tokenSource(key, NODE, () => 1_780_000_000_000);
+    const { token } = tokenSource(key, NODE, () => 1_780_000_000_000);
     const first = await token();
     const [header, claims, signature] = first.split(".") as [string, string, string];
     expect(JSON.parse(Buffer.from(header, "base64url").toString())).toEqual({ alg: "EdDSA" });
@@ -68,6 +69,25 @@ describe("identity", () => {
       ),
     ).toBe(true);
     expect(await token()).not.toBe(first);
+  });
+
+  test("a node whose clock is minutes off goes by the control plane's after one refusal", async () => {
+    const issued: number[] = [];
+    answer = request => {
+      const [, claims] = request.headers.authorization!.slice("Bearer ".length).split(".");
+      issued.push(JSON.parse(Buffer.from(claims!, "base64url").toString()).iat);
+      const offS = Math.abs(issued.at(-1)! - Date.now() / 1_000);
+      return offS < 30 ? { status: 200, body: { assignments: [] } } : { status: 401, body: {} };
+    };
+    for (const aheadMs of [240_000, -240_000]) {
+      const tokens = tokenSource(nodeKey(directory), NODE, () => Date.now() + aheadMs);
+      const controlPlane = connectControlPlane(url, tokens, new AbortController().signal);
+      expect((await controlPlane.desired()).ok).toBe(false);
+      expect((await controlPlane.desired()).ok).toBe(true);
+      // What it learned stays, and a refusal for another reason changes nothing.
+      expect(tokens.refusedAt(new Date().toUTCString())).toBeNull();
+      expect((await controlPlane.desired()).ok).toBe(true);
+    }
   });
 });
 
@@ -100,7 +120,7 @@ describe("enrolment", () => {
 });
 
 describe("control plane calls", () => {
-  const connect = () => connectControlPlane(url, async () => "token", new AbortController().signal);
+  const connect = () => connectControlPlane(url, anyToken, new AbortController().signal);
 
   test("an object whose bytes have another digest is refused", async () => {
     const bytes = Buffer.from("an object");
@@ -136,7 +156,7 @@ describe("control plane calls", () => {
   });
 
   test("a control plane that is not there is away", async () => {
-    const dead = connectControlPlane("http://127.0.0.1:1", async () => "token", new AbortController().signal);
+    const dead = connectControlPlane("http://127.0.0.1:1", anyToken, new AbortController().signal);
     expect(await dead.desired()).toMatchObject({ ok: false, error: { kind: "away" } });
   });
 
@@ -151,7 +171,7 @@ describe("upload", () => {
     const stop = new AbortController();
     const uploader = startUpload({
       spool,
-      controlPlane: connectControlPlane(url, async () => "token", stop.signal),
+      controlPlane: connectControlPlane(url, anyToken, stop.signal),
       log: silentLog,
       signal: stop.signal,
       random: () => 0,

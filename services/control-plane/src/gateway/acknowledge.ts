@@ -37,27 +37,26 @@ export function acknowledgements(services: Services): Acknowledge {
  */
 async function writeAll(services: Services, all: Acknowledgement[]): Promise<null[]> {
   const { db } = services;
-  const open = sql`(${assignments.node}, ${assignments.id}) in (${sql.join(
-    all.map(({ node, id }) => sql`(${node}::uuid, ${id}::uuid)`),
-    sql`, `,
-  )})`;
-  const free = db
-    .select({ id: assignments.id })
-    .from(assignments)
-    .where(and(open, isNull(assignments.acknowledgedAt)))
-    .for("update", { skipLocked: true });
-  await db
-    .update(assignments)
-    .set({ acknowledgedAt: now(services) })
-    .where(sql`${assignments.id} in ${free}`);
-  const held = await db
-    .select({ node: assignments.node, id: assignments.id })
-    .from(assignments)
-    .where(and(open, isNull(assignments.acknowledgedAt)));
-  for (const { node, id } of held)
+  const ids = sql.param(`{${all.map(({ id }) => id).join(",")}}`);
+  const of = sql.param(`{${all.map(({ node }) => node).join(",")}}`);
+  const at = sql.param(now(services).toISOString());
+  const held = await db.execute<{ id: string; node: string }>(sql`
+    with asked as (select * from unnest(${ids}::uuid[], ${of}::uuid[]) as asked (id, node)),
+    open as (
+      select id from assignments join asked using (id, node) where acknowledged_at is null
+      for update of assignments skip locked
+    ),
+    done as (
+      update assignments set acknowledged_at = ${at}::timestamptz from open where assignments.id = open.id
+    )
+    select id, node from assignments join asked using (id, node)
+    where acknowledged_at is null and id not in (select id from open)`);
+  for (const { id, node } of held.rows)
     await db
       .update(assignments)
       .set({ acknowledgedAt: now(services) })
-      .where(and(eq(assignments.id, id), eq(assignments.node, node), isNull(assignments.acknowledgedAt)));
+      .where(
+        and(eq(assignments.id, id), eq(assignments.node, node as NodeId), isNull(assignments.acknowledgedAt)),
+      );
   return all.map(() => null);
 }

@@ -7,6 +7,7 @@
 import { Assignment } from "@picket/shared/contract";
 import type { NodeId } from "@picket/shared/ids";
 import type { Logger } from "pino";
+import { batched } from "../batch.ts";
 import type { RedisClient } from "../queue/redis.ts";
 import type { NodeAssignment } from "../rollouts/assign.ts";
 
@@ -27,13 +28,17 @@ const element = (assignment: Assignment): string =>
 const TTL_S = 7 * 86_400;
 
 // What is waiting for the same rule set is replaced: only the newest says anything. What is already waiting or
-// leased is not added twice. Answers 1 when something new waits.
+// leased is not added twice. Answers 1 when there is something to lease, new or not, and 0 when its lease
+// still runs.
 const OFFER = `
 local ruleset, id = string.match(ARGV[1], "^(%S+) (%S+) ")
-for _, key in ipairs({KEYS[1], KEYS[2]}) do
+for i, key in ipairs({KEYS[1], KEYS[2]}) do
   for _, element in ipairs(redis.call("LRANGE", key, 0, -1)) do
     local other, known = string.match(element, "^(%S+) (%S+) ")
-    if known == id then return 0 end
+    if known == id then
+      if i == 1 or tonumber(redis.call("HGET", KEYS[3], id) or "0") <= tonumber(ARGV[3]) then return 1 end
+      return 0
+    end
     if other == ruleset then
       redis.call("LREM", key, 1, element)
       redis.call("HDEL", KEYS[3], known)
@@ -76,50 +81,79 @@ type Scripted = RedisClient & {
   picketAcknowledge(...args: (string | number)[]): Promise<number>;
 };
 
-const BATCH = 1_000;
+/** Small enough that a slow Redis answers within a command's time. */
+const BATCH = 500;
 
 export class Inbox {
   readonly #redis: Scripted;
   readonly #log: Logger;
+  readonly #clock: () => number;
 
-  constructor(redis: RedisClient, log: Logger) {
+  constructor(redis: RedisClient, log: Logger, clock: () => number) {
     redis.defineCommand("picketOffer", { numberOfKeys: 3, lua: OFFER });
     redis.defineCommand("picketLease", { numberOfKeys: 3, lua: LEASE });
     redis.defineCommand("picketAcknowledge", { numberOfKeys: 3, lua: ACKNOWLEDGE });
     this.#redis = redis as Scripted;
     this.#log = log;
+    this.#clock = clock;
   }
 
   /** Puts assignments into inboxes and rings once per batch. Never throws: the rows are committed already. */
   async offer(assigned: readonly NodeAssignment[]): Promise<void> {
-    try {
-      for (let from = 0; from < assigned.length; from += BATCH) {
-        const batch = assigned.slice(from, from + BATCH);
-        const added = await Promise.all(
-          batch.map(({ node, assignment }) =>
-            this.#redis.picketOffer(...keys(node), element(assignment), TTL_S),
-          ),
-        );
-        // What waits already has rung; a sweep must not wake everybody again.
-        const ring = new Set(batch.flatMap(({ node }, i) => (added[i] === 1 ? [node] : [])));
-        if (ring.size > 0) await this.#redis.publish(DOORBELL, [...ring].join(" "));
-      }
-    } catch (error) {
-      this.#log.warn({ error, assigned: assigned.length }, "inboxes not filled; the sweep repairs it");
-    }
+    const failed: unknown[] = [];
+    for (let from = 0; from < assigned.length; from += BATCH)
+      await this.#offerBatch(assigned.slice(from, from + BATCH)).catch(error => failed.push(error));
+    if (failed.length > 0)
+      this.#log.warn(
+        { error: failed[0], batches: failed.length, assigned: assigned.length },
+        "inboxes not filled; the sweep repairs it",
+      );
+  }
+
+  async #offerBatch(batch: readonly NodeAssignment[]): Promise<void> {
+    const waits = await Promise.all(
+      batch.map(({ node, assignment }) =>
+        this.#redis.picketOffer(...keys(node), element(assignment), TTL_S, this.#clock()),
+      ),
+    );
+    // Also for what waited before: its ring, or the answer with its lease, may be what was lost.
+    const ring = new Set(batch.flatMap(({ node }, i) => (waits[i] === 1 ? [node] : [])));
+    if (ring.size > 0) await this.#redis.publish(DOORBELL, [...ring].join(" "));
   }
 
   /** The next assignment, leased until `nowMs + leaseMs`; null when nothing waits. */
-  async lease(
-    node: NodeId,
-    { nowMs, leaseMs }: { nowMs: number; leaseMs: number },
-  ): Promise<Assignment | null> {
-    const leased = await this.#redis.picketLease(...keys(node), nowMs, nowMs + leaseMs, TTL_S);
-    return leased === null ? null : Assignment.parse(JSON.parse(leased.slice(leased.indexOf(" {") + 1)));
+  lease(node: NodeId, { nowMs, leaseMs }: { nowMs: number; leaseMs: number }): Promise<Assignment | null> {
+    return this.#leases({ node, nowMs, leaseMs });
   }
 
   /** False: it was not there (acknowledged before, or Redis was emptied); nothing is wrong with that. */
-  async acknowledge(node: NodeId, assignment: string): Promise<boolean> {
-    return (await this.#redis.picketAcknowledge(...keys(node), assignment)) > 0;
+  acknowledge(node: NodeId, assignment: string): Promise<boolean> {
+    return this.#acknowledgements({ node, assignment });
   }
+
+  // A wave wakes thousands of polls at once. All their commands in one write would run into the command's timeout
+  // on a busy host, leases taken and answers lost; so batches follow one another.
+  readonly #leases = batched(
+    (asked: { node: NodeId; nowMs: number; leaseMs: number }[]) =>
+      Promise.all(
+        asked.map(async ({ node, nowMs, leaseMs }) => {
+          const leased = await this.#redis.picketLease(...keys(node), nowMs, nowMs + leaseMs, TTL_S);
+          return leased === null
+            ? null
+            : Assignment.parse(JSON.parse(leased.slice(leased.indexOf(" {") + 1)));
+        }),
+      ),
+    { most: BATCH },
+  );
+
+  readonly #acknowledgements = batched(
+    (asked: { node: NodeId; assignment: string }[]) =>
+      Promise.all(
+        asked.map(
+          async ({ node, assignment }) =>
+            (await this.#redis.picketAcknowledge(...keys(node), assignment)) > 0,
+        ),
+      ),
+    { most: BATCH },
+  );
 }

@@ -4,6 +4,7 @@
  * Redis away each process remembers for itself, since reports and what is desired must go on; that is counted.
  */
 import { createHash } from "node:crypto";
+import { batched } from "../batch.ts";
 import type { Metrics } from "../metrics.ts";
 import { isRedisAway, type RedisClient } from "../queue/redis.ts";
 import { type NodeClaims, SKEW_S } from "./token.ts";
@@ -21,6 +22,17 @@ export class UsedTokens {
     this.#metrics = metrics;
   }
 
+  readonly #mark = batched(
+    (tokens: { id: string; leftMs: number }[]) =>
+      Promise.all(
+        tokens.map(
+          async ({ id, leftMs }) =>
+            (await this.#redis.set(`picket:used:${id}`, 1, "PX", leftMs, "NX")) !== null,
+        ),
+      ),
+    { most: 500 },
+  );
+
   /** False: it was used before. */
   async use({ iss, jti, exp }: NodeClaims, nowMs: number): Promise<boolean> {
     // Of one size, whatever the node drew.
@@ -28,7 +40,7 @@ export class UsedTokens {
     if (this.#here.has(id)) return false;
     const leftMs = Math.max(1, Math.ceil((exp + SKEW_S) * 1_000 - nowMs));
     try {
-      return (await this.#redis.set(`picket:used:${id}`, 1, "PX", leftMs, "NX")) !== null;
+      return await this.#mark({ id, leftMs });
     } catch (error) {
       if (!isRedisAway(error)) throw error;
       this.#metrics.replaysUnchecked.inc();
