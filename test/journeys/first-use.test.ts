@@ -5,13 +5,12 @@
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Agent, eventually, forget, startAgent } from "../harness/agent.ts";
-import { type Cgroup, inCgroup, makeCgroup, startMariaDB, startPostgreSQL } from "../harness/index.ts";
+import { type Cgroup, makeCgroup, startMariaDB, startPostgreSQL } from "../harness/index.ts";
+import { runStatements } from "./run-statements.ts";
 import { DATABASE, SCHEMA } from "./shop-rules.ts";
 
-const CLIENT = fileURLToPath(new URL("./clients/statements.mjs", import.meta.url));
 const CORE_RULES = `
 apiVersion: picket/v1
 kind: RuleSet
@@ -45,27 +44,15 @@ afterAll(async () => {
   if (agent) forget(agent);
 });
 
-type Got = { rows?: unknown[][]; error?: { code: string | number; message: string } };
-
-/** Runs statements on one connection inside the guarded workload, one after the other. */
-async function run(
-  dialect: "mysql" | "pg",
-  protocol: "text" | "prepared",
-  statements: string[],
-): Promise<Got[]> {
-  const server = dialect === "pg" ? postgresql : mariadb;
-  const child = inCgroup(cgroup.path, [process.execPath, CLIENT, dialect, protocol, String(server.port)], {
-    stdio: ["pipe", "pipe", "inherit"],
-    env: { ...process.env, DB_USER: server.user, DB_PASSWORD: server.password, DB_NAME: DATABASE },
+const run = (dialect: "mysql" | "pg", protocol: "text" | "prepared", statements: string[]) =>
+  runStatements({
+    cgroup: cgroup.path,
+    server: dialect === "pg" ? postgresql : mariadb,
+    dialect,
+    protocol,
+    database: DATABASE,
+    statements,
   });
-  child.stdin!.end(JSON.stringify(statements));
-  let out = "";
-  child.stdout!.on("data", (chunk: Buffer) => {
-    out += chunk;
-  });
-  await new Promise(resolve => child.on("close", resolve));
-  return JSON.parse(out) as Got[];
-}
 
 const ATTACK =
   "SELECT id, name FROM picket_users WHERE id = 1 UNION SELECT 1, secret FROM picket_secrets -- ";

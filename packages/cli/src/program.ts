@@ -10,6 +10,7 @@ import { judgeCommand } from "./commands/judge.ts";
 import { keyCommands } from "./commands/keys.ts";
 import { loginCommands } from "./commands/login.ts";
 import { nodeCommands } from "./commands/nodes.ts";
+import { profileCommands } from "./commands/profiles.ts";
 import { rolloutCommands } from "./commands/rollout.ts";
 import { ruleCommands } from "./commands/rules.ts";
 import { tokenCommands } from "./commands/tokens.ts";
@@ -59,6 +60,7 @@ export function createProgram(surroundings: Surroundings): Command {
     loginCommands,
     guardCommand,
     verdictCommands,
+    profileCommands,
     judgeCommand,
     ruleCommands,
     rolloutCommands,

@@ -6,6 +6,8 @@
  * POST /v1/join · POST /v1/leave
  * GET /v1/workloads · PUT /v1/workloads · DELETE /v1/workloads/:id
  * GET /v1/verdicts · PUT /v1/verdicts · DELETE /v1/verdicts/:id
+ * GET /v1/profiles · GET /v1/profiles/export?workload=&user=&database= · PUT /v1/profiles (an export)
+ * DELETE /v1/profiles?workload=&user=&database=[&shape=] (one template, or all: it learns anew)
  * GET /v1/detections?after=SEQUENCE&wait=SECONDS (the last 1,000 in memory; long poll)
  */
 import { z } from "zod";
@@ -52,6 +54,18 @@ export type VerdictRequest = z.infer<typeof VerdictRequest>;
 
 export const VerdictResponse = LocalOverride.extend({ id: z.string() });
 export type VerdictResponse = z.infer<typeof VerdictResponse>;
+
+/** What one workload sends as one database user to one database; empty where that is not known. */
+export const ProfileState = z.object({
+  workload: z.string(),
+  databaseUser: z.string(),
+  database: z.string(),
+  learning: z.boolean(),
+  templates: z.int(),
+  statements: z.int(),
+  since: z.iso.datetime(),
+});
+export type ProfileState = z.infer<typeof ProfileState>;
 
 export const JoinRequest = z.strictObject({
   url: z.url({ protocol: /^https?$/ }),

@@ -33,6 +33,8 @@ import { readEnrolment } from "./uplink/identity.ts";
 const TICK_MS = 1_000;
 /** How often endpoints are looked through for one that is due. */
 const CERTIFICATES_MS = 5_000;
+/** How often what was learned goes to disk. */
+const PROFILES_TICKS = 60;
 const CERTIFICATE_NOTICE_MS = 30 * 86_400_000;
 const EARLY_EVENTS_MAX = 10_000;
 
@@ -199,6 +201,7 @@ async function startClaimed(input: {
       versions.retire(nowMs);
       if (workloads.moving && workloads.refresh()) adopt();
       holdingRules.refresh();
+      if (ticks % PROFILES_TICKS === 0) sight.profiles.save();
       spool.flush().catch(error => log.error({ error: String(error) }, "the spool could not be flushed"));
       if (ticks % certificateTicks === 0) lookAtCertificates();
     }, TICK_MS);
@@ -247,6 +250,7 @@ async function startClaimed(input: {
       versions.close();
       const { socketsLeft } = await kernel.close({ keep });
       pipeline.flush(true);
+      sight.profiles.save();
       spool.close();
       if (keep) log.info("stopped; the programs keep enforcing until the next start");
       else if (socketsLeft > 0)

@@ -15,6 +15,8 @@ import type { Processes } from "./connections/processes.ts";
 import type { ConnectionTable } from "./connections/table.ts";
 import type { Decided, HeldStatement } from "./hold/holding.ts";
 import { tableOf } from "./hold/plan.ts";
+import { type Profiles, USES_TO_LEARN } from "./profiles/profiles.ts";
+import type { Sent } from "./rules/judging.ts";
 import type { LearnedShapes } from "./rules/learned.ts";
 import type { Lexing } from "./rules/lexing.ts";
 import type { Loaded, Versions } from "./rules/versions.ts";
@@ -45,6 +47,7 @@ export function createPipeline(input: {
   connections: ConnectionTable;
   versions: Versions;
   learned: LearnedShapes;
+  profiles: Profiles;
   lexing: Lexing;
   workloads: Workloads;
   processes: Processes;
@@ -58,7 +61,7 @@ export function createPipeline(input: {
   store: (detections: Detection[]) => void;
   nowMs?: () => number;
 }): Pipeline {
-  const { statements, connections, versions, learned, lexing, workloads, processes, fold } = input;
+  const { statements, connections, versions, learned, profiles, lexing, workloads, processes, fold } = input;
   const nowMs = input.nowMs ?? Date.now;
   let found: Detection[] = [];
 
@@ -153,6 +156,7 @@ export function createPipeline(input: {
       stage: "token-rules",
       danger: lexing.dangerNames(danger),
       severity: "high",
+      evidence: () => [],
     };
   }
 
@@ -160,8 +164,12 @@ export function createPipeline(input: {
   function judgeUnknown(statement: Statement, loaded: Loaded | undefined): Judged | null {
     if (!loaded) return null; // A version that has been given up: whoever judges now meets the shape itself.
     const { sql, dialect, session, fingerprint, whole, danger } = statement;
-    const judgement = versions.judge(loaded, { sql, dialect, session }, contextOf(statement));
-    if (!judgement.holdsForShape) return judgement;
+    const context = contextOf(statement);
+    const sent = { sql, dialect, session, context };
+    const profiled = profileOf(statement, context, loaded);
+    const judgement = versions.judge(loaded, { ...sent, profile: profiled?.profile });
+    const settled = !profiled || !whole || judgement.verdict !== "benign" || profiled.learned(sent);
+    if (!judgement.holdsForShape || !settled) return judgement;
     // A part of a statement may convict it; only the whole may clear it, unless the kernel, which lexed all of it,
     // saw nothing in it that could harm.
     if (fingerprint !== 0n && (whole || judgement.verdict !== "benign" || danger === 0)) {
@@ -171,6 +179,28 @@ export function createPipeline(input: {
       learned.learn(fingerprint, { verdict, action, rules, sample });
     }
     return judgement;
+  }
+
+  /** The profile of who sent it, and what it makes of a statement that the rules find honest. */
+  function profileOf({ process }: Statement, context: Context, { parts }: Loaded) {
+    // Of several rule sets the first that wants more than to learn decides how.
+    const drifts = parts.map(({ rules }) => ({ rules, drift: rules.driftFor(context) }));
+    const { rules, drift } =
+      drifts.find(each => each.drift.mode !== "learn" || each.drift.locked) ?? drifts[0]!;
+    const { workload = "", user = "", database = "" } = context;
+    const profile = profiles.of({ workload, databaseUser: user, database }, drift, nowMs());
+    if (!profile) return null;
+    return {
+      profile,
+      /** True: the kernel may know the shape from here on. While it is learned its first uses show what varies. */
+      learned(sent: Sent): boolean {
+        if (profile.mode !== "learn") return true;
+        const seen = { atMs: nowMs(), process: `${process.pid}@${process.startNs}` };
+        const template = rules.learn(profile, sent, seen);
+        if (template) profiles.counted(profile);
+        return template === null || template.count >= USES_TO_LEARN;
+      },
+    };
   }
 
   /** The kernel knew it and says what it did. */
@@ -184,6 +214,7 @@ export function createPipeline(input: {
       stage: "kernel",
       danger: lexing.dangerNames(danger),
       severity: "high",
+      evidence: () => [],
     };
   }
 

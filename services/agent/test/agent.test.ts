@@ -111,7 +111,12 @@ describe.each(["mysql2", "pg"] as const)("%s", driver => {
     const { error } = await application.run(sleep);
     if (mode === "on") expect(error).toContain("Picket blocked: sleep-call");
     const first = await eventually(async () => (await host.statements())[0], "the first use is told");
-    expect(first).toMatchObject({ guarantee, stage: "token-rules", rules: ["sleep-call"], wouldBlock: false });
+    expect(first).toMatchObject({
+      guarantee,
+      stage: "token-rules",
+      rules: ["sleep-call"],
+      wouldBlock: false,
+    });
     expect((await application.run(sleep)).error).toContain("Picket blocked: sleep-call");
     const second = await eventually(
       async () => (await host.statements()).find(({ stage }) => stage === "kernel"),

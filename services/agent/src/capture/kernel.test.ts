@@ -91,6 +91,7 @@ const judgement = (change: Partial<Judgement>): Judgement => ({
   danger: [],
   severity: "high",
   holdsForShape: true,
+  evidence: () => [],
   ...change,
 });
 const rules = (change: Partial<CompiledRules> = {}): CompiledRules => ({
@@ -104,6 +105,15 @@ const rules = (change: Partial<CompiledRules> = {}): CompiledRules => ({
     fingerprint: lexing.fingerprint(Buffer.from(BLOCKED), dialect, null),
   })),
   certificateNoticeMs: 1,
+  keeper: { table: new Uint32Array(), rules: [] },
+  holdFor: () => ({
+    held: false,
+    maxHeldBytes: 0,
+    policy: { deadlineMs: 50, consult: "never", onFailure: "open" },
+  }),
+  holdAny: { held: false, maxHeldBytes: 0 },
+  driftFor: () => ({ mode: "learn", locked: false, learnForMs: 1, learnStatements: 1 }),
+  learn: () => null,
   judge: () => judgement({}),
   ...change,
 });
@@ -148,7 +158,6 @@ describe("a slot is tried before anybody is judged by it", () => {
       selfTest: lying,
       remember: () => {},
       holding: NOT_HELD,
-    holding: NOT_HELD,
     });
     const refused = await failing.prepare([part(1)], object("slot"));
     expect(refused).toMatchObject({
@@ -201,7 +210,7 @@ describe("versions", () => {
     const blocked = rules().shapes[0]!.fingerprint;
     learned.learn(blocked, { verdict: "benign", action: "observe", rules: [], sample: sample(BLOCKED) });
     const stricter = rules({
-      judge: sql =>
+      judge: ({ sql }) =>
         sql.includes("once_benign")
           ? judgement({ verdict: "attack", action: "block", rules: ["honest"] })
           : judgement({}),

@@ -170,6 +170,15 @@ export class Slot {
     yield* this.#verdicts.entries();
   }
 
+  /** What the agent had judged is judged anew at its next use; the rule set's own word stays. */
+  forgetJudged(): void {
+    this.#verdicts.deleteMany(
+      [...this.#verdicts.entries()]
+        .filter(([, { source }]) => SOURCES[source] === "judged" || SOURCES[source] === "learned")
+        .map(([fingerprint]) => fingerprint),
+    );
+  }
+
   /** What the self-test did is nobody's traffic. */
   startCounting(): void {
     this.#tested = this.#read();

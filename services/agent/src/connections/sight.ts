@@ -7,6 +7,7 @@ import type { Config } from "../config.ts";
 import type { Host } from "../host/requirements.ts";
 import type { Log } from "../log.ts";
 import { createPipeline } from "../pipeline.ts";
+import { Profiles } from "../profiles/profiles.ts";
 import type { Judging } from "../rules/assemble.ts";
 import { Certificates } from "../tls/certificates.ts";
 import { Fold } from "../wire/fold.ts";
@@ -60,12 +61,14 @@ export function createSight(input: {
     log.info({ connection: event.cookie.toString(), outcome }, "a connection was severed");
   }
 
+  const profiles = new Profiles(config.stateDirectory);
   const { versions, learned, lexing } = judging;
   const pipeline = createPipeline({
     statements: new Statements(),
     connections,
     versions,
     learned,
+    profiles,
     lexing,
     workloads,
     processes,
@@ -80,6 +83,7 @@ export function createSight(input: {
     connections,
     processes,
     certificates,
+    profiles,
     pipeline,
     /** Enrols what is open, and moves what is enrolled to the workload that was chosen for it since. */
     adopt: () => kernel.adopt(pid => workloads.ofProcess(pid)),

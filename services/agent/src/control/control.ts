@@ -1,7 +1,9 @@
 /** What the control socket may ask of the agent; agent.ts provides it. */
+import type { ProfileExport, ProfileIdentity } from "@picket/judge/drift/profile";
 import type {
   Doctor,
   JoinRequest,
+  ProfileState,
   Status,
   VerdictRequest,
   VerdictResponse,
@@ -24,6 +26,14 @@ export type Control = {
     list(): VerdictResponse[];
     put(request: VerdictRequest): Promise<VerdictResponse>;
     delete(id: string): Promise<void>;
+  };
+  profiles: {
+    list(): ProfileState[];
+    export(identity: ProfileIdentity): ProfileExport;
+    /** An export of this node or another one, reviewed; refused with what is wrong with it. */
+    put(exported: unknown): void;
+    /** One template by its shape's digest, or all: it learns anew. */
+    delete(identity: ProfileIdentity, shape: string | null): void;
   };
   recent: RecentDetections;
 };

@@ -3,6 +3,7 @@ import type { SocketCheck } from "../capture/socket-check.ts";
 import type { Config } from "../config.ts";
 import type { Sight } from "../connections/sight.ts";
 import type { Reporter } from "../health/report.ts";
+import { Refused } from "../refusal.ts";
 import type { Judging } from "../rules/assemble.ts";
 import type { RuleSources } from "../rules/sources.ts";
 import type { Control } from "./control.ts";
@@ -19,8 +20,8 @@ export function provideControl(input: {
   recent: RecentDetections;
 }): Control {
   const { config, sockets, sources, reporter, recent } = input;
-  const { workloads, adopt } = input.sight;
-  const { overrides } = input.judging;
+  const { workloads, profiles, adopt } = input.sight;
+  const { overrides, versions } = input.judging;
   return {
     status: async () => ({
       ...sources.status(),
@@ -54,6 +55,24 @@ export function provideControl(input: {
       async delete(id) {
         overrides.delete(id);
         sources.reportSoon();
+      },
+    },
+    profiles: {
+      list: () => profiles.list(),
+      export(identity) {
+        const exported = profiles.export(identity);
+        if (!exported) throw new Refused("not-found", "there is no such profile");
+        return exported;
+      },
+      put(exported) {
+        const wrong = profiles.put(exported, Date.now());
+        if (wrong !== null) throw new Refused("invalid", wrong);
+        versions.forgetJudged();
+      },
+      delete(identity, shape) {
+        const done = shape === null ? profiles.forget(identity) : profiles.revoke(identity, shape);
+        if (!done) throw new Refused("not-found", "there is no such profile, or no such shape in it");
+        versions.forgetJudged();
       },
     },
     recent,

@@ -3,6 +3,8 @@
  * makes Node load its own, which was measured at 5 MB of resident memory, for a dozen routes on a UNIX socket. Every
  * change is audited before it takes effect; what is refused says why and what to do.
  */
+
+import type { ProfileIdentity } from "@picket/judge/drift/profile";
 import { JoinRequest, VerdictRequest, WorkloadRequest } from "@picket/shared/control-socket";
 import { z } from "zod";
 import { type RefusalCode, Refused } from "../refusal.ts";
@@ -87,6 +89,20 @@ export function controlRoutes(control: Control, audit: (entry: Omit<AuditEntry, 
       return control.verdicts.delete(rest);
     },
 
+    "GET /v1/profiles": () => ({ items: control.profiles.list() }),
+    "GET /v1/profiles/export": ({ query }) => control.profiles.export(identityOf(query)),
+    "PUT /v1/profiles": ({ body }) => {
+      const exported = read(z.looseObject({ workload: z.string() }), body);
+      audit({ verb: "profile.put", subject: exported.workload, detail: {} });
+      control.profiles.put(exported);
+    },
+    "DELETE /v1/profiles": ({ query }) => {
+      const identity = identityOf(query);
+      const shape = query.get("shape");
+      audit({ verb: "profile.delete", subject: JSON.stringify(identity), detail: { shape } });
+      control.profiles.delete(identity, shape);
+    },
+
     "GET /v1/detections": async ({ query, signal }) => {
       const after = integer(query.get("after"), 0);
       const waitS = Math.min(integer(query.get("wait"), 0), WAIT_S_MAX);
@@ -121,6 +137,12 @@ export function controlRoutes(control: Control, audit: (entry: Omit<AuditEntry, 
     }
   };
 }
+
+const identityOf = (query: URLSearchParams): ProfileIdentity => ({
+  workload: query.get("workload") ?? "",
+  databaseUser: query.get("user") ?? "",
+  database: query.get("database") ?? "",
+});
 
 function read<T extends z.ZodType>(schema: T, text: string): z.infer<T> {
   let content: unknown;

@@ -1,7 +1,9 @@
 /** @picket/judge as the agent uses it: with this node's hash key, on bytes as the wire had them. */
 
 import { type CompiledRuleSet, compileRuleSet, fingerprints, holdsEverywhere } from "@picket/judge/compile";
-import { judge } from "@picket/judge/judge";
+import { toldEvidence } from "@picket/judge/evidence";
+import { judgeWith } from "@picket/judge/judge";
+import { learn } from "@picket/judge/learn";
 import { formatRuleErrors } from "@picket/judge/rule-error";
 import { settingsFor } from "@picket/judge/settings";
 import type { HashKey } from "@picket/native/lexer";
@@ -34,8 +36,9 @@ function adapt(compiled: CompiledRuleSet, key: HashKey): CompiledRules {
     })),
     keeper: keeperTable(compiled),
     holdFor: context => {
-      const { hold } = settingsFor(compiled.settings, context);
-      const onlyHere = compiled.regexes.subjects.length > 0;
+      const { hold, drift } = settingsFor(compiled.settings, context);
+      // The keeper has neither profiles nor regular expressions.
+      const onlyHere = compiled.regexes.subjects.length > 0 || drift.mode !== "learn" || drift.locked;
       return {
         held: hold.mode === "on",
         maxHeldBytes: hold.maxHeldBytes,
@@ -47,15 +50,26 @@ function adapt(compiled: CompiledRuleSet, key: HashKey): CompiledRules {
       maxHeldBytes: Math.max(...holds.map(({ maxHeldBytes }) => maxHeldBytes)),
     },
     certificateNoticeMs: durationMs(compiled.ruleSet.spec.thresholds.certificateNotice),
-    judge: (sql, dialect, session, context = {}): Judgement => {
-      const { verdict, action, rules, stage, danger, holdsForShape } = judge(compiled, {
-        sql,
-        dialect,
-        session,
-        context,
-      });
-      const severity = severityOf(compiled, rules[0]);
-      return { verdict, action, rules, stage, danger, severity, holdsForShape };
+    judge: ({ profile, context = {}, sql, dialect, session }): Judgement => {
+      const statement = { sql, dialect, session, context };
+      const judgement = judgeWith({ compiled, profile }, statement);
+      const { verdict, action, rules, stage, danger } = judgement;
+      return {
+        verdict,
+        action,
+        rules,
+        stage,
+        danger,
+        severity: stage === "drift" ? judgement.severity : severityOf(compiled, rules[0]),
+        // Another workload may send the same shape, and honestly.
+        holdsForShape: judgement.holdsForShape && stage !== "drift",
+        evidence: () => toldEvidence(statement, judgement),
+      };
+    },
+    driftFor: context => settingsFor(compiled.settings, context).drift,
+    learn: (profile, { context = {}, sql, dialect, session }, seen) => {
+      const learned = learn(compiled, profile, { sql, dialect, session, context }, seen);
+      return learned.ok ? learned.value : null;
     },
   };
 }

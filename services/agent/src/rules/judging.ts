@@ -2,8 +2,10 @@
  * What the agent needs of a compiled rule set, and how several become one: each statement is judged by all of them
  * and the strongest judgement stands. The compiler and the judge themselves are @picket/judge's.
  */
+import type { Profile, Seen, Template } from "@picket/judge/drift/profile";
 import type { Context } from "@picket/judge/match";
-import type { Stage } from "@picket/shared/detection";
+import type { Drift } from "@picket/judge/settings";
+import type { Evidence, Stage } from "@picket/shared/detection";
 import type { RuleSetName } from "@picket/shared/ids";
 import type { Action, Dialect, Verdict } from "@picket/shared/vocabulary";
 import type { KeeperTable } from "../hold/frames.ts";
@@ -19,6 +21,18 @@ export type Judgement = {
   severity: "critical" | "high" | "medium" | "low";
   /** False: it turned on the connection or on a value, so it is not remembered by the shape. */
   holdsForShape: boolean;
+  /** Where in the redacted text what was found stands. */
+  evidence: () => Evidence[];
+};
+
+/** A statement as it was sent, and what is known of who sent it. */
+export type Sent = {
+  sql: Buffer;
+  dialect: Dialect;
+  session: number;
+  context?: Context;
+  /** What its workload has learned. */
+  profile?: Profile | undefined;
 };
 
 /** What a rule set says of a shape, by an example of it. */
@@ -42,7 +56,11 @@ export type CompiledRules = {
   holdFor(context: Context): HoldPlan;
   /** Over every connection that there may be. */
   holdAny: Pick<HoldPlan, "held" | "maxHeldBytes">;
-  judge(sql: Buffer, dialect: Dialect, session: number, context?: Context): Judgement;
+  judge(statement: Sent): Judgement;
+  /** Whether and how its profile learns; as much of the context as is known. */
+  driftFor(context: Context): Drift;
+  /** Takes an honest statement up; null where it may not be learned. */
+  learn(profile: Profile, statement: Sent, seen: Seen): Template | null;
 };
 
 const STRENGTH: Record<Action, number> = { observe: 0, alert: 1, block: 2 };

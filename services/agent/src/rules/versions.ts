@@ -6,15 +6,14 @@
  * that was switched away from stays a while, since a statement finishes in the slot where it began (WIRE §8).
  */
 
-import type { Context } from "@picket/judge/match";
 import type { VersionCounters } from "@picket/shared/contract";
 import type { BundleDigest, RuleSetName, RuleVersion } from "@picket/shared/ids";
 import { err, ok, type Result } from "@picket/shared/result";
 import type { Kernel } from "../capture/kernel.ts";
 import { SLOTS_MAX } from "../capture/pins.ts";
 import type { HoldSettings, ShapeVerdict, Slot } from "../capture/slot.ts";
-import { type CompiledRules, type Judgement, strongest } from "./judging.ts";
-import type { LearnedShapes, Sample } from "./learned.ts";
+import { type CompiledRules, type Judgement, type Sent, strongest } from "./judging.ts";
+import type { LearnedShapes } from "./learned.ts";
 import type { Refusal } from "./verify.ts";
 
 /** One rule set's part of what a slot judges by. */
@@ -197,17 +196,18 @@ export class Versions {
   }
 
   /** What a statement is, by the rules of the version that met it. */
-  judge(
-    loaded: Loaded,
-    { sql, dialect, session }: Pick<Sample, "sql" | "dialect" | "session">,
-    context: Context = {},
-  ): Judgement {
-    return strongest(loaded.parts.map(({ rules }) => rules.judge(sql, dialect, session, context)));
+  judge(loaded: Loaded, statement: Sent): Judgement {
+    return strongest(loaded.parts.map(({ rules }) => rules.judge(statement)));
   }
 
   /** The judgement of a shape goes into the map of the version that asked. */
   learn(loaded: Loaded, fingerprint: bigint, judgement: Judgement): void {
     loaded.slot.setVerdict(fingerprint, this.#verdictOf(loaded, judgement, "judged"));
+  }
+
+  /** What a profile says has changed: shapes that were judged by it are judged anew. */
+  forgetJudged(): void {
+    for (const { slot } of this.#live()) slot.forgetJudged();
   }
 
   setOverride({ fingerprint, verdict }: Override): void {

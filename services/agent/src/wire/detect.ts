@@ -45,6 +45,7 @@ export function detect(input: {
     rules: judged.rules.slice(0, 32),
     danger: judged.danger.slice(0, 32),
     stage: judged.stage,
+    ...evidenceIn(judged),
     ...(input.ruleSet ? { ruleSet: input.ruleSet } : {}),
     ...(input.version ? { version: input.version } : {}),
     slot: statement.slot,
@@ -56,6 +57,11 @@ export function detect(input: {
     wouldBlock,
     count: 1,
   };
+}
+
+function evidenceIn({ evidence }: Judged): Pick<StatementDetection, "evidence"> {
+  const told = evidence();
+  return told.length > 0 ? { evidence: told } : {};
 }
 
 /**

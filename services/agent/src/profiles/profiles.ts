@@ -1,0 +1,146 @@
+/**
+ * What each workload sends as each database user to each database, learned on this node: a profile of the judge for
+ * each, its phase, and its file. It learns for at least the time and the statements that the rule set says, over
+ * restarts; then the rule set's mode holds. Bounded: a connection for which no profile is left is judged without one.
+ */
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { loadProfile, Profile, ProfileExport, type ProfileIdentity } from "@picket/judge/drift/profile";
+import type { Drift } from "@picket/judge/settings";
+import type { ProfileState } from "@picket/shared/control-socket";
+import { z } from "zod";
+import { readJson, writeDurably } from "../state/durable.ts";
+
+const Saved = z.object({ startedMs: z.number(), statements: z.number(), profile: ProfileExport });
+
+type Kept = { profile: Profile; startedMs: number; statements: number; changed: boolean; file: string };
+
+const PROFILES_MAX = 256;
+/**
+ * A shape is told to the kernel as known only once it was seen so often while it is being learned: later uses show
+ * which of its literals vary, and known ones never come here.
+ */
+export const USES_TO_LEARN = 8;
+
+export class Profiles {
+  readonly #directory: string;
+  readonly #kept = new Map<string, Kept>();
+  /** Connections without a profile because there are too many. */
+  overflowed = 0;
+
+  constructor(stateDirectory: string) {
+    this.#directory = join(stateDirectory, "profiles");
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    for (const name of readdirSync(this.#directory)) {
+      if (!name.endsWith(".json")) continue;
+      const file = join(this.#directory, name);
+      const saved = readJson(file, Saved);
+      if (!saved || this.#kept.size >= PROFILES_MAX) continue;
+      const profile = loadProfile(saved.profile);
+      if (!profile.ok) continue;
+      const { startedMs, statements } = saved;
+      this.#kept.set(keyOf(profile.value.identity), {
+        profile: profile.value,
+        startedMs,
+        statements,
+        changed: false,
+        file,
+      });
+    }
+  }
+
+  /** The profile of a connection, in the phase that the rule set's settings make of its age; null: no room. */
+  of(identity: ProfileIdentity, drift: Drift, nowMs: number): Profile | null {
+    const key = keyOf(identity);
+    let kept = this.#kept.get(key);
+    if (!kept) {
+      if (this.#kept.size >= PROFILES_MAX) {
+        this.overflowed += 1;
+        return null;
+      }
+      const file = join(
+        this.#directory,
+        `${createHash("sha256").update(key).digest("hex").slice(0, 32)}.json`,
+      );
+      kept = { profile: new Profile(identity), startedMs: nowMs, statements: 0, changed: true, file };
+      this.#kept.set(key, kept);
+    }
+    const done = nowMs - kept.startedMs >= drift.learnForMs && kept.statements >= drift.learnStatements;
+    kept.profile.mode = drift.locked || done ? drift.mode : "learn";
+    kept.profile.locked = drift.locked;
+    return kept.profile;
+  }
+
+  /** A statement was taken up. */
+  counted(profile: Profile): void {
+    const kept = this.#kept.get(keyOf(profile.identity));
+    if (!kept) return;
+    kept.statements += 1;
+    kept.changed = true;
+  }
+
+  /** A reviewed export, of this node or another one; it counts as learned. */
+  put(exported: unknown, nowMs: number): string | null {
+    const loaded = loadProfile(exported);
+    if (!loaded.ok) return loaded.error;
+    const key = keyOf(loaded.value.identity);
+    if (!this.#kept.has(key) && this.#kept.size >= PROFILES_MAX)
+      return `there are ${PROFILES_MAX} profiles already`;
+    const file = join(this.#directory, `${createHash("sha256").update(key).digest("hex").slice(0, 32)}.json`);
+    this.#kept.set(key, {
+      profile: loaded.value,
+      startedMs: Math.min(nowMs, this.#kept.get(key)?.startedMs ?? nowMs),
+      statements: [...loaded.value.templates.values()].reduce((sum, { count }) => sum + count, 0),
+      changed: true,
+      file,
+    });
+    this.save();
+    return null;
+  }
+
+  export(identity: ProfileIdentity): ProfileExport | null {
+    return this.#kept.get(keyOf(identity))?.profile.export() ?? null;
+  }
+
+  /** True when there was such a template. */
+  revoke(identity: ProfileIdentity, shapeSha256: string): boolean {
+    const kept = this.#kept.get(keyOf(identity));
+    if (!kept?.profile.revoke(shapeSha256)) return false;
+    kept.changed = true;
+    this.save();
+    return true;
+  }
+
+  /** Learns from the beginning. */
+  forget(identity: ProfileIdentity): boolean {
+    const kept = this.#kept.get(keyOf(identity));
+    if (!kept) return false;
+    this.#kept.delete(keyOf(identity));
+    rmSync(kept.file, { force: true });
+    return true;
+  }
+
+  list(): ProfileState[] {
+    return [...this.#kept.values()].map(({ profile, startedMs, statements }) => ({
+      ...profile.identity,
+      learning: profile.mode === "learn",
+      templates: profile.templates.size,
+      statements,
+      since: new Date(startedMs).toISOString(),
+    }));
+  }
+
+  /** On a timer and at the end: what a crash loses is learned again. */
+  save(): void {
+    for (const kept of this.#kept.values()) {
+      if (!kept.changed) continue;
+      const { startedMs, statements, profile, file } = kept;
+      writeDurably(file, JSON.stringify({ startedMs, statements, profile: profile.export() }));
+      kept.changed = false;
+    }
+  }
+}
+
+const keyOf = ({ workload, databaseUser, database }: ProfileIdentity): string =>
+  JSON.stringify([workload, databaseUser, database]);
