@@ -19,6 +19,7 @@ export type WatchedKernel = {
   kernel: Kernel;
   slot: Slot;
   pins: string;
+  cgroup: string;
   /** The statement with this text in it, once the kernel has told of it. */
   told(part: string): Promise<Told>;
   all: readonly Told[];
@@ -77,6 +78,7 @@ export async function watchKernel(
     kernel,
     slot: slot.value,
     pins,
+    cgroup: cgroup.path,
     all,
     async told(part) {
       for (let waited = 0; waited < 5_000; waited += 5) {
