@@ -492,6 +492,7 @@ static void many_case(int agent)
 		l[i] = open_link();
 	for (int i = 0; i < CONNECTIONS; i++) {
 		snprintf(sql, sizeof(sql), "select n%d, %d from many", i, i);
+		keeper_settles();
 		give(&l[i], i % 2 ? join(2, postgresql_startup(), postgresql_query(sql)) :
 				    join(2, mysql_login(0, 0), mysql_command(COM_QUERY, sql)));
 		hold[i] = held(agent, &l[i]).hold;
@@ -505,6 +506,8 @@ static void many_case(int agent)
 		while (l[i].waiting.size < want.size && receive_more(&l[i]))
 			;
 		wrong += l[i].waiting.size != want.size || memcmp(l[i].waiting.at, want.at, want.size);
+		free(l[i].waiting.at);
+		free(want.at);
 		close_link(&l[i]);
 	}
 	check(!wrong, "%d of %d", wrong, CONNECTIONS);

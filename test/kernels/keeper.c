@@ -203,7 +203,7 @@ void keeper_settles(void)
 
 	for (int i = 0; i < 5000; i++, usleep(1000)) {
 		clock_gettime(CLOCK_MONOTONIC, &t);
-		if ((int64_t)(t.tv_sec * 1000000000ll + t.tv_nsec - heartbeat()) < 15000000)
+		if ((int64_t)(t.tv_sec * 1000000000ll + t.tv_nsec - heartbeat()) < 50000000)
 			return;
 	}
 }

@@ -212,8 +212,15 @@ static __always_inline int follow(struct sk_msg_md *msg, struct connection *c)
 	enum held held = held_of(c);
 
 	c->hold.flags = 0;
-	if (held == HELD_NOTHING || (held == HELD_BYTES && !divert(msg, c, msg->size)))
+	if (held == HELD_NOTHING) {
+		bpf_msg_apply_bytes(msg, msg->size);
 		return SK_PASS;
+	}
+	if (held == HELD_BYTES && !divert(msg, c, msg->size))
+		return SK_PASS;
+	struct bpf_sock *sk = msg->sk;
+
+	report_connection(c, sk ? bpf_skc_to_tcp_sock(sk) : 0, CONNECTION_KILLED, TCP_ESTABLISHED, TCP_ESTABLISHED);
 	bpf_msg_apply_bytes(msg, 0);
 	return SK_DROP;
 }

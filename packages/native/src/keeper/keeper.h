@@ -20,7 +20,7 @@
 #include "event.h"
 
 #define JUDGES 4
-#define HEARTBEAT_NS 20000000ull
+#define HEARTBEAT_NS 40000000ull // the slots wait for 100 ms
 // Of one send: with its header it always fits one message of the kernel, whatever pages that is made of.
 #define RELEASE_MAX (48u << 10)
 
@@ -52,6 +52,7 @@ int kernel_iterator(void); // a walk of sever_held in this thread's network name
 size_t kernel_give_back(const struct picket_held *held, uint32_t judge, const uint8_t *at, size_t bytes);
 // Reads all that waits at a judge socket and hands each record to connections.c.
 void kernel_read(uint32_t judge);
+void kernel_drain(uint32_t judge); // `release` passed on what it should not have
 
 // connections.c
 struct record {

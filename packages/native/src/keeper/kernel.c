@@ -192,13 +192,18 @@ static size_t take_record(uint32_t judge, const uint8_t *at, size_t bytes)
 	return sizeof(*held) + held->bytes;
 }
 
+void kernel_drain(uint32_t judge)
+{
+	static char nothing[4096];
+
+	while (recv(judges[judge].drain, nothing, sizeof(nothing), MSG_DONTWAIT) > 0)
+		stats.broken++;
+}
+
 void kernel_read(uint32_t judge)
 {
 	struct judge_socket *j = &judges[judge];
-	static char nothing[4096];
 
-	while (recv(j->drain, nothing, sizeof(nothing), MSG_DONTWAIT) > 0)
-		stats.broken++;
 	for (;;) {
 		size_t done = 0;
 

@@ -101,8 +101,10 @@ int main(int argc, char **argv)
 	sever_start();
 	agent_hello(severed, not_severed);
 	agent_listen(argv[2], epoll);
-	for (int i = 0; i < JUDGES; i++)
+	for (int i = 0; i < JUDGES; i++) {
 		add(epoll, judges[i].fd);
+		add(epoll, judges[i].drain);
+	}
 	kernel_heartbeat(now_ns());
 	puts("ready");
 	fflush(stdout);
@@ -139,6 +141,8 @@ int main(int argc, char **argv)
 			for (uint32_t k = 0; k < JUDGES; k++)
 				if (judges[k].fd == ready[i].data.fd)
 					kernel_read(k);
+				else if (judges[k].drain == ready[i].data.fd)
+					kernel_drain(k);
 		}
 	}
 }

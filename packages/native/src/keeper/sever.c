@@ -138,13 +138,14 @@ struct job {
 
 static void *work(void *unused)
 {
+	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	struct job j;
 
 	while (read(jobs[0], &j, sizeof(j)) == sizeof(j)) {
 		uint32_t severed = 0, not_severed = 0;
 
-		if (j.tgid)
-			enter(j.tgid);
+		if ((!j.tgid || !enter(j.tgid)) && setns(home, CLONE_NEWNET))
+			warn("cannot return to the own network namespace: %s", strerror(errno));
 		if (!j.endpoints.family || !destroy(j.cookie, &j.endpoints))
 			walk(&severed, &not_severed);
 	}
