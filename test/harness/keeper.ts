@@ -103,12 +103,13 @@ export async function startKeeper(pins: string, pollMs = 2): Promise<Keeper> {
       throw new Error(`no statement with ${part} was held`);
     },
     async stop() {
-      socket.destroy();
+      // Killed before the socket closes: without an agent it would decide by itself what it still has.
       if (child.exitCode === null && child.signalCode === null) {
         const ended = once(child, "exit");
         child.kill("SIGKILL");
         await ended;
       }
+      socket.destroy();
       rmSync(folder, { recursive: true, force: true });
     },
   };

@@ -73,6 +73,7 @@ export async function watchKernel(
   kernel.prepareSwitch({ stable: 0, candidate: 0, share: 10_000, newProcessesOnly: false })();
   kernel.workloads.setCgroup(BigInt(statSync(cgroup.path).ino), { id: 1, mode });
   const leave = joinCgroup(cgroup.path);
+  if (hold) kernel.attachKeeper();
   kernel.attach();
   return {
     kernel,
