@@ -34,7 +34,8 @@ export async function load(
     seconds,
     connections,
     bytes,
-  }: { perSecond: number; seconds: number; connections: number; bytes: number },
+    dense = false,
+  }: { perSecond: number; seconds: number; connections: number; bytes: number; dense?: boolean },
 ): Promise<Load> {
   if (!binary) {
     binary = join(mkdtempSync(join(tmpdir(), "picket-load-")), "load");
@@ -46,7 +47,7 @@ export async function load(
       fileURLToPath(new URL("./load.c", import.meta.url)),
     ]);
   }
-  const command = [binary, perSecond, seconds, connections, bytes].map(String);
+  const command = [binary, perSecond, seconds, connections, bytes, ...(dense ? ["dense"] : [])].map(String);
   return JSON.parse(await output(cgroup, command)) as Load;
 }
 

@@ -3,7 +3,9 @@
  * that reads and discards, so that what is measured is the sending host's kernel and not a database. Each
  * connection sends a login and then COM_QUERY after COM_QUERY, one send each, without waiting for answers.
  *
- *   load <statements/s, 0: as fast as it goes> <seconds> <connections> <bytes per statement>
+ *   load <statements/s, 0: as fast as it goes> <seconds> <connections> <bytes per statement> [dense]
+ *
+ * A statement is padded by one long literal; a dense one consists of short words and punctuation throughout.
  *
  * Prints one line of JSON: statements sent, seconds, CPU seconds of the sending threads by kind, and p50/p99 of
  * one send() in ns.
@@ -24,7 +26,7 @@
 
 #define BUCKETS 100000 /* of 10 ns */
 
-static int bytes;
+static int bytes, dense;
 static double rate, seconds;
 static struct sockaddr_in address;
 
@@ -77,6 +79,30 @@ static void login(int fd)
 	}
 }
 
+static int framed(char *out, int text)
+{
+	int length = text + 1;
+
+	out[0] = length;
+	out[1] = length >> 8;
+	out[2] = length >> 16;
+	out[3] = 0;
+	out[4] = 3;
+	return length + 4;
+}
+
+/* As many columns as fit: about nine tokens for each 20 bytes. */
+static int dense_statement(char *out, unsigned long long n)
+{
+	static const char *const columns[] = { "p.name_%d, ", "coalesce(o.total, %d) AS t, ", "a.b + %d, " };
+	int used = sprintf(out + 5, "SELECT "), tail = 60;
+
+	for (int i = 0; used < bytes - tail - 30; i++)
+		used += sprintf(out + 5 + used, columns[i % 3], i % 3 ? i + (int)(n % 7) : i);
+	used += sprintf(out + 5 + used, "p.id FROM products p JOIN orders o ON o.pid = p.id AND o.id = %llu", n % 100000);
+	return framed(out, used);
+}
+
 /* One of a few shapes, with literals of its own, padded by a longer literal to the wanted length. */
 static int statement(char *out, unsigned long long n)
 {
@@ -88,13 +114,7 @@ static int statement(char *out, unsigned long long n)
 		out[5 + used + i] = 'a' + (n + i) % 26;
 	int text = used + (fill > 0 ? fill : 0);
 	out[5 + text++] = '\'';
-	int length = text + 1;
-	out[0] = length;
-	out[1] = length >> 8;
-	out[2] = length >> 16;
-	out[3] = 0;
-	out[4] = 3;
-	return length + 4;
+	return framed(out, text);
 }
 
 static void *sending(void *arg)
@@ -113,7 +133,7 @@ static void *sending(void *arg)
 	begin = now();
 	end = begin + seconds;
 	for (;;) {
-		int length = statement(message, s->sent);
+		int length = dense ? dense_statement(message, s->sent) : statement(message, s->sent);
 		double before = now();
 
 		if (before >= end)
@@ -148,8 +168,8 @@ static void *sending(void *arg)
 
 int main(int argc, char **argv)
 {
-	if (argc != 5) {
-		fprintf(stderr, "usage: load <statements/s> <seconds> <connections> <bytes>\n");
+	if (argc != 5 && argc != 6) {
+		fprintf(stderr, "usage: load <statements/s> <seconds> <connections> <bytes> [dense]\n");
 		return 2;
 	}
 	int connections = atoi(argv[3]);
@@ -161,6 +181,7 @@ int main(int argc, char **argv)
 	rate = atof(argv[1]) / connections;
 	seconds = atof(argv[2]);
 	bytes = atoi(argv[4]);
+	dense = argc == 6;
 	address.sin_family = AF_INET;
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 512)) {
