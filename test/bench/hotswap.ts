@@ -76,6 +76,7 @@ async function measure(cgroup: Cgroup, swaps: number) {
     takeOver: false,
     sameDispatcher: false,
     streamVerdict: true,
+    plainSockets: false,
     enrolSockets: true,
   });
   try {

@@ -34,7 +34,7 @@ export type Agent = {
   call<T>(method: string, path: string, body?: unknown): Promise<T>;
   status(): Promise<Status>;
   /** Enforces for everything below a cgroup2 directory. */
-  guard(cgroup: string): Promise<void>;
+  guard(cgroup: string, options?: { fionread: "kept" | "unused" }): Promise<void>;
   writeRules(yaml: string): void;
   /** Waits for a detection that fits, among all that the agent keeps in memory. */
   detection(fits: (detection: Detection) => boolean, why: string): Promise<Detection>;
@@ -95,8 +95,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     log: () => log,
     call,
     status: () => call<Status>("GET", "/v1/status"),
-    guard: async cgroup => {
-      await call("PUT", "/v1/workloads", { selector: { kind: "cgroup", path: cgroup }, mode: "enforce" });
+    guard: async (cgroup, options) => {
+      await call("PUT", "/v1/workloads", {
+        selector: { kind: "cgroup", path: cgroup },
+        mode: "enforce",
+        ...options,
+      });
     },
     writeRules,
     detections,

@@ -468,13 +468,18 @@ uint64_t cgroup_id(void)
 	return id;
 }
 
-void set_mode(uint8_t mode)
+void set_workload(uint8_t mode, uint8_t sockets)
 {
-	struct picket_workload w = { .id = 11, .mode = mode };
+	struct picket_workload w = { .id = 11, .mode = mode, .sockets = sockets };
 	uint64_t id = cgroup_id();
 
 	if (bpf_map_update_elem(map_fd(dispatcher, "workloads"), &id, &w, BPF_ANY))
 		fail("workloads");
+}
+
+void set_mode(uint8_t mode)
+{
+	set_workload(mode, SOCKETS_KEPT);
 }
 
 void set_verdict(struct slot *s, uint64_t fingerprint, uint8_t verdict, uint8_t action, uint32_t rule)
@@ -656,9 +661,12 @@ void set_up(const char *dispatcher_path, const char *slot_object, const char *cg
 	attach(bpf_program__attach(program(dispatcher, "retransmitted")), "tcp_retransmit_skb");
 	attach(bpf_program__attach_cgroup(program(dispatcher, "enrol"), cgroup_fd), "sockops");
 	attach(bpf_program__attach_cgroup(program(dispatcher, "answered"), cgroup_fd), "cgroup_skb/ingress");
-	if (bpf_prog_attach(bpf_program__fd(program(dispatcher, "dispatcher")), map_fd(dispatcher, "sockets"),
-			    BPF_SK_MSG_VERDICT, 0))
-		fail("sk_msg");
+	static const char *const sockets[] = { "sockets", "sockets_plain" };
+
+	for (int i = 0; i < 2; i++)
+		if (bpf_prog_attach(bpf_program__fd(program(dispatcher, "dispatcher")), map_fd(dispatcher, sockets[i]),
+				    BPF_SK_MSG_VERDICT, 0))
+			fail("sk_msg");
 	ring = ring_buffer__new(map_fd(dispatcher, "events"), keep, 0, 0);
 	if (!ring)
 		fail("events");

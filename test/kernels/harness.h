@@ -86,6 +86,7 @@ void close_slot(struct slot *s);
 void use_slot(struct slot *s);
 void clear_slot(uint32_t index);
 void set_dispatch(uint32_t stable, uint32_t candidate, uint32_t share);
+void set_workload(uint8_t mode, uint8_t sockets); // sockets: enum picket_sockets
 void set_mode(uint8_t mode);
 void set_verdict(struct slot *s, uint64_t fingerprint, uint8_t verdict, uint8_t action, uint32_t rule);
 void set_rule(struct slot *s, uint32_t index, const char *text);

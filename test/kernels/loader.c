@@ -918,6 +918,28 @@ static void connection_cases(void)
 	check(!connection_event(CONNECTION_ESTABLISHED), "enrolled");
 	close_link(&l);
 
+	begin_case("connections: those of a workload that never asks FIONREAD are judged from a map of their own");
+	uint64_t in_map;
+	int waiting = 0;
+
+	set_workload(WORKLOAD_ENFORCE, SOCKETS_PLAIN);
+	l = mysql_link();
+	set_mode(WORKLOAD_ENFORCE);
+	check(!bpf_map_lookup_elem(map_fd(dispatcher, "sockets_plain"), &l.cookie, &in_map), "not in the plain map");
+	check(bpf_map_lookup_elem(map_fd(dispatcher, "sockets"), &l.cookie, &in_map), "in the other map");
+	struct bytes evil = mysql_command(COM_QUERY, "select evil, plain from users");
+
+	set_verdict(&stable, learn(&l, evil, VERDICT_BENIGN, ACTION_OBSERVE), VERDICT_ATTACK, ACTION_BLOCK, RULE);
+	set_rule(&stable, RULE, RULE_NAME);
+	give(&l, evil);
+	check(arrived(&l, 133).size == 133, "not denied");
+	check(send(l.server, "row", 3, 0) == 3, "send");
+	usleep(50000);
+	bpf_map_delete_elem(map_fd(dispatcher, "sockets_plain"), &l.cookie);
+	ioctl(l.client, FIONREAD, &waiting);
+	check(waiting == 3, "%d of 3 bytes wait", waiting);
+	close_link(&l);
+
 	begin_case("connections: one that existed before is adopted as a client, its server's end is not");
 	struct bytes bad = mysql_command(COM_QUERY, "select evil, 1 from users");
 	bool taken = true;

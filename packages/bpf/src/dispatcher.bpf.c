@@ -86,6 +86,7 @@ static __always_inline void begin_connection(struct sock *sk)
 	read_process(&c->process);
 	read_endpoints(&c->endpoints, sk);
 	join(c, &m);
+	c->sockets = m.sockets;
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -176,7 +177,9 @@ int enrol(struct bpf_sock_ops *ops)
 	c->frame.expected = tp->write_seq;
 	begin_watch(c, tp);
 	if (!layered(tp)) {
-		long error = bpf_sock_hash_update(ops, &sockets, &c->cookie, BPF_NOEXIST);
+		long error = c->sockets == SOCKETS_PLAIN ?
+				     bpf_sock_hash_update(ops, &sockets_plain, &c->cookie, BPF_NOEXIST) :
+				     bpf_sock_hash_update(ops, &sockets, &c->cookie, BPF_NOEXIST);
 
 		if (error)
 			count_refusal(error);
@@ -285,7 +288,10 @@ int release(struct sk_msg_md *msg)
 	__u64 cookie = h->cookie;
 	__u32 judge = h->judge;
 
-	if (bpf_msg_redirect_hash(msg, &sockets, &cookie, 0) == SK_PASS) {
+	long back = h->sockets == SOCKETS_PLAIN ? bpf_msg_redirect_hash(msg, &sockets_plain, &cookie, 0) :
+						  bpf_msg_redirect_hash(msg, &sockets, &cookie, 0);
+
+	if (back == SK_PASS) {
 		if (!bpf_msg_pop_data(msg, 0, sizeof(*h), 0))
 			return SK_PASS;
 	}

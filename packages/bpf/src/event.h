@@ -59,6 +59,12 @@ enum picket_workload_mode {
 	WORKLOAD_ENFORCE_KNOWN = 3, /* what is known is blocked; nothing is held */
 };
 
+/* The socket map that a connection is in; adopted ones are always in the first. */
+enum picket_sockets {
+	SOCKETS_KEPT = 0,  /* sockets: FIONREAD is kept right, by keep_fionread where the kernel needs it */
+	SOCKETS_PLAIN = 1, /* sockets_plain: its programs never ask, and nothing is done at receipt */
+};
+
 /* Every way to lose or not to see something; index of the per-CPU loss counters. */
 enum picket_loss {
 	LOSS_RING_FULL = 0,
@@ -266,7 +272,8 @@ struct picket_dispatch {
 struct picket_workload {
 	__u32 id;
 	__u8 mode; /* enum picket_workload_mode */
-	__u8 pad[3];
+	__u8 sockets; /* enum picket_sockets: which map its new connections go into */
+	__u8 pad[2];
 };
 
 /* Per slot and CPU. */
@@ -328,7 +335,7 @@ struct picket_held {
 	__u8 message;  /* enum picket_message */
 	__u8 session;  /* enum sql_session bits, as the text was lexed */
 	__u8 slot;
-	__u8 sockets; /* which map its socket is in: 0 sockets */
+	__u8 sockets; /* enum picket_sockets: which map its socket is in */
 	__u8 adopted;
 	__u8 pad[5];
 };

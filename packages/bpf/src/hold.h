@@ -56,6 +56,7 @@ static __always_inline void fill_held(struct picket_held *h, struct connection *
 	h->cookie = c->cookie;
 	h->offset = c->redirected;
 	h->flags = is->flags;
+	h->sockets = c->sockets;
 	h->protocol = f->protocol;
 	if (!(is->flags & HELD_JUDGE))
 		return;

@@ -133,7 +133,8 @@ struct connection {
 	__u8 adopted;
 	__u8 enrolled;
 	__u8 notice; /* enum picket_notice */
-	__u8 pad[3];
+	__u8 sockets; /* enum picket_sockets */
+	__u8 pad[2];
 	__u32 read; /* of the SQL in hand, by the lexer (lexing.h) */
 	struct frame frame;
 	struct watch watch;
@@ -148,6 +149,14 @@ struct {
 	__type(key, __u64);
 	__type(value, __u64);
 } sockets SEC(".maps");
+
+/* Likewise, of workloads whose programs never ask FIONREAD; keep_fionread is not attached here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, __u64);
+} sockets_plain SEC(".maps");
 
 /* What is known of a connection; goes with its socket. */
 struct {

@@ -12,6 +12,7 @@ struct membership {
 	__u32 workload;
 	__u8 by_pid;
 	__u8 mode;
+	__u8 sockets; /* enum picket_sockets */
 };
 
 /* Of the current process: its own entry, else its nearest listed cgroup. */
@@ -21,7 +22,7 @@ static __always_inline bool membership_of_current(struct membership *m)
 	struct picket_workload *w = bpf_map_lookup_elem(&workload_pids, &tgid);
 
 	if (w) {
-		*m = (struct membership){ tgid, w->id, 1, w->mode };
+		*m = (struct membership){ tgid, w->id, 1, w->mode, w->sockets };
 		return true;
 	}
 	for (int level = CGROUP_DEPTH_MAX; level >= 0; level--) {
@@ -31,7 +32,7 @@ static __always_inline bool membership_of_current(struct membership *m)
 			continue;
 		w = bpf_map_lookup_elem(&workloads, &id);
 		if (w) {
-			*m = (struct membership){ id, w->id, 0, w->mode };
+			*m = (struct membership){ id, w->id, 0, w->mode, w->sockets };
 			return true;
 		}
 	}
@@ -53,7 +54,7 @@ static __always_inline bool membership_of_cgroup(struct cgroup *cgroup, struct m
 		struct picket_workload *w = bpf_map_lookup_elem(&workloads, &id);
 
 		if (w) {
-			*m = (struct membership){ id, w->id, 0, w->mode };
+			*m = (struct membership){ id, w->id, 0, w->mode, w->sockets };
 			return true;
 		}
 	}

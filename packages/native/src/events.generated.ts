@@ -73,6 +73,13 @@ export const WorkloadMode = {
 } as const;
 export type WorkloadMode = (typeof WorkloadMode)[keyof typeof WorkloadMode];
 
+/** enum picket_sockets */
+export const Sockets = {
+  KEPT: 0,
+  PLAIN: 1,
+} as const;
+export type Sockets = (typeof Sockets)[keyof typeof Sockets];
+
 /** enum picket_loss */
 export const Loss = {
   RING_FULL: 0,
@@ -1323,6 +1330,7 @@ export const Dispatch: Codec<Dispatch> = {
 export interface Workload {
   id: number;
   mode: WorkloadMode;
+  sockets: Sockets;
 }
 
 export class WorkloadView {
@@ -1353,11 +1361,16 @@ export class WorkloadView {
     return this.view.getUint8(this.at + 4) as WorkloadMode;
   }
 
+  get sockets(): Sockets {
+    return this.view.getUint8(this.at + 5) as Sockets;
+  }
+
   /** Everything, taken out of the bytes. */
   copy(): Workload {
     return {
       id: this.id,
       mode: this.mode,
+      sockets: this.sockets,
     };
   }
 }
@@ -1369,6 +1382,7 @@ export const Workload: Codec<Workload> = {
     const view = viewOf(encoded);
     view.setUint32(0, setInteger("picket_workload.id", value.id, 0, 4294967295), little);
     view.setUint8(4, setInteger("picket_workload.mode", value.mode, 0, 255));
+    view.setUint8(5, setInteger("picket_workload.sockets", value.sockets, 0, 255));
     return encoded;
   },
   decode: bytes => WorkloadView.of(bytes).copy(),
@@ -1511,7 +1525,7 @@ export interface Held {
   message: Message;
   session: number;
   slot: number;
-  sockets: number;
+  sockets: Sockets;
   adopted: number;
 }
 
@@ -1629,8 +1643,8 @@ export class HeldView {
     return this.view.getUint8(this.at + 176);
   }
 
-  get sockets(): number {
-    return this.view.getUint8(this.at + 177);
+  get sockets(): Sockets {
+    return this.view.getUint8(this.at + 177) as Sockets;
   }
 
   get adopted(): number {
@@ -1712,7 +1726,7 @@ export interface Release {
   bytes: number;
   cookie: bigint;
   judge: number;
-  sockets: number;
+  sockets: Sockets;
 }
 
 export class ReleaseView {
@@ -1751,8 +1765,8 @@ export class ReleaseView {
     return this.view.getUint32(this.at + 16, little);
   }
 
-  get sockets(): number {
-    return this.view.getUint8(this.at + 20);
+  get sockets(): Sockets {
+    return this.view.getUint8(this.at + 20) as Sockets;
   }
 
   /** Everything, taken out of the bytes. */

@@ -30,6 +30,8 @@ export const WorkloadRequest = z.strictObject({
   selector: WorkloadSelector,
   mode: WorkloadMode,
   labels: Labels.default({}),
+  /** unused: none of its programs asks how many bytes wait to be read; their connections then cost less. */
+  fionread: z.enum(["kept", "unused"]).default("kept"),
 });
 export type WorkloadRequest = z.infer<typeof WorkloadRequest>;
 
@@ -39,6 +41,7 @@ export const Workload = z.object({
   selector: WorkloadSelector,
   mode: WorkloadMode,
   labels: Labels,
+  fionread: WorkloadRequest.shape.fionread,
 });
 export type Workload = z.infer<typeof Workload>;
 

@@ -78,6 +78,7 @@ async function startClaimed(input: {
     takeOver,
     sameDispatcher: earlier?.dispatcher === digest,
     streamVerdict: sockets.fionread === "repaired",
+    plainSockets: sockets.plain,
     enrolSockets: sockets.fionread !== "wrong" && sockets.wakes,
   });
   try {
@@ -155,7 +156,7 @@ async function startClaimed(input: {
       sight,
       spool,
       labels: () => sources.labels,
-      missing: [...hostChecks(config.kernel), ...socketChecks(sockets)]
+      missing: [...hostChecks(config.kernel), ...socketChecks(sockets, kernel.enrolled())]
         .filter(({ state }) => state !== "ok")
         .map(({ name, detail }) => `${name}: ${detail}`.slice(0, 300)),
       attachedCgroup: host.cgroup,
@@ -216,7 +217,7 @@ async function startClaimed(input: {
           report: () => reporter.quick(),
         }),
       );
-    const control = provideControl({ config, sockets, judging, sight, sources, reporter, recent });
+    const control = provideControl({ config, kernel, sockets, judging, sight, sources, reporter, recent });
     servers.push(
       await openControlSocket({
         path: config.socketPath,

@@ -18,6 +18,10 @@ export function guardCommand(program: Command, surroundings: Surroundings): void
       command
         .option("--observe", "only judge and report, block nothing")
         .option("--off", "leave its connections alone")
+        .option(
+          "--fionread-unused",
+          "its programs never ask how many bytes wait to be read (docs/fionread.md)",
+        )
         .option("--label <key=value>", "label of the workload; may be repeated", collectLabel)
         .addHelpText(
           "after",
@@ -30,7 +34,7 @@ Without a target the guarded workloads are listed.`,
         ),
     async run(
       context,
-      options: { observe?: boolean; off?: boolean; label?: Record<string, string> },
+      options: { observe?: boolean; off?: boolean; fionreadUnused?: boolean; label?: Record<string, string> },
       target?: string,
     ) {
       if (options.observe && options.off) throw usage("--observe and --off exclude each other");
@@ -39,7 +43,12 @@ Without a target the guarded workloads are listed.`,
       const workload = await context.agent().request({
         method: "PUT",
         path: "/v1/workloads",
-        body: { selector: selectorOf(target), mode, labels: options.label ?? {} },
+        body: {
+          selector: selectorOf(target),
+          mode,
+          labels: options.label ?? {},
+          fionread: options.fionreadUnused ? "unused" : "kept",
+        },
         answer: Workload,
       });
       context.output.result(workload, () => {

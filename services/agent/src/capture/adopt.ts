@@ -29,7 +29,7 @@ export function adopt(object: BpfObject, chosen: (pid: number) => Chosen | undef
   }
 }
 
-export function ownerOf(pid: number, cgroupId: bigint, workload?: Chosen): Owner {
+export function ownerOf(pid: number, cgroupId: bigint, workload?: Pick<Chosen, "id" | "mode">): Owner {
   return {
     process: {
       cgroupId,

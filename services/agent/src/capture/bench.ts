@@ -12,7 +12,7 @@ import type { KernelEvent, StatementFragment } from "./kernel-event.ts";
 import { openPair } from "./loopback.ts";
 import type { Slot } from "./slot.ts";
 
-const OWN = ["sockets", "slots", "dispatch", "workloads", "workload_pids"] as const;
+const OWN = ["sockets", "sockets_plain", "slots", "dispatch", "workloads", "workload_pids"] as const;
 const RUN = new Set(["dispatcher", "adopt"]);
 /** No process has it: the workload maps know nothing of it, so the mode given here stands. */
 const NOBODY = 0x7fff_ffff;
@@ -98,6 +98,7 @@ export class Bench {
       maxEntries: {
         events: this.#kernel.maps.events.info.maxEntries,
         sockets: 16,
+        sockets_plain: 1,
         owners: 16,
         workloads: 1,
         workload_pids: 1,

@@ -39,6 +39,7 @@ const open = async (takeOver = false, predecessor: Remembered | null = null) => 
     takeOver,
     sameDispatcher: takeOver,
     streamVerdict: true,
+    plainSockets: true,
     enrolSockets: true,
   });
   bench = new Bench({ dispatcher: () => object("dispatcher"), kernel });

@@ -10,7 +10,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { BpfError, BpfLink, type BpfMap, BpfObject, RingBuffer, u32, u64 } from "@picket/native/bpf";
-import { ABI, Dispatch, Loss, type VerdictEntry, Workload } from "@picket/native/events";
+import { ABI, Dispatch, Loss, Sockets, type VerdictEntry, Workload } from "@picket/native/events";
 import { err, ok, type Result } from "@picket/shared/result";
 import type { WorkloadMaps } from "../workloads/workloads.ts";
 import { adopt } from "./adopt.ts";
@@ -67,6 +67,8 @@ export type KernelOptions = {
   sameDispatcher: boolean;
   /** WIRE §1: restores FIONREAD on kernels that need it, and makes freeing the map dangerous. */
   streamVerdict: boolean;
+  /** Connections of workloads that never ask FIONREAD go without the program. */
+  plainSockets: boolean;
   /** False where membership in a socket map would change how applications read: connections are left alone. */
   enrolSockets: boolean;
 };
@@ -141,7 +143,8 @@ export class Kernel {
   attach(): void {
     const { cgroupPath, streamVerdict, enrolSockets } = this.#options;
     if (!enrolSockets) return;
-    this.#sockmapLinks.push(this.#object.program("dispatcher").attachSkMsg(this.#maps.sockets));
+    for (const map of [this.#maps.sockets, this.#maps.sockets_plain])
+      this.#sockmapLinks.push(this.#object.program("dispatcher").attachSkMsg(map));
     if (streamVerdict)
       this.#sockmapLinks.push(this.#object.program("keep_fionread").attachSkSkb(this.#maps.sockets));
     for (const name of LINKED) {
@@ -275,7 +278,11 @@ export class Kernel {
   get workloads(): WorkloadMaps {
     const cgroups = this.#maps.workloads.as({ key: u64, value: Workload });
     const processes = this.#maps.workload_pids.as({ key: u32, value: Workload });
-    const entry = ({ id, mode }: Chosen) => ({ id, mode: KERNEL_MODES[mode] });
+    const entry = ({ id, mode, fionread }: Chosen) => ({
+      id,
+      mode: KERNEL_MODES[mode],
+      sockets: fionread === "unused" && this.#options.plainSockets ? Sockets.PLAIN : Sockets.KEPT,
+    });
     return {
       setCgroup: (cgroup, workload) => cgroups.set(cgroup, entry(workload)),
       deleteCgroup: cgroup => void cgroups.delete(cgroup),
@@ -290,11 +297,10 @@ export class Kernel {
       for (const key of [...map.keys()]) map.delete(key);
   }
 
-  /** Enrolled sockets that are open now. */
-  enrolled(): number {
-    let count = 0;
-    for (const _ of this.#maps.sockets.keys()) count += 1;
-    return count;
+  /** Enrolled sockets that are open now, by what is done for FIONREAD. */
+  enrolled(): { kept: number; plain: number } {
+    const { sockets, sockets_plain: plain } = this.#maps;
+    return { kept: [...sockets.keys()].length, plain: [...plain.keys()].length };
   }
 
   events(): { emitted: number; received: number; lost: number } {
@@ -345,7 +351,7 @@ export class Kernel {
       rmSync(join(pins, "slots"), { recursive: true, force: true });
     }
     await this.#ring?.close();
-    const socketsLeft = keep || !streamVerdict ? 0 : this.enrolled();
+    const socketsLeft = keep || !streamVerdict ? 0 : this.enrolled().kept;
     for (const link of this.#sockmapLinks) {
       // Detached, a socket that is still in the map keeps its programs; the map only stops giving them to new ones.
       if (keep) link.release();

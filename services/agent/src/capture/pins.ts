@@ -7,6 +7,7 @@ import { BpfLink, BpfMap } from "@picket/native/bpf";
 /** Shared with every slot, by name in maps.h. */
 export const SHARED = [
   "sockets",
+  "sockets_plain",
   "connections",
   "events",
   "slots",
@@ -41,6 +42,7 @@ export function retirePins(pins: string): void {
     for (let index = 0; index < SLOTS_MAX; index++) map.clear(index);
     map.close();
   }
+  // Sockets of the plain map lose nothing when it is freed.
   const sockets = join(pins, "maps", "sockets");
   if (existsSync(sockets)) {
     const retired = join(pins, "retired");

@@ -14,6 +14,8 @@ export type SocketCheck = {
   wakes: boolean;
   /** Bytes that wait survive the socket's leaving the map. */
   unreadSurvives: boolean;
+  /** Whether a socket whose program never asks FIONREAD needs no repair: all else is right without it. */
+  plain: boolean;
 };
 
 const BYTES = 1_000;
@@ -21,12 +23,14 @@ const WAIT_MS = 300;
 
 export async function checkSockets(dispatcher: Buffer): Promise<SocketCheck> {
   const plain = await tryMembership(dispatcher, false);
-  if (plain.fionread) return { fionread: "right", wakes: plain.wakes, unreadSurvives: plain.unreadSurvives };
+  if (plain.fionread)
+    return { fionread: "right", wakes: plain.wakes, unreadSurvives: plain.unreadSurvives, plain: false };
   const repaired = await tryMembership(dispatcher, true);
   return {
     fionread: repaired.fionread ? "repaired" : "wrong",
     wakes: repaired.wakes,
     unreadSurvives: repaired.unreadSurvives,
+    plain: repaired.fionread && plain.wakes && plain.unreadSurvives,
   };
 }
 
@@ -42,7 +46,15 @@ async function tryMembership(
   const object = BpfObject.open(dispatcher, {
     name: "socket-check",
     autoload: Object.fromEntries(names.map(name => [name, only.has(name)])),
-    maxEntries: { sockets: 16, events: 4_096, owners: 1, listening: 1, workloads: 1, workload_pids: 1 },
+    maxEntries: {
+      sockets: 16,
+      sockets_plain: 1,
+      events: 4_096,
+      owners: 1,
+      listening: 1,
+      workloads: 1,
+      workload_pids: 1,
+    },
   });
   const pairs: Awaited<ReturnType<typeof openPair>>[] = [];
   try {

@@ -5,15 +5,23 @@ import type { SocketCheck } from "../capture/socket-check.ts";
 import { otherNetworkNamespaces } from "../host/processes.ts";
 import { hostChecks } from "../host/requirements.ts";
 
-export function diagnose(input: { kernel: string; sockets: SocketCheck; states: ConnectionState[] }): Doctor {
+export function diagnose(input: {
+  kernel: string;
+  sockets: SocketCheck;
+  enrolled: { kept: number; plain: number };
+  states: ConnectionState[];
+}): Doctor {
   return {
     kernel: input.kernel,
-    checks: [...hostChecks(input.kernel), ...socketChecks(input.sockets), namespaceCheck()],
+    checks: [...hostChecks(input.kernel), ...socketChecks(input.sockets, input.enrolled), namespaceCheck()],
     connections: input.states,
   };
 }
 
-export function socketChecks({ fionread, wakes, unreadSurvives }: SocketCheck): DoctorCheck[] {
+export function socketChecks(
+  { fionread, wakes, unreadSurvives }: SocketCheck,
+  enrolled: { kept: number; plain: number },
+): DoctorCheck[] {
   return [
     {
       name: "applications see waiting bytes (FIONREAD)",
@@ -22,7 +30,7 @@ export function socketChecks({ fionread, wakes, unreadSurvives }: SocketCheck): 
           right: { state: "ok", detail: "also on watched sockets" },
           repaired: {
             state: "ok",
-            detail: "this kernel hides them on watched sockets; a no-op program on the socket map repairs it",
+            detail: `this kernel hides them on watched sockets; a no-op program on the socket map repairs it (${enrolled.kept} open connections), except for workloads that were said never to ask (${enrolled.plain})`,
           },
           wrong: {
             state: "missing",

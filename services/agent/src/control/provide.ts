@@ -1,4 +1,5 @@
 /** The control socket's wishes, carried out: a change takes effect in the kernel before it is answered, and is reported up. */
+import type { Kernel } from "../capture/kernel.ts";
 import type { SocketCheck } from "../capture/socket-check.ts";
 import type { Config } from "../config.ts";
 import type { Sight } from "../connections/sight.ts";
@@ -12,6 +13,7 @@ import type { RecentDetections } from "./recent.ts";
 
 export function provideControl(input: {
   config: Config;
+  kernel: Kernel;
   sockets: SocketCheck;
   judging: Judging;
   sight: Sight;
@@ -19,7 +21,7 @@ export function provideControl(input: {
   reporter: Reporter;
   recent: RecentDetections;
 }): Control {
-  const { config, sockets, sources, reporter, recent } = input;
+  const { config, kernel, sockets, sources, reporter, recent } = input;
   const { workloads, profiles, adopt } = input.sight;
   const { overrides, versions } = input.judging;
   return {
@@ -28,7 +30,13 @@ export function provideControl(input: {
       workloads: workloads.list(),
       report: await reporter.report(),
     }),
-    doctor: async () => diagnose({ kernel: config.kernel, sockets, states: await reporter.allConnections() }),
+    doctor: async () =>
+      diagnose({
+        kernel: config.kernel,
+        sockets,
+        enrolled: kernel.enrolled(),
+        states: await reporter.allConnections(),
+      }),
     join: request => sources.join(request),
     leave: () => sources.leave(),
     workloads: {

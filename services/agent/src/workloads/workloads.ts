@@ -68,17 +68,19 @@ export class Workloads {
       selector,
       mode: chosen?.mode ?? "observe",
       labels: {},
+      fionread: chosen?.fionread ?? "kept",
     });
     this.refresh();
   }
 
   list(): Workload[] {
-    return [...this.#workloads.values()].map(({ id, name, selector, mode, labels }) => ({
+    return [...this.#workloads.values()].map(({ id, name, selector, mode, labels, fionread }) => ({
       id,
       name,
       selector,
       mode,
       labels,
+      fionread,
     }));
   }
 
@@ -109,6 +111,7 @@ export class Workloads {
       selector,
       mode: request.mode,
       labels: request.labels,
+      fionread: request.fionread,
       ...(startTicks === undefined ? {} : { startTicks }),
     };
     this.#workloads.set(id, workload);
@@ -133,11 +136,13 @@ export class Workloads {
   refresh(): boolean {
     const cgroups = new Map<bigint, Chosen>();
     // Never itself: the prober's connections and the uploads are not an application's.
-    const processes = new Map<number, Chosen>([...this.#own].map(pid => [pid, { id: 0, mode: "off" }]));
+    const processes = new Map<number, Chosen>(
+      [...this.#own].map(pid => [pid, { id: 0, mode: "off", fionread: "kept" }]),
+    );
     for (const workload of this.#workloads.values()) {
-      const { id } = workload;
+      const { id, fionread } = workload;
       const mode = workload.mode === "enforce" && !this.#held(workload) ? "enforce-known" : workload.mode;
-      const entry: Chosen = { id, mode };
+      const entry: Chosen = { id, mode, fionread };
       for (const cgroup of this.#cgroupsOf(workload)) cgroups.set(cgroup, entry);
       for (const pid of this.#processesOf(workload)) if (!this.#own.has(pid)) processes.set(pid, entry);
     }
@@ -250,7 +255,7 @@ function sync<K>(
   let changed = false;
   for (const [key, value] of wanted) {
     const has = current.get(key);
-    if (has?.id === value.id && has.mode === value.mode) continue;
+    if (has?.id === value.id && has.mode === value.mode && has.fionread === value.fionread) continue;
     set(key, value);
     current.set(key, value);
     changed = true;
