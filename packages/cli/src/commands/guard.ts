@@ -18,10 +18,7 @@ export function guardCommand(program: Command, surroundings: Surroundings): void
       command
         .option("--observe", "only judge and report, block nothing")
         .option("--off", "leave its connections alone")
-        .option(
-          "--fionread-unused",
-          "its programs never ask how many bytes wait to be read (docs/fionread.md)",
-        )
+        .option("--fionread-unused", "its programs never ask how many bytes wait to be read (docs/adr/0008)")
         .option("--label <key=value>", "label of the workload; may be repeated", collectLabel)
         .addHelpText(
           "after",
