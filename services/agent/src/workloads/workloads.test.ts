@@ -4,20 +4,19 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeCgroup } from "@picket/infra/cgroup";
-import type { WorkloadMode } from "@picket/shared/vocabulary";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { cgroup2Mount, overlap } from "../host/cgroups.ts";
-import { Workloads } from "./workloads.ts";
+import { type KernelWorkload, Workloads } from "./workloads.ts";
 
 let directory: string;
 let cgroup: ReturnType<typeof makeCgroup>;
 const children: ChildProcess[] = [];
-const cgroups = new Map<bigint, { id: number; mode: WorkloadMode }>();
-const processes = new Map<number, { id: number; mode: WorkloadMode }>();
+const cgroups = new Map<bigint, KernelWorkload>();
+const processes = new Map<number, KernelWorkload>();
 const maps = {
-  setCgroup: (id: bigint, workload: { id: number; mode: WorkloadMode }) => void cgroups.set(id, workload),
+  setCgroup: (id: bigint, workload: KernelWorkload) => void cgroups.set(id, workload),
   deleteCgroup: (id: bigint) => void cgroups.delete(id),
-  setProcess: (id: number, workload: { id: number; mode: WorkloadMode }) => void processes.set(id, workload),
+  setProcess: (id: number, workload: KernelWorkload) => void processes.set(id, workload),
   deleteProcess: (id: number) => void processes.delete(id),
 };
 const mount = cgroup2Mount()!;
@@ -47,32 +46,47 @@ const family = async () => {
 
 test("everything below the attached cgroup is observed until it is told to enforce; the agent itself is never", () => {
   const workloads = open();
-  expect(cgroups.get(cgroup.id)).toEqual({ id: 1, mode: "observe" });
-  expect(processes.get(process.pid)).toEqual({ id: 0, mode: "off" });
-  const put = workloads.put({ selector: { kind: "cgroup", path: cgroup.path }, mode: "enforce", labels: {} });
+  expect(cgroups.get(cgroup.id)).toEqual({ id: 1, mode: "observe", fionread: "kept" });
+  expect(processes.get(process.pid)).toEqual({ id: 0, mode: "off", fionread: "kept" });
+  const put = workloads.put({
+    selector: { kind: "cgroup", path: cgroup.path },
+    mode: "enforce",
+    labels: {},
+    fionread: "kept",
+  });
   expect(put.id).toBe(1);
-  expect(cgroups.get(cgroup.id)).toEqual({ id: 1, mode: "enforce" });
+  expect(cgroups.get(cgroup.id)).toEqual({ id: 1, mode: "enforce", fionread: "kept" });
 });
 
 test("what was asked survives a restart of the agent", () => {
-  open().put({ selector: { kind: "cgroup", path: attached }, mode: "enforce", labels: {} });
+  open().put({
+    selector: { kind: "cgroup", path: attached },
+    mode: "enforce",
+    labels: {},
+    fionread: "unused",
+  });
   cgroups.clear();
   open();
-  expect(cgroups.get(cgroup.id)).toEqual({ id: 1, mode: "enforce" });
+  expect(cgroups.get(cgroup.id)).toEqual({ id: 1, mode: "enforce", fionread: "unused" });
 });
 
 test("a process is guarded with the children that it has by now, and not after it ended", async () => {
   const { pid, child } = await family();
   const workloads = open();
-  const { id } = workloads.put({ selector: { kind: "pid", pid }, mode: "enforce", labels: {} });
-  expect(processes.get(pid)).toEqual({ id, mode: "enforce" });
-  expect(processes.get(child)).toEqual({ id, mode: "enforce" });
+  const { id } = workloads.put({
+    selector: { kind: "pid", pid },
+    mode: "enforce",
+    labels: {},
+    fionread: "kept",
+  });
+  expect(processes.get(pid)).toEqual({ id, mode: "enforce", fionread: "kept" });
+  expect(processes.get(child)).toEqual({ id, mode: "enforce", fionread: "kept" });
   children[0]!.kill("SIGKILL");
   await once(children[0]!, "exit");
   workloads.refresh();
   // The orphan belongs to another parent now, and still to the workload.
   expect(processes.has(pid)).toBe(false);
-  expect(processes.get(child)).toEqual({ id, mode: "enforce" });
+  expect(processes.get(child)).toEqual({ id, mode: "enforce", fionread: "kept" });
   process.kill(child, "SIGKILL");
   workloads.delete(id);
   expect([...processes.keys()]).toEqual([process.pid]);
@@ -89,7 +103,7 @@ test.each([
     /no running unit picket-no-such.service/,
   ],
 ] as const)("%s is refused in plain words", (_, selector, message) => {
-  expect(() => open().put({ selector, mode: "enforce", labels: {} })).toThrow(message);
+  expect(() => open().put({ selector, mode: "enforce", labels: {}, fionread: "kept" })).toThrow(message);
 });
 
 test("a unit is found by its cgroup's name", async () => {
@@ -99,8 +113,9 @@ test("a unit is found by its cgroup's name", async () => {
     selector: { kind: "unit", unit: "shop" },
     mode: "enforce",
     labels: { app: "shop" },
+    fionread: "kept",
   });
-  expect(cgroups.get(unit.id)).toEqual({ id, mode: "enforce" });
+  expect(cgroups.get(unit.id)).toEqual({ id, mode: "enforce", fionread: "kept" });
   await unit.remove();
   workloads.refresh();
   expect(cgroups.has(unit.id)).toBe(false);
