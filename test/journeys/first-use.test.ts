@@ -85,6 +85,20 @@ test.each([
   },
 );
 
+test("what is held of programs that never ask FIONREAD is given back to the socket map that they are in", async () => {
+  await agent.guard(cgroup.path, { fionread: "unused" });
+  try {
+    const [released, stopped] = await run("pg", "text", [
+      "SELECT name AS of_the_plain_map FROM picket_users ORDER BY id",
+      ATTACK.replace("picket_users", "picket_users of_the_plain_map"),
+    ]);
+    expect(released?.rows).toEqual([["alice"], ["bob"]]);
+    expect(stopped?.error).toMatchObject({ code: "42501" });
+  } finally {
+    await agent.guard(cgroup.path);
+  }
+});
+
 const keeperOf = () => {
   const listed = spawnSync("pgrep", ["-f", `picket-keeper /sys/fs/bpf/picket-${agent.instance} `]);
   return listed.stdout.toString().trim().split("\n").filter(Boolean).map(Number);
