@@ -2,6 +2,7 @@
  * One agent: puts the parts together in the order in which they depend on each other, and takes them apart in the
  * reverse one. What each part does is its own file's business; the data path is pipeline.ts.
  */
+import { randomUUID } from "node:crypto";
 import type { Server } from "node:http";
 import { join } from "node:path";
 import type { Detection } from "@picket/shared/detection";
@@ -26,9 +27,11 @@ import { type Host, hostChecks, requireHost } from "./host/requirements.ts";
 import type { Log } from "./log.ts";
 import { createJudging } from "./rules/assemble.ts";
 import { drawSecrets, readSecrets } from "./rules/secrets.ts";
+import { shapeSource } from "./rules/shape-source.ts";
 import { RuleSources } from "./rules/sources.ts";
 import { Spool } from "./spool/spool.ts";
 import { readEnrolment } from "./uplink/identity.ts";
+import { ShapeLedger } from "./uplink/shapes.ts";
 
 const TICK_MS = 1_000;
 /** How often endpoints are looked through for one that is due. */
@@ -167,6 +170,7 @@ async function startClaimed(input: {
       spool,
       log,
       makeReport: () => reporter.report(),
+      shapes: new ShapeLedger(shapeSource(judging), randomUUID()),
       enrolment: readEnrolment(config.stateDirectory),
     });
 

@@ -26,6 +26,8 @@ export type Config = {
   spoolBytesMax: number;
   /** How often each database's TLS endpoint is probed. */
   certificateIntervalMs: number;
+  /** How often a fleet's agent tells which shapes it has seen. */
+  shapesIntervalMs: number;
   logLevel: string;
 };
 
@@ -55,7 +57,11 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     kernel: release(),
     keepEnforcing: env.PICKET_KEEP_ENFORCING === "1",
     spoolBytesMax: parseBytes(env.PICKET_SPOOL_BYTES_MAX ?? "67108864"),
-    certificateIntervalMs: parseInterval(env.PICKET_CERTIFICATE_INTERVAL ?? "1h"),
+    certificateIntervalMs: parseInterval(
+      "PICKET_CERTIFICATE_INTERVAL",
+      env.PICKET_CERTIFICATE_INTERVAL ?? "1h",
+    ),
+    shapesIntervalMs: parseInterval("PICKET_SHAPES_INTERVAL", env.PICKET_SHAPES_INTERVAL ?? "5m"),
     logLevel: env.PICKET_LOG_LEVEL || "info",
   };
 }
@@ -93,12 +99,10 @@ function parseBytes(text: string): number {
 }
 
 /** Below a second the probes themselves would be a load. */
-function parseInterval(text: string): number {
+function parseInterval(name: string, text: string): number {
   const duration = Duration.safeParse(text);
   if (!duration.success || durationMs(text) < 1_000)
-    throw new ConfigError(
-      `PICKET_CERTIFICATE_INTERVAL wants a duration of at least 1s, such as 30m or 1h, not "${text}"`,
-    );
+    throw new ConfigError(`${name} wants a duration of at least 1s, such as 30m or 1h, not "${text}"`);
   return durationMs(text);
 }
 

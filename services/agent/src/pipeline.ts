@@ -176,7 +176,8 @@ export function createPipeline(input: {
       versions.learn(loaded, fingerprint, judgement);
       const sample = whole ? { sql, dialect, session } : null;
       const { verdict, action, rules } = judgement;
-      learned.learn(fingerprint, { verdict, action, rules, sample });
+      const workload = workloads.get(statement.workload)?.name ?? "";
+      learned.learn(fingerprint, { verdict, action, rules, sample, workload });
     }
     return judgement;
   }

@@ -14,9 +14,18 @@ import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Bundle, releaseKey, signBundle } from "@picket/shared/bundle";
-import { type Assignment, EnrolRequest, EventBatch, type Installed, Report } from "@picket/shared/contract";
+import {
+  type Assignment,
+  EnrolRequest,
+  EventBatch,
+  type Installed,
+  Report,
+  ShapeBatch,
+} from "@picket/shared/contract";
 import type { Detection } from "@picket/shared/detection";
 import type { AssignmentId, BundleDigest, RuleSetName, RuleVersion } from "@picket/shared/ids";
+
+import { KERNEL_ABI } from "../src/capture/kernel.ts";
 
 const NODE = "018f3d5e-7c1a-7000-8000-000000000001";
 const SLOT = readFileSync(new URL("../../../packages/bpf/dist/slot.bpf.o", import.meta.url));
@@ -27,6 +36,7 @@ export async function startControlPlane() {
   const bundles = new Map<string, unknown>();
   const objects = new Map<string, Buffer>([[sha256(SLOT), SLOT]]);
   const reports: Report[] = [];
+  const shapeBatches: ShapeBatch[] = [];
   const events = new Map<string, Detection>();
   const acknowledged: string[] = [];
   const desired = new Map<string, Assignment>();
@@ -89,6 +99,11 @@ export async function startControlPlane() {
       reports.push(Report.parse(JSON.parse(text)));
       return answer(204);
     }
+    if (what === "shapes") {
+      const batch = ShapeBatch.parse(JSON.parse(text));
+      shapeBatches.push(batch);
+      return answer(200, { stored: batch.shapes.length, refused: 0 });
+    }
     if (what === "events") {
       const batch = EventBatch.parse(JSON.parse(text)).events;
       const fresh = batch.filter(event => !events.has(event.id));
@@ -110,6 +125,7 @@ export async function startControlPlane() {
     url,
     reports,
     events,
+    shapeBatches,
     acknowledged,
     objects,
     release,
@@ -127,7 +143,7 @@ export async function startControlPlane() {
           version: 1,
           ruleText: "",
           objects: { slot: sha256(SLOT) },
-          abi: 1,
+          abi: KERNEL_ABI,
           kernelMin: "5.17",
           floor: 0,
           createdAt: new Date().toISOString(),

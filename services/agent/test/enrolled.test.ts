@@ -1,6 +1,6 @@
 /** The agent of a fleet: what is signed reaches the kernel, what is not never does, and nothing depends on the control
  * plane being there. */
-import { generateKeyPairSync } from "node:crypto";
+import { createHash, generateKeyPairSync } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { type Database, startMariaDB } from "@picket/infra/databases";
 import { signBundle } from "@picket/shared/bundle";
@@ -36,7 +36,11 @@ afterAll(() => mariadb?.stop());
 beforeEach(async () => {
   controlPlane = await startControlPlane();
   host = makeHost();
-  await host.start({ PICKET_URL: controlPlane.url, PICKET_JOIN_TOKEN: "join" });
+  await host.start({
+    PICKET_URL: controlPlane.url,
+    PICKET_JOIN_TOKEN: "join",
+    PICKET_SHAPES_INTERVAL: "1s",
+  });
   await host.guard();
   application = await startApplication("mysql2", mariadb, host.cgroup.path);
 });
@@ -243,6 +247,29 @@ describe("without the control plane", () => {
     expect(await blocks()).toBe(true);
     expect((await host.status()).report.installed).toMatchObject([{ kind: "active", version: 1 }]);
   });
+});
+
+test("shapes are told with how often they were used, over a change of version, and no literal with them", async () => {
+  controlPlane.assign(version(1, "observe"));
+  await isActive(1);
+  for (const id of [1, 2, 3]) await application.run(`SELECT name FROM users WHERE id = ${id}`);
+  const text = "select name from users where id = ?";
+  const told = async (uses: number) =>
+    eventually(
+      async () =>
+        controlPlane.shapeBatches
+          .flatMap(({ epoch, shapes }) => shapes.map(shape => ({ epoch, ...shape })))
+          .findLast(shape => shape.text === text && shape.uses >= uses),
+      `${uses} uses are told`,
+    );
+  const before = await told(3);
+  expect(before).toMatchObject({ dialect: "mysql", uses: 3, workload: expect.stringMatching(/./) });
+  expect(before.shape).toBe(createHash("sha256").update(`picket-shape-1\nmysql\n${text}`).digest("hex"));
+  controlPlane.assign(version(2, "block"));
+  await isActive(2);
+  await application.run("SELECT name FROM users WHERE id = 4");
+  expect(await told(4)).toMatchObject({ epoch: before.epoch, uses: 4 });
+  expect(JSON.stringify(controlPlane.shapeBatches)).not.toMatch(/id = \d/);
 });
 
 test("leaving forgets the node's key and the fleet's rules", async () => {

@@ -207,9 +207,21 @@ describe("versions", () => {
     const sample = (sql: string) => ({ sql: Buffer.from(sql), dialect: "mysql" as const, session: 0 });
     const once = "SELECT a FROM once_benign WHERE id = 1";
     const fingerprint = lexing.fingerprint(Buffer.from(once), "mysql", null);
-    learned.learn(fingerprint, { verdict: "benign", action: "observe", rules: [], sample: sample(once) });
+    learned.learn(fingerprint, {
+      verdict: "benign",
+      action: "observe",
+      rules: [],
+      workload: "",
+      sample: sample(once),
+    });
     const blocked = rules().shapes[0]!.fingerprint;
-    learned.learn(blocked, { verdict: "benign", action: "observe", rules: [], sample: sample(BLOCKED) });
+    learned.learn(blocked, {
+      verdict: "benign",
+      action: "observe",
+      rules: [],
+      workload: "",
+      sample: sample(BLOCKED),
+    });
     const stricter = rules({
       judge: ({ sql }) =>
         sql.includes("once_benign")

@@ -11,6 +11,8 @@ export type LearnedShape = {
   action: Action;
   /** Ids of the rules that made it hostile. */
   rules: string[];
+  /** Whose statement it was first. */
+  workload: string;
   /** Absent where the statement was too long to keep. */
   sample: Sample | null;
 };

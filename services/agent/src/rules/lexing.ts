@@ -9,6 +9,8 @@ export type Lexing = {
   /** 0n: never known. A session of null is what the server starts with. */
   fingerprint(sql: Buffer, dialect: Dialect, session: number | null): bigint;
   shape(sql: Buffer, dialect: Dialect, session: number | null): ShapeDigest | null;
+  /** With its text; null: never known. */
+  named(sql: Buffer, dialect: Dialect, session: number | null): { digest: ShapeDigest; text: string } | null;
   redact(sql: Buffer, dialect: Dialect, session: number | null): string;
   dangerNames(mask: number): string[];
 };
@@ -19,12 +21,14 @@ export function createLexing(key: HashKey): Lexing {
     key,
     session: session ?? defaultSession(dialect),
   });
+  const named: Lexing["named"] = (sql, dialect, session) => {
+    const { neverKnown, shape, shapeSha256 } = lex(sql, options(dialect, session));
+    return neverKnown ? null : { digest: shapeSha256 as ShapeDigest, text: shape };
+  };
   return {
     fingerprint: (sql, dialect, session) => lex(sql, options(dialect, session)).fingerprint,
-    shape(sql, dialect, session) {
-      const { neverKnown, shapeSha256 } = lex(sql, options(dialect, session));
-      return neverKnown ? null : (shapeSha256 as ShapeDigest);
-    },
+    shape: (sql, dialect, session) => named(sql, dialect, session)?.digest ?? null,
+    named,
     redact: (sql, dialect, session) => redact(sql, options(dialect, session)),
     dangerNames: dangerOf,
   };

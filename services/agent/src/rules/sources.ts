@@ -14,6 +14,7 @@ import type { Spool } from "../spool/spool.ts";
 import { backoffMs } from "../uplink/backoff.ts";
 import type { Fleet } from "../uplink/fleet.ts";
 import { type Enrolment, forgetEnrolment } from "../uplink/identity.ts";
+import type { ShapeLedger } from "../uplink/shapes.ts";
 import { sleep } from "../uplink/sleep.ts";
 import { CORE_ONLY } from "./compile.ts";
 import { EMPTY_DIRECTORY, readRuleDirectory, watchRuleDirectory } from "./directory.ts";
@@ -25,6 +26,7 @@ export class RuleSources {
   readonly #spool: Spool;
   readonly #log: Log;
   readonly #makeReport: () => Promise<Report>;
+  readonly #shapes: Pick<ShapeLedger, "batches">;
   readonly #stop = new AbortController();
   #enrolment: Enrolment | null;
   #fleet: Fleet | null = null;
@@ -37,6 +39,7 @@ export class RuleSources {
     spool: Spool;
     log: Log;
     makeReport: () => Promise<Report>;
+    shapes: Pick<ShapeLedger, "batches">;
     enrolment: Enrolment | null;
   }) {
     this.#config = input.config;
@@ -44,6 +47,7 @@ export class RuleSources {
     this.#spool = input.spool;
     this.#log = input.log;
     this.#makeReport = input.makeReport;
+    this.#shapes = input.shapes;
     this.#enrolment = input.enrolment;
   }
 
@@ -129,6 +133,7 @@ export class RuleSources {
       spool: this.#spool,
       installer: this.#installer,
       makeReport: this.#makeReport,
+      shapes: { ledger: this.#shapes, intervalMs: this.#config.shapesIntervalMs },
       log: this.#log,
     });
   }

@@ -48,6 +48,8 @@ export type HoldingRules = {
 
 export const CONTROL_SOCKET_RULE = "control-socket";
 const RETIRE_AFTER_MS = 30_000;
+/** As many shapes as one version knows at most; the counts of others begin anew. */
+const USES_MAX = 65_536;
 
 export class Versions {
   readonly #kernel: Kernel;
@@ -63,6 +65,8 @@ export class Versions {
   readonly #retired: { loaded: Loaded; sinceMs: number }[] = [];
   /** Slots of a predecessor that still run until the first switch. */
   #inherited: Set<number>;
+  /** Of versions that are gone. Of what they knew: as many as their maps held. */
+  readonly #usesBefore = new Map<bigint, number>();
   #ordinal: number;
   #stable: Loaded | null = null;
   #candidate: { loaded: Loaded; share: number; newProcessesOnly: boolean } | null = null;
@@ -145,6 +149,12 @@ export class Versions {
   }
 
   discard(loaded: Loaded): void {
+    for (const [fingerprint, uses] of usesOf(loaded.slot))
+      this.#usesBefore.set(fingerprint, (this.#usesBefore.get(fingerprint) ?? 0) + uses);
+    for (const fingerprint of this.#usesBefore.keys()) {
+      if (this.#usesBefore.size <= USES_MAX) break;
+      this.#usesBefore.delete(fingerprint);
+    }
     this.#kernel.clearSlot(loaded.slot.index);
     loaded.slot.close({ keepPins: false });
     this.#holding.discard(loaded.ordinal);
@@ -227,6 +237,15 @@ export class Versions {
   /** Lets go of every slot; what is pinned stays for a successor. */
   close(): void {
     for (const { slot } of this.#all()) slot.close({ keepPins: true });
+  }
+
+  /** How often the kernel has met each shape that it knows, over all versions of this run. */
+  uses(): ReadonlyMap<bigint, number> {
+    const total = new Map(this.#usesBefore);
+    for (const { slot } of this.#all())
+      for (const [fingerprint, uses] of usesOf(slot))
+        total.set(fingerprint, (total.get(fingerprint) ?? 0) + uses);
+    return total;
   }
 
   counters(): VersionCounters[] {
@@ -350,4 +369,8 @@ export class Versions {
       this.#discardOldest();
     }
   }
+}
+
+function* usesOf(slot: Slot): Generator<[bigint, number]> {
+  for (const [fingerprint, { count }] of slot.verdicts()) if (count > 0n) yield [fingerprint, Number(count)];
 }

@@ -11,6 +11,8 @@ import {
   Lease,
   Problem,
   type Report,
+  type ShapeBatch,
+  ShapeBatchResponse,
 } from "@picket/shared/contract";
 import type { AssignmentId, BundleDigest, ObjectDigest } from "@picket/shared/ids";
 import { err, ok, type Result } from "@picket/shared/result";
@@ -116,6 +118,11 @@ export function connectControlPlane(
     async events(body: string): Answer<EventBatchResponse> {
       const answer = await call({ method: "POST", path: "/v1/agent/events", body, timeoutMs: 30_000 });
       return answer.ok ? parse(answer.value, EventBatchResponse) : answer;
+    },
+
+    async shapes(batch: ShapeBatch): Answer<ShapeBatchResponse> {
+      const answer = await call({ method: "POST", path: "/v1/agent/shapes", body: JSON.stringify(batch) });
+      return answer.ok ? parse(answer.value, ShapeBatchResponse) : answer;
     },
   };
 }

@@ -13,11 +13,13 @@ import { connectControlPlane, explain } from "./control-plane.ts";
 import { Doorbell } from "./doorbell.ts";
 import { closeHttp } from "./http.ts";
 import { type Enrolment, nodeKey, tokenSource } from "./identity.ts";
+import type { ShapeLedger } from "./shapes.ts";
 import { sleep } from "./sleep.ts";
 import { startUpload } from "./upload.ts";
 
 const RECONCILE_MS = 60_000;
 const REPORT_MS = 15_000;
+const SHAPES_FIRST_MS = 15_000;
 /** Changes that come together are one report. */
 const SETTLE_MS = 100;
 
@@ -35,6 +37,8 @@ export function joinFleet(input: {
   spool: Spool;
   installer: Installer;
   makeReport: () => Promise<Report>;
+  /** Reading the kernel's counts costs a walk over its map, so this is not done often. */
+  shapes: { ledger: Pick<ShapeLedger, "batches">; intervalMs: number };
   log: Log;
 }): Fleet {
   const { enrolment, spool, installer, makeReport, log } = input;
@@ -107,7 +111,22 @@ export function joinFleet(input: {
     }
   }
 
-  const loops = [uploader.stopped, listen(), reconcile(), report()].map(loop =>
+  /** What was not told stays to be told: the next round has newer totals of it. */
+  async function tellShapes(): Promise<void> {
+    const { ledger, intervalMs } = input.shapes;
+    await sleep(Math.min(SHAPES_FIRST_MS, intervalMs) * (0.8 + 0.4 * Math.random()), signal);
+    while (!signal.aborted) {
+      for (const { batch, arrived } of ledger.batches()) {
+        const answer = await controlPlane.shapes(batch);
+        if (signal.aborted) return;
+        if (!answer.ok) break;
+        arrived();
+      }
+      await sleep(intervalMs * (0.8 + 0.4 * Math.random()), signal);
+    }
+  }
+
+  const loops = [uploader.stopped, listen(), reconcile(), report(), tellShapes()].map(loop =>
     loop.catch(error => log.error({ error: String(error) }, "a loop of the uplink ended")),
   );
   return {
