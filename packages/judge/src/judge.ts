@@ -118,7 +118,9 @@ function judgeStages({ compiled, profile, key }: Judge, statement: Statement): U
     { probe: matching.exhausted || danger.includes("unterminated") },
   );
   const decision =
-    decided.verdict === "attack" && !bears(shape, decided.severity) && met.every(({ rule }) => rule.core)
+    decided.verdict === "attack" &&
+    !bears(shape, decided.rules, decided.severity) &&
+    met.every(({ rule }) => rule.core)
       ? { ...decided, verdict: "probe" as const, action: atMostAlert(decided.action) }
       : decided;
   const cold: Unredacted = {

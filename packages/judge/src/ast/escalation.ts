@@ -238,8 +238,18 @@ const telling = new RegExp(
 );
 
 /** Worth a parser's time: a danger, a weak signal, a splice, or a form in which conditions hide. */
-export function isGrey({ verdict, danger, drift, rules, shape, stage }: Judgement | Unredacted): boolean {
+export function isGrey({
+  verdict,
+  severity,
+  danger,
+  drift,
+  rules,
+  shape,
+  stage,
+}: Judgement | Unredacted): boolean {
   if (verdict === "attack" || stage === "shape" || drift?.kind === "known") return false;
+  // A rule spoke where no input arrives (bearing.ts): the parser would only say so again.
+  if (verdict === "probe" && severity !== "low") return false;
   return rules.length > 0 || drift?.kind === "splice" || danger.length > 0 || telling.test(shape);
 }
 

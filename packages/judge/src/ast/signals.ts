@@ -75,7 +75,8 @@ function inspectCondition(condition: Expression, found: Set<AstRule>, only: bool
         // WHERE 1=1 AND …, and AND 1=0 for an empty list, are habits of query builders.
         const habit = condition.operator === "and" && i === 0 && only;
         // Between ANDs, TRUE and 1=0 are habits too; a function that is called for nothing is none.
-        const telling = condition.operator === "and" ? calls(argument) : condition.operator !== "not";
+        const telling =
+          condition.operator === "and" ? calls(argument) : condition.operator !== "not" && decides(argument);
         if (telling && !habit && isConstant(argument)) found.add("ast-constant-condition");
         inspectCondition(argument, found, habit);
       }
@@ -166,6 +167,9 @@ function inspectParts({ parts, union }: Query, found: Set<AstRule>, place: Place
 
 const widthOf = (query: Query): number | null =>
   query.kind === "set-operation" ? (query.parts[0] ? widthOf(query.parts[0]) : null) : query.width;
+
+/** Something is compared or called; an array beside OR is a mistake and no condition. */
+const decides = (expression: Expression): boolean => expression.kind !== "other" || calls(expression);
 
 function calls(expression: Expression): boolean {
   let called = false;

@@ -86,6 +86,7 @@ const honestInLists: ReadonlySet<SpliceSignal> = new Set([
   "clause",
   "variable",
   "unbalanced",
+  "calculated-literals",
   "subquery",
 ]);
 

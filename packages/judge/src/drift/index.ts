@@ -18,17 +18,21 @@ export type Splice<T extends Entry> = {
   whole: boolean;
 };
 
-type Place<T> = { entry: T; slot: Slot; rest: number; restHash: number };
+type Place<T> = { entry: T; slot: Slot };
 
-/** Templates that are compared at one place, and for one statement. */
-const PLACES_MAX = 512;
-const CANDIDATES_MAX = 4_096;
+/** The places that are reached by one beginning: by the length of what follows them, then by its hash. */
+type Bucket<T> = Map<number, Map<number, Place<T>[]>>;
+
+/** Templates that differ in nothing but what stands in one slot; more of them say nothing new. */
+const ALIKE_MAX = 64;
+/** Lengths that are looked up for one statement. */
+const STEPS_MAX = 4_096;
 /** A template that agrees in less than this many tokens says nothing. */
 const AGREE_MIN = 4;
 const FOUND_MAX = 16;
 
 export class SpliceIndex<T extends Entry> {
-  readonly #byPrefix = new Map<number, Place<T>[]>();
+  readonly #byPrefix = new Map<number, Bucket<T>>();
 
   add(entry: T): void {
     const { words } = entry;
@@ -36,19 +40,26 @@ export class SpliceIndex<T extends Entry> {
     const suffixes = suffixHashes(words);
     for (const slot of slotsOf(words)) {
       const rest = words.length - slot.to;
-      const place = { entry, slot, rest, restHash: suffixes[rest]! };
-      const places = this.#byPrefix.get(prefixes[slot.from]!);
-      if (!places) this.#byPrefix.set(prefixes[slot.from]!, [place]);
-      else if (places.length < PLACES_MAX) places.push(place);
+      const bucket = getOrSet<number, Bucket<T>>(this.#byPrefix, prefixes[slot.from]!, () => new Map());
+      const sameLength = getOrSet(bucket, rest, () => new Map<number, Place<T>[]>());
+      const places = getOrSet<number, Place<T>[]>(sameLength, suffixes[rest]!, () => []);
+      if (places.length < ALIKE_MAX) places.push({ entry, slot });
     }
   }
 
   remove(entry: T): void {
-    const prefixes = prefixHashes(entry.words);
-    for (const { from } of slotsOf(entry.words)) {
-      const places = this.#byPrefix.get(prefixes[from]!)?.filter(place => place.entry !== entry);
-      if (places && places.length > 0) this.#byPrefix.set(prefixes[from]!, places);
-      else this.#byPrefix.delete(prefixes[from]!);
+    const { words } = entry;
+    const prefixes = prefixHashes(words);
+    const suffixes = suffixHashes(words);
+    for (const { from, to } of slotsOf(words)) {
+      const bucket = this.#byPrefix.get(prefixes[from]!);
+      const sameLength = bucket?.get(words.length - to);
+      const hash = suffixes[words.length - to]!;
+      const left = sameLength?.get(hash)?.filter(place => place.entry !== entry) ?? [];
+      if (left.length > 0) sameLength?.set(hash, left);
+      else sameLength?.delete(hash);
+      if (sameLength?.size === 0) bucket?.delete(words.length - to);
+      if (bucket?.size === 0) this.#byPrefix.delete(prefixes[from]!);
     }
   }
 
@@ -60,29 +71,47 @@ export class SpliceIndex<T extends Entry> {
     const prefixes = prefixHashes(words);
     const suffixes = suffixHashes(words);
     const found: Splice<T>[] = [];
-    let candidates = 0;
+    let steps = 0;
     let longestCut: Splice<T> | undefined;
     for (let from = words.length - 1; from >= 1 && found.length < FOUND_MAX; from--) {
-      const places = this.#byPrefix.get(prefixes[from]!);
-      if (!places) continue;
-      for (const { entry, slot, rest, restHash } of places) {
-        if (++candidates > CANDIDATES_MAX) return longestCut ? [...found, longestCut] : found;
+      const bucket = this.#byPrefix.get(prefixes[from]!);
+      if (!bucket) continue;
+      if (cut && !longestCut && from >= AGREE_MIN) longestCut = cutOff(bucket, words, from);
+      for (const [rest, sameLength] of bucket) {
+        if (++steps > STEPS_MAX) return longestCut ? [...found, longestCut] : found;
         const to = words.length - rest;
-        if (
-          to > from &&
-          suffixes[rest] === restHash &&
-          from + rest >= AGREE_MIN &&
-          agrees(entry.words, words, slot, rest)
-        ) {
-          found.push({ template: entry, slot, from, to, whole: true });
-          if (found.length === FOUND_MAX) break;
-        } else if (cut && !longestCut && from >= AGREE_MIN && samePrefix(entry.words, words, slot.from))
-          longestCut = { template: entry, slot, from, to: words.length, whole: false };
+        if (to <= from || from + rest < AGREE_MIN) continue;
+        for (const { entry, slot } of sameLength.get(suffixes[rest]!) ?? [])
+          if (found.length < FOUND_MAX && agrees(entry.words, words, slot, rest))
+            found.push({ template: entry, slot, from, to, whole: true });
       }
     }
     found.sort((a, b) => a.to - a.from - (b.to - b.from));
     return longestCut ? [...found, longestCut] : found;
   }
+}
+
+function getOrSet<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}
+
+/** A template that agrees up to a slot: the first one, since they differ in what was cut off. */
+function cutOff<T extends Entry>(
+  bucket: Bucket<T>,
+  words: readonly string[],
+  from: number,
+): Splice<T> | undefined {
+  for (const sameLength of bucket.values())
+    for (const [place] of sameLength.values())
+      return place && samePrefix(place.entry.words, words, from)
+        ? { template: place.entry, slot: place.slot, from, to: words.length, whole: false }
+        : undefined;
+  return undefined;
 }
 
 function agrees(template: readonly string[], words: readonly string[], slot: Slot, rest: number): boolean {
