@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type EmbeddedPostgres, type EmbeddedRedis, startPostgres, startRedis } from "@picket/infra/embedded";
 import { releaseKey, signBundle } from "@picket/shared/bundle";
+import { Redis } from "ioredis";
 import pg from "pg";
 import type { Address } from "../simulation/connection.ts";
 import { drawKey } from "../simulation/identity.ts";
@@ -112,13 +113,13 @@ async function measure({
         gateways: parts.gateways.map(address),
         api: [address(parts.api)],
         behaviour,
-        perSecond: 5_000,
+        perSecond: Number(flag("connect", "2000")),
         apiConnections: 32,
       },
       Math.max(1, Math.ceil(nodes / PER_PROCESS)),
     );
     const count = swarm.counts;
-    await until(async () => (await parts.waiting()) >= nodes, 300_000, `all ${nodes} wait`);
+    await until(async () => (await parts.waiting()) >= nodes, 1_200_000, `all ${nodes} wait`);
     const connectS = (Date.now() - connectAtMs) / 1_000;
     say(`connected after ${connectS.toFixed(1)} s; idle for ${IDLE_S} s`);
     await pause(5_000);
@@ -141,15 +142,17 @@ async function measure({
     let redisBytesInWave = 0;
     let waveBytes = bytes;
     let decidedMs = 0;
-    void started.then(() => {
-      decidedMs = Date.now();
-    });
+    // On a busy machine the answer may not come in time; the rows do.
+    void started.catch(error => say(String(error)));
+    const isDecided = async () =>
+      (await database.query("select from rollouts where rule_set = 'bench'")).rowCount === 1;
     const wants = behaviour.reportsChanges;
     await until(
       async () => {
         redisBytesInWave = Math.max(redisBytesInWave, await redisInfo());
         waveBytes = most(waveBytes, parts.bytes());
         const { delivered, acknowledged, reported } = await count();
+        if (decidedMs === 0 && (await isDecided())) decidedMs = Date.now();
         if (process.env.BENCH_TRACE)
           say(
             `${Date.now() - startedMs} ms: ${delivered} delivered, ${acknowledged} acknowledged, ${reported} reported`,
@@ -178,7 +181,7 @@ async function measure({
         if (process.env.BENCH_TRACE) say(`${Date.now() - stormAtMs} ms: ${waiting} wait`);
         return waiting >= nodes;
       },
-      300_000,
+      1_200_000,
       "all wait again",
     );
     const stormS = (Date.now() - stormAtMs) / 1_000;
@@ -274,7 +277,6 @@ class Parts {
   }
 
   async redisInfo(): Promise<string> {
-    const { Redis } = await import("ioredis");
     const redis = new Redis(this.#redis.url);
     const info = await redis.info("memory");
     redis.disconnect();
@@ -306,7 +308,8 @@ class Parts {
 
   #start(name: string, entry: string, args: string[] = []): Promise<void> {
     const file = fileURLToPath(new URL(`../../services/control-plane/dist/${entry}`, import.meta.url));
-    const child = spawn(process.execPath, [file, ...args], {
+    // A socket a node: more than most shells allow.
+    const child = spawn("prlimit", ["--nofile=1048576", process.execPath, file, ...args], {
       stdio: ["ignore", "pipe", "inherit"],
       env: {
         ...process.env,

@@ -57,15 +57,20 @@ export const INVARIANTS: Record<string, (outcome: Outcome) => Promise<string[]>>
     });
   },
 
-  "nothing that was acknowledged is lost": async ({ world, seen }) => {
-    const rows = await world.ask<{ id: string }>(
-      `select id from chaos_history where acknowledged_at is not null
-       union select old.id from chaos_history old join chaos_history new
+  "nothing that was acknowledged is lost: the row says so before the node hears it": async ({
+    world,
+    seen,
+  }) => {
+    const rows = await world.ask<{ id: string; ms: number }>(
+      `select id, min(extract(epoch from acknowledged_at) * 1000)::float8 as ms from chaos_history
+       where acknowledged_at is not null group by id
+       union select old.id, 0 from chaos_history old join chaos_history new
          on new.node = old.node and new.generation > old.generation`,
     );
-    const known = new Set(rows.map(({ id }) => id));
+    const saidAt = new Map(rows.map(({ id, ms }) => [id, ms]));
     return seen.flatMap(what =>
-      what.kind === "acknowledged" && !known.has(what.assignment.id)
+      what.kind === "acknowledged" &&
+      !((saidAt.get(what.assignment.id) ?? Number.POSITIVE_INFINITY) <= what.atMs)
         ? [`${what.node} acknowledged ${what.assignment.id}`]
         : [],
     );
