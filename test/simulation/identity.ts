@@ -8,8 +8,15 @@ export interface NodeKeyText {
 }
 
 export function drawKey(): NodeKeyText {
-  const { d, x } = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
-  return { d: d!, x: x! };
+  // As bytes at once: exporting key objects as JWK by the ten thousand has locked Node 20 up for good.
+  const { privateKey, publicKey } = generateKeyPairSync("ed25519", {
+    privateKeyEncoding: { type: "pkcs8", format: "der" },
+    publicKeyEncoding: { type: "spki", format: "der" },
+  });
+  return {
+    d: privateKey.subarray(-32).toString("base64url"),
+    x: publicKey.subarray(-32).toString("base64url"),
+  };
 }
 
 export const privateKey = ({ d, x }: NodeKeyText): KeyObject =>

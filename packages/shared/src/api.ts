@@ -37,6 +37,8 @@ export const Node = z.object({
   enrolledAt: z.iso.datetime(),
   lastSeenAt: z.iso.datetime().nullable(),
   online: z.boolean(),
+  /** Its key is refused since then, until it is released. */
+  quarantinedAt: z.iso.datetime().optional(),
   installed: z.array(Installed),
   guarantees: z.partialRecord(Guarantee, z.int()),
   connectionsTotal: z.int(),
@@ -54,6 +56,9 @@ export const NodeDetails = Node.extend({
   residentBytes: z.int().nullable(),
 });
 export type NodeDetails = z.infer<typeof NodeDetails>;
+
+export const QuarantineRequest = z.strictObject({ reason: z.string().min(1).max(500) });
+export type QuarantineRequest = z.infer<typeof QuarantineRequest>;
 
 export const JoinTokenRequest = z.strictObject({
   labels: Labels.default({}),

@@ -353,6 +353,37 @@ test("a retired node is refused from then on, and the poll that it holds ends", 
   expect(await fleet.admin.refusal("GET", `/v1/nodes/${gone.id}`)).toMatchObject({ status: 404 });
 });
 
+test("a quarantined node is refused at every process, its poll ends, and released it speaks again", async () => {
+  const other = await startFleet(stores);
+  try {
+    const suspect = await fleet.join("suspect");
+    await suspect.report();
+    const waiting = suspect.poll(60);
+    await until(
+      async () => (await fetch(`${fleet.url}/metrics`)).text(),
+      text => text.includes("picket_gateway_waiters 1"),
+      "the poll waits",
+    );
+    await fleet.admin.call("POST", `/v1/nodes/${suspect.id}/quarantine`, { reason: "its host was rebuilt" });
+    expect(await waiting).toBeNull();
+    for (const url of [fleet.url, other.url])
+      for (const path of ["/v1/agent/desired", "/v1/agent/assignments?wait=0"])
+        expect(await new Client(url, suspect.client.token).refusal("GET", path)).toMatchObject({
+          status: 401,
+        });
+    expect(await fleet.admin.call("GET", `/v1/nodes/${suspect.id}`)).toHaveProperty("quarantinedAt");
+    expect(
+      await fleet.admin.refusal("POST", `/v1/nodes/${suspect.id}/quarantine`, { reason: "again" }),
+    ).toMatchObject({ status: 404 });
+
+    await fleet.admin.call("DELETE", `/v1/nodes/${suspect.id}/quarantine`);
+    await suspect.report();
+    expect(await suspect.poll(0)).toBeNull();
+  } finally {
+    await other.close();
+  }
+});
+
 // ---- audit, description, page
 
 test("every change is in the audit log, and one that was altered later shows", async () => {

@@ -61,6 +61,33 @@ export function nodeCommands(program: Command, surroundings: Surroundings): void
       context.output.result({ id, retired: true }, () => `Retired ${shortId(id)}.`);
     },
   });
+  leaf(nodes, surroundings, {
+    name: "quarantine <node> <reason...>",
+    description: "refuse a node's key until it is released; what it runs goes on enforcing",
+    talks: "control-plane",
+    async run(context, _options, wanted: string, reason: string[]) {
+      const id = await nodeId(context, wanted);
+      await context.client().request({
+        method: "POST",
+        path: `/v1/nodes/${id}/quarantine`,
+        body: { reason: reason.join(" ") },
+        answer: z.unknown(),
+      });
+      context.output.result({ id, quarantined: true }, () => `Quarantined ${shortId(id)}.`);
+    },
+  });
+  leaf(nodes, surroundings, {
+    name: "release <node>",
+    description: "let a quarantined node speak again",
+    talks: "control-plane",
+    async run(context, _options, wanted: string) {
+      const id = await nodeId(context, wanted);
+      await context
+        .client()
+        .request({ method: "DELETE", path: `/v1/nodes/${id}/quarantine`, answer: z.unknown() });
+      context.output.result({ id, quarantined: false }, () => `Released ${shortId(id)}.`);
+    },
+  });
 }
 
 export async function nodeId({ client }: Context, wanted: string): Promise<string> {

@@ -114,6 +114,8 @@ export const nodes = pgTable(
     enrolledAt: at("enrolled_at").notNull(),
     /** Its key is refused from then on; rollouts no longer wait for it. */
     retiredAt: at("retired_at"),
+    /** Its key is refused until it is released; what it is assigned stays. */
+    quarantinedAt: at("quarantined_at"),
     lastSeenAt: at("last_seen_at"),
     /** When the report below was taken in; null before the first. */
     reportedAt: at("reported_at"),

@@ -24,6 +24,8 @@ export const policy = {
   "nodes.list": ["GET /v1/nodes", "viewer"],
   "nodes.show": ["GET /v1/nodes/{id}", "viewer"],
   "nodes.retire": ["DELETE /v1/nodes/{id}", "operator"],
+  "nodes.quarantine": ["POST /v1/nodes/{id}/quarantine", "operator"],
+  "nodes.release": ["DELETE /v1/nodes/{id}/quarantine", "operator"],
   "nodes.list-join-tokens": ["GET /v1/join-tokens", "operator"],
   "nodes.create-join-token": ["POST /v1/join-tokens", "operator"],
   "nodes.revoke-join-token": ["DELETE /v1/join-tokens/{id}", "operator"],

@@ -68,7 +68,7 @@ async function find(db: Db, asked: NodeId[]): Promise<(string | null)[]> {
   const rows = await db
     .select({ id: nodes.id, publicKey: nodes.publicKey })
     .from(nodes)
-    .where(and(inArray(nodes.id, [...new Set(asked)]), isNull(nodes.retiredAt)));
+    .where(and(inArray(nodes.id, [...new Set(asked)]), isNull(nodes.retiredAt), isNull(nodes.quarantinedAt)));
   const keys = new Map(rows.map(({ id, publicKey }) => [id, publicKey]));
   return asked.map(node => keys.get(node) ?? null);
 }

@@ -1,9 +1,10 @@
-import { JoinToken, JoinTokenRequest, Node, NodeDetails, page } from "@picket/shared/api";
+import { JoinToken, JoinTokenRequest, Node, NodeDetails, page, QuarantineRequest } from "@picket/shared/api";
 import { EnrolRequest, EnrolResponse } from "@picket/shared/contract";
 import type { Services } from "../../context.ts";
 import { storable } from "../../db/json.ts";
 import { enrol } from "../../nodes/enrol.ts";
 import { createJoinToken, listJoinTokens, revokeJoinToken } from "../../nodes/join-tokens.ts";
+import { quarantineNode, releaseNode } from "../../nodes/quarantine.ts";
 import { retireNode } from "../../nodes/retire.ts";
 import { listNodes, showNode } from "../../nodes/show.ts";
 import { PageInput, whole } from "../../page.ts";
@@ -42,6 +43,24 @@ export function nodeRoutes(app: App, services: Services): void {
     "nodes.retire",
     { summary: "Refuse the node's key from now on; rollouts no longer wait for it", params: IdParams },
     (ctx, { params }) => retireNode({ ctx, input: params }),
+  );
+  route(
+    app,
+    services,
+    "nodes.quarantine",
+    {
+      summary: "Refuse the node's key until it is released; what it runs goes on enforcing",
+      params: IdParams,
+      body: QuarantineRequest,
+    },
+    (ctx, { params, body }) => quarantineNode({ ctx, input: { ...params, ...body } }),
+  );
+  route(
+    app,
+    services,
+    "nodes.release",
+    { summary: "Let a quarantined node speak again", params: IdParams },
+    (ctx, { params }) => releaseNode({ ctx, input: params }),
   );
   route(
     app,
