@@ -99,6 +99,19 @@ test("what is held of programs that never ask FIONREAD is given back to the sock
   }
 });
 
+test.each(["mysql", "pg"] as const)(
+  "%s: where tokens leave it grey the parser is asked while the statement waits",
+  async dialect => {
+    // The first question loads the parser, which takes longer than a statement may wait.
+    const GREY = (column: string) => `SELECT ${column} FROM picket_users WHERE id = 1 OR coalesce(null, 1) = 1`;
+    const stopped = await eventually(async () => {
+      const [got] = await run(dialect, "text", [GREY(`name AS c${Math.random().toString(36).slice(2, 9)}`)]);
+      return got?.error;
+    }, "a condition that is always true is stopped at its first use");
+    expect(stopped.message).toContain("Picket blocked: ast-constant-condition");
+  },
+);
+
 const keeperOf = () => {
   const listed = spawnSync("pgrep", ["-f", `picket-keeper /sys/fs/bpf/picket-${agent.instance} `]);
   return listed.stdout.toString().trim().split("\n").filter(Boolean).map(Number);

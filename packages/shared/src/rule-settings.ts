@@ -59,7 +59,7 @@ export const HoldSettings = z.strictObject({
   deadline: hold.deadline.default("50ms"),
   onFailure: hold.onFailure.default("open"),
   maxHeldBytes: hold.maxHeldBytes.default("64MiB"),
-  consult: hold.consult.default("grey"),
+  consult: hold.consult.default("always"),
 });
 export type HoldSettings = z.infer<typeof HoldSettings>;
 

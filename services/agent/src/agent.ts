@@ -252,6 +252,7 @@ async function startClaimed(input: {
       }
       await sources.stop();
       await holding.stop({ keep });
+      await judging.escalation.close();
       versions.close();
       const { socketsLeft } = await kernel.close({ keep });
       pipeline.flush(true);

@@ -15,10 +15,8 @@ import type { Processes } from "./connections/processes.ts";
 import type { ConnectionTable } from "./connections/table.ts";
 import type { Decided, HeldStatement } from "./hold/holding.ts";
 import { tableOf } from "./hold/plan.ts";
-import { type Profiles, USES_TO_LEARN } from "./profiles/profiles.ts";
-import type { Sent } from "./rules/judging.ts";
-import type { LearnedShapes } from "./rules/learned.ts";
 import type { Lexing } from "./rules/lexing.ts";
+import type { Unknown } from "./rules/unknown.ts";
 import type { Loaded, Versions } from "./rules/versions.ts";
 import { detect, type Judged } from "./wire/detect.ts";
 import type { Fold } from "./wire/fold.ts";
@@ -46,8 +44,7 @@ export function createPipeline(input: {
   statements: Statements;
   connections: ConnectionTable;
   versions: Versions;
-  learned: LearnedShapes;
-  profiles: Profiles;
+  unknown: Unknown;
   lexing: Lexing;
   workloads: Workloads;
   processes: Processes;
@@ -61,7 +58,7 @@ export function createPipeline(input: {
   store: (detections: Detection[]) => void;
   nowMs?: () => number;
 }): Pipeline {
-  const { statements, connections, versions, learned, profiles, lexing, workloads, processes, fold } = input;
+  const { statements, connections, versions, unknown, lexing, workloads, processes, fold } = input;
   const nowMs = input.nowMs ?? Date.now;
   let found: Detection[] = [];
 
@@ -99,8 +96,14 @@ export function createPipeline(input: {
     const statement = statements.feed(fragment);
     if (!statement) return;
     const loaded = versions.byOrdinal(statement.version);
-    const judged =
-      statement.verdict === "unknown" ? judgeUnknown(statement, loaded) : known(statement, loaded);
+    if (statement.verdict !== "unknown") tell(statement, known(statement, loaded), loaded);
+    // A version that has been given up: whoever judges now meets the shape itself.
+    else if (loaded)
+      // It has passed (observed); what it is judged now is what its next use meets.
+      unknown(statement, loaded, contextOf(statement), (judged, of) => tell(of, judged, loaded));
+  }
+
+  function tell(statement: Statement, judged: Judged | null, loaded: Loaded | undefined): void {
     if (!judged || judged.verdict === "benign") return;
     found.push(...fold.feed(detectionOf(statement, judged, loaded), nowMs()));
   }
@@ -118,37 +121,34 @@ export function createPipeline(input: {
     connections.saw(fragment);
     const statement = statements.feed(fragment)!;
     const loaded = versions.byOrdinal(statement.version);
-    const judged = judgeUnknown(statement, loaded);
-    if (decided) {
-      tellHeld(statement, judged, loaded, decided);
+    if (!loaded) {
+      if (!decided) held.answer(null);
       return;
     }
-    held.whenDecided(then => tellHeld(statement, judged, loaded, then));
-    held.answer(judged && isBlocked(judged) ? (judged.rules[0] ?? UNJUDGED) : null);
+    unknown(statement, loaded, contextOf(statement), (judged, of) => {
+      if (decided) {
+        tellHeld(of, judged, loaded, decided);
+        return;
+      }
+      held.whenDecided(then => tellHeld(of, judged, loaded, then));
+      held.answer(isBlocked(judged) ? (judged.rules[0] ?? UNJUDGED) : null);
+    });
   }
 
   function tellHeld(
     statement: Statement,
-    judged: Judged | null,
-    loaded: Loaded | undefined,
+    judged: Judged,
+    loaded: Loaded,
     { outcome, guarantee, rule, unjudged }: Decided,
   ): void {
     const stopped = outcome === "substituted" || outcome === "killed";
     const told = { ...statement, guarantee, substituted: outcome === "substituted" };
-    const asDecided =
-      stopped && !(judged && isBlocked(judged)) ? denied(statement, loaded, rule, unjudged) : judged;
-    if (!asDecided || asDecided.verdict === "benign") return;
-    found.push(...fold.feed(detectionOf(told, asDecided, loaded), nowMs()));
+    tell(told, stopped && !isBlocked(judged) ? denied(statement, loaded, rule, unjudged) : judged, loaded);
   }
 
   /** It was stopped although the whole judge would not have: by a rule of the keeper's, or since nobody answered. */
-  function denied(
-    { danger }: Statement,
-    loaded: Loaded | undefined,
-    rule: number | null,
-    unjudged: boolean,
-  ): Judged {
-    const id = rule === null ? undefined : loaded && tableOf(rulesOf(loaded))?.rules[rule]?.id;
+  function denied({ danger }: Statement, loaded: Loaded, rule: number | null, unjudged: boolean): Judged {
+    const id = rule === null ? undefined : tableOf(rulesOf(loaded))?.rules[rule]?.id;
     return {
       verdict: unjudged ? "probe" : "attack",
       action: "block",
@@ -157,50 +157,6 @@ export function createPipeline(input: {
       danger: lexing.dangerNames(danger),
       severity: "high",
       evidence: () => [],
-    };
-  }
-
-  /** First use of a shape: it has passed (observed); what it is judged now is what its next use meets. */
-  function judgeUnknown(statement: Statement, loaded: Loaded | undefined): Judged | null {
-    if (!loaded) return null; // A version that has been given up: whoever judges now meets the shape itself.
-    const { sql, dialect, session, fingerprint, whole, danger } = statement;
-    const context = contextOf(statement);
-    const sent = { sql, dialect, session, context };
-    const profiled = profileOf(statement, context, loaded);
-    const judgement = versions.judge(loaded, { ...sent, profile: profiled?.profile });
-    const settled = !profiled || !whole || judgement.verdict !== "benign" || profiled.learned(sent);
-    if (!judgement.holdsForShape || !settled) return judgement;
-    // A part of a statement may convict it; only the whole may clear it, unless the kernel, which lexed all of it,
-    // saw nothing in it that could harm.
-    if (fingerprint !== 0n && (whole || judgement.verdict !== "benign" || danger === 0)) {
-      versions.learn(loaded, fingerprint, judgement);
-      const sample = whole ? { sql, dialect, session } : null;
-      const { verdict, action, rules } = judgement;
-      const workload = workloads.get(statement.workload)?.name ?? "";
-      learned.learn(fingerprint, { verdict, action, rules, sample, workload });
-    }
-    return judgement;
-  }
-
-  /** The profile of who sent it, and what it makes of a statement that the rules find honest. */
-  function profileOf({ process }: Statement, context: Context, { parts }: Loaded) {
-    // Of several rule sets the first that wants more than to learn decides how.
-    const drifts = parts.map(({ rules }) => ({ rules, drift: rules.driftFor(context) }));
-    const { rules, drift } =
-      drifts.find(each => each.drift.mode !== "learn" || each.drift.locked) ?? drifts[0]!;
-    const { workload = "", user = "", database = "" } = context;
-    const profile = profiles.of({ workload, databaseUser: user, database }, drift, nowMs());
-    if (!profile) return null;
-    return {
-      profile,
-      /** True: the kernel may know the shape from here on. While it is learned its first uses show what varies. */
-      learned(sent: Sent): boolean {
-        if (profile.mode !== "learn") return true;
-        const seen = { atMs: nowMs(), process: `${process.pid}@${process.startNs}` };
-        const template = rules.learn(profile, sent, seen);
-        if (template) profiles.counted(profile);
-        return template === null || template.count >= USES_TO_LEARN;
-      },
     };
   }
 

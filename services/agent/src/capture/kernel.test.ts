@@ -114,6 +114,7 @@ const rules = (change: Partial<CompiledRules> = {}): CompiledRules => ({
   }),
   holdAny: { held: false, maxHeldBytes: 0 },
   driftFor: () => ({ mode: "learn", locked: false, learnForMs: 1, learnStatements: 1 }),
+  drifts: false,
   learn: () => null,
   judge: () => judgement({}),
   ...change,

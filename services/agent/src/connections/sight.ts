@@ -9,6 +9,7 @@ import type { Log } from "../log.ts";
 import { createPipeline } from "../pipeline.ts";
 import { Profiles } from "../profiles/profiles.ts";
 import type { Judging } from "../rules/assemble.ts";
+import { createUnknown } from "../rules/unknown.ts";
 import { Certificates } from "../tls/certificates.ts";
 import { Fold } from "../wire/fold.ts";
 import { Statements } from "../wire/statements.ts";
@@ -67,8 +68,7 @@ export function createSight(input: {
     statements: new Statements(),
     connections,
     versions,
-    learned,
-    profiles,
+    unknown: createUnknown({ versions, learned, profiles, nowMs: Date.now }),
     lexing,
     workloads,
     processes,

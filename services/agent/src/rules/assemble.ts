@@ -1,5 +1,6 @@
 /** What statements are judged by, put together: lexer and learned shapes, verdicts by hand, versions, their installer. */
 
+import { Escalation } from "@picket/judge/ast/escalation";
 import type { HashKey } from "@picket/native/lexer";
 import type { Detection } from "@picket/shared/detection";
 import type { ObjectDigest } from "@picket/shared/ids";
@@ -34,6 +35,7 @@ export function createJudging(input: {
   const { config, kernel, secrets } = input;
   const lexing = createLexing(secrets);
   const learned = new LearnedShapes();
+  const escalation = new Escalation();
   const bench = new Bench({ dispatcher: () => readObject("dispatcher"), kernel });
   const overrides: Overrides = new Overrides({
     stateDirectory: config.stateDirectory,
@@ -58,12 +60,12 @@ export function createJudging(input: {
     versions,
     store: new RuleStore(config.stateDirectory),
     shipped: { digest: digestOf(readObject("slot")) as ObjectDigest, read: () => readObject("slot") },
-    compile: createCompiler(secrets),
+    compile: createCompiler(secrets, escalation),
     abi: KERNEL_ABI,
     kernel: config.kernel,
     nowMs: Date.now,
     log: input.log,
     changed: input.changed,
   });
-  return { lexing, learned, bench, overrides, versions, installer };
+  return { escalation, lexing, learned, bench, overrides, versions, installer };
 }

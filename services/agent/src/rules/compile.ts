@@ -1,11 +1,12 @@
 /** @picket/judge as the agent uses it: with this node's hash key, on bytes as the wire had them. */
 
+import { type Escalation, isGrey } from "@picket/judge/ast/escalation";
 import { type CompiledRuleSet, compileRuleSet, fingerprints, holdsEverywhere } from "@picket/judge/compile";
 import { toldEvidence } from "@picket/judge/evidence";
-import { judgeWith } from "@picket/judge/judge";
+import { type Judgement as JudgeJudgement, judgeWith, type Statement } from "@picket/judge/judge";
 import { learn } from "@picket/judge/learn";
 import { formatRuleErrors } from "@picket/judge/rule-error";
-import { settingsFor } from "@picket/judge/settings";
+import { type Drift, settingsFor } from "@picket/judge/settings";
 import type { HashKey } from "@picket/native/lexer";
 import type { RuleSetName } from "@picket/shared/ids";
 import { err, ok, type Result } from "@picket/shared/result";
@@ -13,14 +14,19 @@ import { durationMs } from "@picket/shared/vocabulary";
 import type { CompiledRules, Judgement } from "./judging.ts";
 
 /** `name` stands in error messages: a file, or a bundle. */
-export function createCompiler(key: HashKey): (text: string, name: string) => Result<CompiledRules, string> {
+export function createCompiler(
+  key: HashKey,
+  escalation: Escalation,
+): (text: string, name: string) => Result<CompiledRules, string> {
   return (text, name) => {
     const compiled = compileRuleSet(text);
-    return compiled.ok ? ok(adapt(compiled.value, key)) : err(formatRuleErrors(name, compiled.error));
+    return compiled.ok
+      ? ok(adapt(compiled.value, key, escalation))
+      : err(formatRuleErrors(name, compiled.error));
   };
 }
 
-function adapt(compiled: CompiledRuleSet, key: HashKey): CompiledRules {
+function adapt(compiled: CompiledRuleSet, key: HashKey, escalation: Escalation): CompiledRules {
   const entries = fingerprints(compiled, key);
   const holds = [compiled.settings, ...compiled.settings.profiles].map(({ hold }) => hold);
   return {
@@ -38,7 +44,7 @@ function adapt(compiled: CompiledRuleSet, key: HashKey): CompiledRules {
     holdFor: context => {
       const { hold, drift } = settingsFor(compiled.settings, context);
       // The keeper has neither profiles nor regular expressions.
-      const onlyHere = compiled.regexes.subjects.length > 0 || drift.mode !== "learn" || drift.locked;
+      const onlyHere = compiled.regexes.subjects.length > 0 || tells(drift);
       return {
         held: hold.mode === "on",
         maxHeldBytes: hold.maxHeldBytes,
@@ -53,24 +59,40 @@ function adapt(compiled: CompiledRuleSet, key: HashKey): CompiledRules {
     judge: ({ profile, context = {}, sql, dialect, session }): Judgement => {
       const statement = { sql, dialect, session, context };
       const judgement = judgeWith({ compiled, profile }, statement);
-      const { verdict, action, rules, stage, danger } = judgement;
+      const told = toldOf(compiled, statement, judgement);
+      if (!isGrey(judgement)) return told;
       return {
-        verdict,
-        action,
-        rules,
-        stage,
-        danger,
-        severity: stage === "drift" ? judgement.severity : severityOf(compiled, rules[0]),
-        // Another workload may send the same shape, and honestly.
-        holdsForShape: judgement.holdsForShape && stage !== "drift",
-        evidence: () => toldEvidence(statement, judgement),
+        ...told,
+        escalate: async () => {
+          const asked = { ...statement, sql: Buffer.from(sql) };
+          return toldOf(compiled, asked, await escalation.escalate(judgement, asked));
+        },
       };
     },
+    drifts: [compiled.settings, ...compiled.settings.profiles].some(({ drift }) => tells(drift)),
     driftFor: context => settingsFor(compiled.settings, context).drift,
     learn: (profile, { context = {}, sql, dialect, session }, seen) => {
       const learned = learn(compiled, profile, { sql, dialect, session, context }, seen);
       return learned.ok ? learned.value : null;
     },
+  };
+}
+
+/** Whether drift means more than learning. */
+const tells = ({ mode, locked }: Drift): boolean => mode !== "learn" || locked;
+
+function toldOf(compiled: CompiledRuleSet, statement: Statement, judgement: JudgeJudgement): Judgement {
+  const { verdict, action, rules, stage, danger } = judgement;
+  return {
+    verdict,
+    action,
+    rules,
+    stage,
+    danger,
+    severity: stage === "drift" || stage === "ast" ? judgement.severity : severityOf(compiled, rules[0]),
+    // Another workload may send the same shape, and honestly.
+    holdsForShape: judgement.holdsForShape && stage !== "drift",
+    evidence: () => toldEvidence(statement, judgement),
   };
 }
 

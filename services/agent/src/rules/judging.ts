@@ -23,6 +23,8 @@ export type Judgement = {
   holdsForShape: boolean;
   /** Where in the redacted text what was found stands. */
   evidence: () => Evidence[];
+  /** There where tokens leave it grey: the parser's word, which takes its time. The statement is copied at the call. */
+  escalate?: () => Promise<Judgement>;
 };
 
 /** A statement as it was sent, and what is known of who sent it. */
@@ -59,6 +61,8 @@ export type CompiledRules = {
   judge(statement: Sent): Judgement;
   /** Whether and how its profile learns; as much of the context as is known. */
   driftFor(context: Context): Drift;
+  /** Some connection's profile does more than learn. */
+  drifts: boolean;
   /** Takes an honest statement up; null where it may not be learned. */
   learn(profile: Profile, statement: Sent, seen: Seen): Template | null;
 };

@@ -295,11 +295,14 @@ export class Versions {
     if (this.#predecessor?.parts === Versions.key(loaded.parts))
       loaded.slot.inherit(this.#kernel.inheritedVerdicts(this.#predecessor.slot));
     const verdicts = new Map<bigint, ShapeVerdict>();
+    const drifts = loaded.parts.some(({ rules }) => rules.drifts);
     for (const [fingerprint, { sample }] of this.#learned.entries()) {
       if (!sample) continue;
       const judgement = this.judge(loaded, sample);
-      // It would hold for some connections only: who uses it is judged again.
-      if (!judgement.holdsForShape) continue;
+      // It would hold for some connections only, or takes a parser: who uses it is judged again.
+      if (!judgement.holdsForShape || judgement.escalate) continue;
+      // So is who may have drifted: a sample does not say whose it was.
+      if (drifts && judgement.verdict === "benign") continue;
       verdicts.set(fingerprint, this.#verdictOf(loaded, judgement, "learned"));
     }
     for (const [fingerprint, verdict] of loaded.bundled) verdicts.set(fingerprint, verdict);

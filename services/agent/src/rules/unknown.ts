@@ -1,0 +1,89 @@
+/**
+ * Judges a statement of a shape that the kernel does not know: the rules and the workload's profile at once, the
+ * parser where those leave it grey. What holds for the shape goes into the kernel's map, and honest statements into
+ * the profile while it learns.
+ */
+import type { Context } from "@picket/judge/match";
+import { type Profiles, USES_TO_LEARN } from "../profiles/profiles.ts";
+import type { Statement } from "../wire/statements.ts";
+import type { Judgement, Sent } from "./judging.ts";
+import type { LearnedShapes } from "./learned.ts";
+import type { Loaded, Versions } from "./versions.ts";
+
+export type Unknown = (
+  statement: Statement,
+  loaded: Loaded,
+  context: Context,
+  /** At once, unless the parser is asked. */
+  then: (judgement: Judgement, statement: Statement) => void,
+) => void;
+
+export function createUnknown(input: {
+  versions: Versions;
+  learned: LearnedShapes;
+  profiles: Profiles;
+  nowMs: () => number;
+}): Unknown {
+  const { versions, learned, profiles, nowMs } = input;
+
+  return (statement, loaded, context, then) => {
+    const { sql, dialect, session } = statement;
+    const profiled = profileOf(statement, context, loaded);
+    const sent = { sql, dialect, session, context };
+    const judgement = versions.judge(loaded, { ...sent, profile: profiled?.profile });
+    if (!judgement.escalate) {
+      remember(statement, loaded, judgement, profiled, sent);
+      then(judgement, statement);
+      return;
+    }
+    // Its bytes are valid only while the batch is handled.
+    const kept = { ...statement, sql: Buffer.from(sql) };
+    const conclude = (final: Judgement) => {
+      remember(kept, loaded, final, profiled, { ...sent, sql: kept.sql });
+      then(final, kept);
+    };
+    judgement.escalate().then(conclude, () => conclude(judgement));
+  };
+
+  function remember(
+    { fingerprint, whole, danger }: Statement,
+    loaded: Loaded,
+    judgement: Judgement,
+    profiled: ReturnType<typeof profileOf>,
+    sent: Sent,
+  ): void {
+    const settled = !profiled || !whole || judgement.verdict !== "benign" || profiled.learned(sent);
+    if (!judgement.holdsForShape || !settled || fingerprint === 0n) return;
+    // A part of a statement may convict it; only the whole may clear it, unless the kernel, which lexed all of it,
+    // saw nothing in it that could harm.
+    if (!whole && judgement.verdict === "benign" && danger !== 0) return;
+    versions.learn(loaded, fingerprint, judgement);
+    const { verdict, action, rules } = judgement;
+    const { sql, dialect, session } = sent;
+    const sample = whole ? { sql, dialect, session } : null;
+    const workload = sent.context?.workload ?? "";
+    learned.learn(fingerprint, { verdict, action, rules, sample, workload });
+  }
+
+  /** The profile of who sent it, and what it makes of a statement that the rules find honest. */
+  function profileOf({ process }: Statement, context: Context, { parts }: Loaded) {
+    const drifts = parts.map(({ rules }) => ({ rules, drift: rules.driftFor(context) }));
+    // Of several rule sets the first that wants more than to learn decides how.
+    const { rules, drift } =
+      drifts.find(each => each.drift.mode !== "learn" || each.drift.locked) ?? drifts[0]!;
+    const { workload = "", user = "", database = "" } = context;
+    const profile = profiles.of({ workload, databaseUser: user, database }, drift, nowMs());
+    if (!profile) return null;
+    return {
+      profile,
+      /** True: the kernel may know the shape from here on. While it is learned its first uses show what varies. */
+      learned(sent: Sent): boolean {
+        if (profile.mode !== "learn") return true;
+        const seen = { atMs: nowMs(), process: `${process.pid}@${process.startNs}` };
+        const template = rules.learn(profile, sent, seen);
+        if (template) profiles.counted(profile);
+        return template === null || template.count >= USES_TO_LEARN;
+      },
+    };
+  }
+}
