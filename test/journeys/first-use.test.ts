@@ -103,7 +103,8 @@ test.each(["mysql", "pg"] as const)(
   "%s: where tokens leave it grey the parser is asked while the statement waits",
   async dialect => {
     // The first question loads the parser, which takes longer than a statement may wait.
-    const GREY = (column: string) => `SELECT ${column} FROM picket_users WHERE id = 1 OR coalesce(null, 1) = 1`;
+    const GREY = (column: string) =>
+      `SELECT ${column} FROM picket_users WHERE id = 1 OR coalesce(null, 1) = 1`;
     const stopped = await eventually(async () => {
       const [got] = await run(dialect, "text", [GREY(`name AS c${Math.random().toString(36).slice(2, 9)}`)]);
       return got?.error;
