@@ -297,6 +297,21 @@ export const blockedUnion = (atMs: number): Detection =>
     causalKey: "statement/shop/union-select",
     rules: ["union-select", "trailing-comment"],
     danger: ["union", "comment"],
+    stage: "drift",
+    user: "shop",
+    database: "orders",
+    // From the placeholder to the end.
+    evidence: [
+      {
+        rule: "drift-splice",
+        stage: "drift",
+        start: 54,
+        end: 104,
+        template: "select id , name , price from products where category = ?",
+        replaced: [56, 57],
+        inserted: "? union select ? , user , password from accounts --",
+      },
+    ],
   });
 
 export function detections(nowMs: number): Detection[] {

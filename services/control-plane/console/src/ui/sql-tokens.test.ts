@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { sqlParts } from "./sql-tokens.ts";
+import { marked as cutAt, sqlParts } from "./sql-tokens.ts";
 
 const marked = (sql: string) =>
   sqlParts(sql)
@@ -32,4 +32,36 @@ test("the parts joined are the statement again, whatever it is", () => {
         .map(part => part.text)
         .join(""),
     ).toBe(sql);
+});
+
+test.each([
+  ["nothing", [], "SELECT a"],
+  ["a whole part", [[0, 6]], "[SELECT] a"],
+  ["the middle of one", [[1, 3]], "S[EL]ECT a"],
+  ["across parts", [[4, 8]], "SELE[CT][ ][a]"],
+  [
+    "overlapping",
+    [
+      [0, 3],
+      [2, 6],
+    ],
+    "[SE][L][ECT] a",
+  ],
+  ["beyond the text", [[7, 99]], "SELECT [a]"],
+  [
+    "empty, or backwards",
+    [
+      [3, 3],
+      [5, 2],
+    ],
+    "SELECT a",
+  ],
+])("guilty characters are cut out where they begin and end: %s", (_name, marks, expected) => {
+  const parts = cutAt(
+    sqlParts("SELECT a"),
+    marks.map(([start = 0, end = 0]) => ({ start, end })),
+  );
+  expect(parts.map(({ text }) => text).join("")).toBe("SELECT a");
+  const shown = parts.map(({ text, guilty }) => (guilty ? `[${text}]` : text)).join("");
+  expect(shown).toBe(expected);
 });

@@ -36,3 +36,26 @@ export function sqlParts(sql: string): SqlPart[] {
   if (at < sql.length) parts.push({ kind: "text", text: sql.slice(at) });
   return parts;
 }
+
+/** Characters [start, end). */
+export type Span = { start: number; end: number };
+
+export type MarkedPart = SqlPart & { guilty: boolean };
+
+/** Cuts the parts where a mark begins or ends. Marks may overlap, and may reach beyond the text. */
+export function marked(parts: readonly SqlPart[], marks: readonly Span[]): MarkedPart[] {
+  const result: MarkedPart[] = [];
+  let at = 0;
+  for (const { kind, text } of parts) {
+    const end = at + text.length;
+    const cuts = marks.flatMap(mark => [mark.start, mark.end]).filter(cut => cut > at && cut < end);
+    const edges = [...new Set([at, ...cuts.toSorted((a, b) => a - b), end])];
+    for (const [i, from] of edges.slice(0, -1).entries()) {
+      const to = edges[i + 1]!;
+      const guilty = marks.some(mark => mark.start <= from && to <= mark.end);
+      result.push({ kind, text: text.slice(from - at, to - at), guilty });
+    }
+    at = end;
+  }
+  return result;
+}

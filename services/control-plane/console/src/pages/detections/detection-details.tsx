@@ -33,8 +33,11 @@ export function DetectionDetails({ row }: { row: DetectionRow }) {
       {detection.kind === "statement" && (
         <>
           <p className="font-semibold">{outcome(detection)}</p>
-          <Sql sql={detection.sql} block />
-          <p className="-mt-2 text-xs text-faint">Literals were taken out on the node.</p>
+          <Sql sql={detection.sql} block marks={detection.evidence ?? []} />
+          <p className="-mt-2 text-xs text-faint">
+            Literals were taken out on the node.{detection.evidence && " What was found is marked."}
+          </p>
+          <Splice detection={detection} />
         </>
       )}
       <Facts>
@@ -59,6 +62,30 @@ export function DetectionDetails({ row }: { row: DetectionRow }) {
           <Foreign>{detection.causalKey}</Foreign>
         </Fact>
       </Facts>
+    </div>
+  );
+}
+
+/** The template that the workload had learned, and what stood there instead. */
+function Splice({ detection: { evidence = [] } }: { detection: StatementDetection }) {
+  const spliced = evidence.find(({ template }) => template !== undefined);
+  if (!spliced?.template) return null;
+  const [start, end] = spliced.replaced ?? [0, 0];
+  return (
+    <div>
+      <p className="mb-1 text-sm">
+        It was made from this statement, which the workload sends. In the marked place stood
+        {spliced.inserted ? (
+          <>
+            {" "}
+            <Sql sql={spliced.inserted} />
+          </>
+        ) : (
+          " nothing"
+        )}
+        .
+      </p>
+      <Sql sql={spliced.template} block marks={[{ start, end }]} />
     </div>
   );
 }
@@ -91,6 +118,16 @@ function OfStatement({ detection }: { detection: StatementDetection }) {
       {detection.danger.length > 0 && <Fact name="It contains">{detection.danger.join(", ")}</Fact>}
       <OfProcess process={detection.process} />
       <OfEndpoints endpoints={detection.endpoints} />
+      {detection.user && (
+        <Fact name="Database user">
+          <Foreign>{detection.user}</Foreign>
+        </Fact>
+      )}
+      {detection.database && (
+        <Fact name="Database">
+          <Foreign>{detection.database}</Foreign>
+        </Fact>
+      )}
       <Fact name="Protocol">
         {dialectName[detection.dialect]} {messageName[detection.message]}
       </Fact>
