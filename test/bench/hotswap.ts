@@ -117,7 +117,7 @@ async function measure(cgroup: Cgroup, swaps: number) {
         throw error;
       },
     );
-    kernel.workloads.setCgroup(cgroup.id, { id: 1, mode: "enforce" });
+    kernel.workloads.setCgroup(cgroup.id, { id: 1, mode: "enforce", fionread: "kept" });
     kernel.attach();
 
     const seconds = 15;

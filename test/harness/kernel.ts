@@ -45,6 +45,7 @@ export async function watchKernel(
     sameDispatcher: false,
     streamVerdict: true,
     enrolSockets: true,
+    plainSockets: false,
   });
   const { key, start } = randomHashKey();
   const all: Told[] = [];
@@ -71,7 +72,7 @@ export async function watchKernel(
   if (!slot.ok) throw new Error(slot.error.detail);
   kernel.place(slot.value);
   kernel.prepareSwitch({ stable: 0, candidate: 0, share: 10_000, newProcessesOnly: false })();
-  kernel.workloads.setCgroup(BigInt(statSync(cgroup.path).ino), { id: 1, mode });
+  kernel.workloads.setCgroup(BigInt(statSync(cgroup.path).ino), { id: 1, mode, fionread: "kept" });
   const leave = joinCgroup(cgroup.path);
   if (hold) kernel.attachKeeper();
   kernel.attach();

@@ -361,3 +361,51 @@ describe("clients that do not wait", () => {
     }
   });
 });
+
+describe("answers are counted for the gate", () => {
+  const during = async (use: () => Promise<void>) => {
+    const before = watched.slot.responses();
+    await use();
+    const after = watched.slot.responses();
+    return {
+      ok: after.ok - before.ok,
+      errors: after.errors - before.errors,
+      timed: after.latencyLog2Us.reduce(
+        (sum, count, bucket) => sum + count - before.latencyLog2Us[bucket]!,
+        0,
+      ),
+    };
+  };
+  const BIG = 20_000;
+
+  test("MariaDB: text, prepared, long results, errors", async () => {
+    const counted = await during(() =>
+      withMysql2(async client => {
+        for (let turn = 0; turn < 20; turn++) await client.query(`SELECT ${turn}`);
+        for (let turn = 0; turn < 5; turn++) await client.query("SELECT nothing").catch(() => {});
+        await client.query(`SELECT seq, REPEAT('x', 50) FROM seq_1_to_${BIG}`);
+        for (let turn = 0; turn < 3; turn++) await client.execute("SELECT ? + 1", [turn]);
+      }),
+    );
+    // Prepared once, run three times.
+    expect(counted).toEqual({ ok: 20 + 1 + 1 + 3, errors: 5, timed: 2 });
+  });
+
+  test("PostgreSQL: simple, extended, long results, errors", async () => {
+    const counted = await during(async () => {
+      const client = new pg.Client({
+        host: "127.0.0.1",
+        port: postgresql.port,
+        user: postgresql.user,
+        database: "shop",
+      });
+      await client.connect();
+      for (let turn = 0; turn < 20; turn++) await client.query(`SELECT ${turn}`);
+      for (let turn = 0; turn < 5; turn++) await client.query("SELECT nothing").catch(() => {});
+      await client.query(`SELECT n, repeat('x', 50) FROM generate_series(1, ${BIG}) AS n`);
+      for (let turn = 0; turn < 3; turn++) await client.query("SELECT $1::int + 1", [turn]);
+      await client.end();
+    });
+    expect(counted).toEqual({ ok: 20 + 1 + 3, errors: 5, timed: 2 });
+  });
+});

@@ -513,6 +513,19 @@ struct picket_slot_counters counters(struct slot *s)
 	return sum;
 }
 
+struct picket_responses responses(uint32_t slot)
+{
+	int cpus = libbpf_num_possible_cpus();
+	struct picket_responses *each = calloc(cpus, sizeof(*each)), sum = { 0 };
+
+	bpf_map_lookup_elem(map_fd(dispatcher, "responses"), &slot, each);
+	for (int i = 0; i < cpus; i++)
+		for (size_t k = 0; k < sizeof(sum) / 8; k++)
+			((uint64_t *)&sum)[k] += ((uint64_t *)&each[i])[k];
+	free(each);
+	return sum;
+}
+
 uint64_t loss(uint32_t kind)
 {
 	int cpus = libbpf_num_possible_cpus();

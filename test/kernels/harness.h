@@ -91,6 +91,7 @@ void set_mode(uint8_t mode);
 void set_verdict(struct slot *s, uint64_t fingerprint, uint8_t verdict, uint8_t action, uint32_t rule);
 void set_rule(struct slot *s, uint32_t index, const char *text);
 struct picket_slot_counters counters(struct slot *s);
+struct picket_responses responses(uint32_t slot);
 uint64_t loss(uint32_t kind);
 uint64_t losses_total(void);
 

@@ -806,6 +806,133 @@ static void login_cases(void)
 	}
 }
 
+static void answer_cases(int protocol)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "%s: answers are counted once each, errors apart, and a denial is none", names[protocol]);
+	begin_case(name);
+	struct link l = protocol ? postgresql_session("on", "UTF8") : mysql_session(MARIADB, 45, 2);
+	struct bytes good = query(protocol, "select 1 as answered"), bad = query(protocol, "select evil, 1 as answered");
+	struct bytes rows = protocol ? postgresql_rows('I') : mysql_rows(2, "r");
+	struct bytes error = protocol ? join(2, postgresql_message('E', raw("SERROR\0\0", 8)), ready('I')) : mysql_err(1);
+
+	learn(&l, bad, VERDICT_ATTACK, ACTION_BLOCK);
+	answer(&l, rows);
+	struct picket_responses before = responses(0);
+
+	for (int i = 0; i < 16; i++) {
+		give(&l, good);
+		arrived(&l, good.size);
+		answer(&l, i % 4 ? rows : error);
+	}
+	give(&l, bad);
+	arrived(&l, 133);
+	answer(&l, error);
+	struct picket_responses after = responses(0);
+	uint64_t timed = 0;
+
+	for (int i = 0; i < PICKET_LATENCY_BUCKETS; i++)
+		timed += after.latency[i] - before.latency[i];
+	check(after.ok - before.ok == 12, "%llu ok", (unsigned long long)(after.ok - before.ok));
+	check(after.errors - before.errors == 4, "%llu errors", (unsigned long long)(after.errors - before.errors));
+	check(timed == 1, "%llu timed", (unsigned long long)timed);
+	close_link(&l);
+}
+
+// An answer in up to three sends, cut anywhere.
+static void answer_in_pieces(struct link *l, struct bytes whole)
+{
+	size_t a = rand() % (whole.size + 1), b = a + rand() % (whole.size - a + 1), cuts[] = { 0, a, b, whole.size };
+
+	if (rand() % 4)
+		cuts[1] = cuts[2] = 0; // most in one piece
+	for (int i = 0; i < 3; i++)
+		if (cuts[i + 1] > cuts[i])
+			answer(l, slice(whole, cuts[i], cuts[i + 1]));
+}
+
+// What is known must be so: facts that are known and differ from the truth.
+static bool wrong(uint8_t session, uint8_t truth)
+{
+	uint8_t known = session & (ESCAPES | QUOTES | SAFE);
+
+	return (session & (known | known << 1)) != (truth & (known | known << 1));
+}
+
+static void random_session_case(int protocol)
+{
+	static const char *const charsets[2][2] = { { "utf8mb4", "gbk" }, { "UTF8", "GBK" } };
+	char name[128];
+	int known = 0, unknown = 0;
+
+	snprintf(name, sizeof(name), "%s: whatever is set, fails, or comes in pieces: what is known of a session is true", names[protocol]);
+	begin_case(name);
+	for (int connection = 0; connection < 12; connection++) {
+		uint16_t status = 2;
+		uint8_t truth = protocol ? NO_ESCAPES | ANSI | SAFE : ESCAPES | QUOTES | SAFE;
+		struct link l = protocol ? postgresql_session("on", "UTF8") : mysql_session(MARIADB, 45, 2);
+
+		for (int turn = 0; turn < 12; turn++) {
+			int what = rand() % 4, on = rand() % 2, fails = rand() % 4 == 0;
+			struct bytes told = raw("", 0), reply;
+			char sql[128];
+
+			if (what == 0) {
+				snprintf(sql, sizeof(sql), protocol ? "set client_encoding=%s" : "set names %s", charsets[protocol][on]);
+				if (!fails) {
+					truth = (truth & ~UNSAFE) | (on ? UNSAFE : SAFE);
+					told = parameter("client_encoding", charsets[1][on]);
+				}
+			} else if (what == 1) {
+				snprintf(sql, sizeof(sql), protocol ? "set standard_conforming_strings=%d" : "set sql_mode='%d'", on);
+				if (!fails) {
+					truth = (truth & ~NO_ESCAPES) | (on ? NO_ESCAPES : ESCAPES);
+					status = on ? 0x0202 : 0x0002;
+					told = parameter("standard_conforming_strings", on ? "on" : "off");
+				}
+			} else {
+				snprintf(sql, sizeof(sql), "select 1 as turn_%c%c", 'a' + turn, 'a' + connection % 26);
+				fails = fails && rand() % 2;
+			}
+			struct bytes statement = query(protocol, sql);
+
+			give(&l, statement);
+			arrived(&l, statement.size);
+			if (protocol)
+				reply = fails ? join(2, postgresql_message('E', raw("SERROR\0\0", 8)), ready('I')) :
+						join(3, postgresql_message('C', raw("SET", 4)), told, ready('I'));
+			else
+				reply = fails ? mysql_err(1) : what < 2 ? mysql_ok(1, status) : mysql_rows(status, "some row");
+			answer_in_pieces(&l, reply);
+			uint8_t session = probe(&l, protocol, protocol ? postgresql_rows('I') : mysql_rows(status, "r"));
+
+			check(!wrong(session, truth), "after %s%s: %d, but it is %d", sql, fails ? " (failed)" : "", session, truth);
+			known += session != 0;
+			unknown += session == 0;
+		}
+		close_link(&l);
+	}
+	check(known > 30, "%d of %d known", known, known + unknown);
+	printf("#   %s: %d of %d known\n", names[protocol], known, known + unknown);
+
+	snprintf(name, sizeof(name), "%s: any bytes from a server are survived", names[protocol]);
+	begin_case(name);
+	for (int connection = 0; connection < 20; connection++) {
+		struct link l = protocol ? postgresql_session("on", "UTF8") : mysql_session(MARIADB, 45, 2);
+
+		for (int turn = 0; turn < 20; turn++) {
+			struct bytes noise = repeat("x", 1 + rand() % 200);
+
+			for (size_t i = 0; i < noise.size; i++)
+				noise.at[i] = rand() % 3 ? rand() % 8 : rand();
+			give(&l, query(protocol, rand() % 2 ? "set names gbk" : "select 1 as noise"));
+			answer(&l, noise);
+		}
+		close_link(&l);
+	}
+}
+
 static void recognition_cases(void)
 {
 	struct bytes hello = raw("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
@@ -1206,6 +1333,10 @@ int main(int argc, char **argv)
 	postgresql_wire_cases();
 	mysql_session_cases();
 	postgresql_session_cases();
+	for (int protocol = 0; protocol < 2; protocol++) {
+		answer_cases(protocol);
+		random_session_case(protocol);
+	}
 	login_cases();
 	recognition_cases();
 	connection_cases();

@@ -51,6 +51,35 @@ static __always_inline void note_end(struct watch *w, const struct heard *h)
 	w->next = w->ended;
 }
 
+/* How the answer to a statement began: the time of its first byte, where the statement's was taken. */
+__noinline int clock_answer(struct connection *c)
+{
+	if (!c)
+		return 0;
+	struct watch *w = &c->watch;
+	__u32 slot = c->slot, bucket = 0;
+	struct picket_responses *r = bpf_map_lookup_elem(&responses, &slot);
+	__u64 us = (bpf_ktime_get_ns() - w->sent_ns) / 1000;
+
+	w->clocked = w->timed;
+	for (int i = 1; i < PICKET_LATENCY_BUCKETS; i++)
+		bucket += us >> i != 0;
+	if (r && bucket < PICKET_LATENCY_BUCKETS)
+		__sync_fetch_and_add(&r->latency[bucket], 1);
+	return 0;
+}
+
+/* n answers have ended, the first of them to what was asked as number `which`. */
+static __always_inline void count_answers(struct connection *c, __u32 which, __u32 n, bool error)
+{
+	__u32 slot = c->slot;
+	struct picket_responses *r = bpf_map_lookup_elem(&responses, &slot);
+
+	if (!r || which == c->watch.denied)
+		return;
+	__sync_fetch_and_add(error ? &r->errors : &r->ok, n);
+}
+
 #include "answer_mysql.h"
 #include "answer_postgresql.h"
 
@@ -110,6 +139,8 @@ static __always_inline void hear(struct __sk_buff *skb)
 		note_end(w, &h);
 		return;
 	}
+	if (w->timed != w->clocked && w->timed == w->asked && w->asked - w->answered == 1)
+		clock_answer(c);
 	if (c->frame.protocol == PROTOCOL_MYSQL)
 		mysql_hear(c, &h);
 	else

@@ -270,6 +270,8 @@ static __always_inline void mysql_hear(struct connection *c, const struct heard 
 		w->muddled = 1;
 	w->answered = asked;
 	note_end(w, h);
+	if (command == MYSQL_COM_QUERY || command == MYSQL_COM_STMT_EXECUTE || command == MYSQL_COM_STMT_PREPARE)
+		count_answers(c, asked, 1, end == MYSQL_ERROR);
 	if (!w->muddled)
 		mysql_settle(w, end, status);
 }

@@ -25,6 +25,7 @@ struct postgresql_answer {
 	__u32 idle;    /* the last one's session is in no transaction */
 	__u32 session;
 	__u32 other;   /* a message that the server sends only when asked */
+	__u32 error;
 	__u32 lost;
 };
 
@@ -115,6 +116,9 @@ static long postgresql_message(__u32 i, struct postgresql_answer *a)
 	case 'A': /* NotificationResponse */
 	case 'N': /* NoticeResponse */
 		break;
+	case 'E':
+		a->error = 1;
+		/* fall through */
 	default:
 		a->other = 1;
 	}
@@ -151,8 +155,15 @@ __noinline int postgresql_walk_answer(struct __sk_buff *skb, struct connection *
 	if (w->settled != changing && w->claim == SQL_SET_FORGET)
 		a.session = 0;
 	w->session = a.session;
+	if (a.error)
+		w->failed = 1;
 	if (!a.answers)
 		return 0;
+	if (w->answered) /* the first was the login's */
+		count_answers(c, w->answered + 1, 1, w->failed);
+	if (a.answers > 1)
+		count_answers(c, w->answered + 2, a.answers - 1, false);
+	w->failed = 0;
 	w->answered += a.answers;
 	w->ended = w->heard;
 	if (w->settled == changing || after(changing, w->answered))
@@ -210,6 +221,7 @@ static __always_inline void postgresql_hear(struct connection *c, const struct h
 					return;
 				w->answered = asked;
 				note_end(w, h);
+				count_answers(c, asked, 1, false);
 				return;
 			}
 		} else if (h->seq != w->ended) {

@@ -290,6 +290,20 @@ struct picket_slot_counters {
 	__u64 unjudged; /* of them: should have been held, and were decided by on_failure */
 };
 
+#define PICKET_LATENCY_BUCKETS 24
+
+/*
+ * What databases answered to the statements that a slot judged. Value of the
+ * responses map, per CPU; key: the slot's index, so what an earlier version left
+ * is to be subtracted.
+ */
+struct picket_responses {
+	__u64 ok;
+	__u64 errors; /* of the server's own; a denial is not one */
+	/* Time to the first byte, of a connection's first statement and each sixteenth after: [2^i, 2^(i+1)) us. */
+	__u64 latency[PICKET_LATENCY_BUCKETS];
+};
+
 /* What becomes of a statement that could not be judged: nobody was there, or it took too long. */
 enum picket_on_failure {
 	FAIL_OPEN = 0,   /* it passes, unless its danger mask meets fail_mask */

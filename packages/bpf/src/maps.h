@@ -92,6 +92,10 @@ struct watch {
 	__u32 ended;    /* ingress: behind the last answer */
 	__u32 heard;    /* ingress, PostgreSQL: up to here messages were walked without a gap */
 	__u32 next;     /* ingress, PostgreSQL: where the next message begins */
+	__u32 timed;    /* slot: the last one whose time was taken */
+	__u32 clocked;  /* ingress: the last one whose answer was */
+	__u32 denied;   /* slot: the last one that was replaced by a denial */
+	__u64 sent_ns;  /* slot: when the timed one was sent */
 	__u8 claim;     /* slot: enum sql_set_says, of the last change */
 	__u8 unit;      /* slot, PostgreSQL: messages were sent that a Sync is to follow */
 	__u8 prepared;  /* slot: enum prepared */
@@ -100,6 +104,7 @@ struct watch {
 	__u8 mode;      /* ingress, MySQL: of them those that the status tells, as last believed */
 	__u8 server;    /* ingress: enum server */
 	__u8 in_doubt;  /* ingress, PostgreSQL: changed in a transaction, which may end either way */
+	__u8 failed;    /* ingress, PostgreSQL: the answer under way holds an error */
 	__u8 muddled;   /* ingress: answers can no longer be told apart; sticky */
 };
 
@@ -247,6 +252,14 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } event_seq SEC(".maps");
+
+/* What databases answered, by slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SLOTS_MAX);
+	__type(key, __u32);
+	__type(value, struct picket_responses);
+} responses SEC(".maps");
 
 static __always_inline void count_loss(__u32 kind)
 {

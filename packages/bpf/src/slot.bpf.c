@@ -600,6 +600,7 @@ static __always_inline void read_statement(struct sk_msg_md *msg, struct connect
 	p->kill = ending == ENDING_KILL;
 	if (ending == ENDING_REPLACED) {
 		c->hold.flags = HELD_REPLACED; /* told where it follows; else nobody reads it */
+		c->watch.denied = c->watch.asked;
 		f->phase = PHASE_HEADER;
 		f->remaining = 0;
 		*at = p->frame_bytes;

@@ -10,6 +10,7 @@ import type { Codec } from "./bpf/codec.ts";
 export const ABI = 2;
 export const TEXT_MAX = 16384;
 export const NO_RULE = 4294967295;
+export const LATENCY_BUCKETS = 24;
 export const JUDGES_MAX = 16;
 
 /** enum picket_event_kind */
@@ -1497,6 +1498,71 @@ export const SlotCounters: Codec<SlotCounters> = {
     return encoded;
   },
   decode: bytes => SlotCountersView.of(bytes).copy(),
+};
+
+/** struct picket_responses, 208 bytes */
+export interface Responses {
+  ok: bigint;
+  errors: bigint;
+  latency: bigint[];
+}
+
+export class ResponsesView {
+  static readonly size = 208;
+  view: DataView;
+  at: number;
+
+  constructor(view: DataView, at = 0) {
+    this.view = view;
+    this.at = at;
+  }
+
+  static of(bytes: Uint8Array): ResponsesView {
+    return new ResponsesView(viewOf(bytes));
+  }
+
+  moveTo(view: DataView, at: number): this {
+    this.view = view;
+    this.at = at;
+    return this;
+  }
+
+  get ok(): bigint {
+    return this.view.getBigUint64(this.at, little);
+  }
+
+  get errors(): bigint {
+    return this.view.getBigUint64(this.at + 8, little);
+  }
+
+  get latency(): bigint[] {
+    return Array.from({ length: 24 }, (_, index) => this.view.getBigUint64(this.at + 16 + index * 8, little));
+  }
+
+  /** Everything, taken out of the bytes. */
+  copy(): Responses {
+    return {
+      ok: this.ok,
+      errors: this.errors,
+      latency: this.latency,
+    };
+  }
+}
+
+export const Responses: Codec<Responses> = {
+  size: 208,
+  encode(value) {
+    const encoded = new Uint8Array(208);
+    const view = viewOf(encoded);
+    view.setBigUint64(0, setBig("picket_responses.ok", value.ok, 0n, 18446744073709551615n), little);
+    view.setBigUint64(8, setBig("picket_responses.errors", value.errors, 0n, 18446744073709551615n), little);
+    if (value.latency.length !== 24) throw new RangeError("picket_responses.latency");
+    value.latency.forEach((element, index) => {
+      view.setBigUint64(16 + index * 8, setBig("picket_responses.element", element, 0n, 18446744073709551615n), little);
+    });
+    return encoded;
+  },
+  decode: bytes => ResponsesView.of(bytes).copy(),
 };
 
 /** struct picket_held, 184 bytes */

@@ -147,7 +147,10 @@ export type ConnectionState = z.infer<typeof ConnectionState>;
 export const Responses = z.strictObject({
   ok: z.int().min(0),
   errors: z.int().min(0),
-  /** By time to the first byte: entry i counts [2^i, 2^(i+1)) µs, the last entry what is above, too. */
+  /**
+   * By time to the first byte: entry i counts [2^i, 2^(i+1)) µs, the last entry what is above, too. A sample: the first
+   * statement of each connection and each sixteenth after it.
+   */
   latencyLog2Us: z.array(z.int().min(0)).min(1).max(40),
 });
 export type Responses = z.infer<typeof Responses>;

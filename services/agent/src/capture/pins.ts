@@ -15,6 +15,7 @@ export const SHARED = [
   "workloads",
   "workload_pids",
   "losses",
+  "responses",
   "event_seq",
   "judges",
   "holds",

@@ -7,7 +7,9 @@ import { join } from "node:path";
 import { BpfMap, BpfObject, type BpfProgram, u32, u64 } from "@picket/native/bpf";
 import {
   Action as KernelAction,
+  Responses as KernelResponses,
   Verdict as KernelVerdict,
+  LATENCY_BUCKETS,
   NO_RULE,
   OnFailure,
   RuleText,
@@ -15,6 +17,7 @@ import {
   SlotSettings,
   VerdictEntry,
 } from "@picket/native/events";
+import type { Responses } from "@picket/shared/contract";
 import type { Action, Verdict } from "@picket/shared/vocabulary";
 
 /** source of struct picket_verdict_entry. */
@@ -49,7 +52,9 @@ export type SlotRequest = {
   hashStart: bigint;
   /** Rule ids by index, for the error that a client reads. */
   rules: readonly string[];
-  shared: Readonly<Record<string, BpfMap<Buffer, Buffer>> & { events: BpfMap<Buffer, Buffer> }>;
+  shared: Readonly<
+    Record<string, BpfMap<Buffer, Buffer>> & Record<"events" | "responses", BpfMap<Buffer, Buffer>>
+  >;
   pins: string;
   /** Statements that nobody has judged are held for the keeper; absent: they pass and are reported. */
   hold?: HoldSettings | undefined;
@@ -85,7 +90,9 @@ export class Slot {
   readonly #verdicts: BpfMap<bigint, VerdictEntry>;
   readonly #counters: BpfMap<number, SlotCounters[]>;
   readonly #pins: string;
+  readonly #responses: BpfMap<number, KernelResponses[]>;
   #tested: Counters | undefined;
+  #responsesBefore: Responses;
   /** Verdicts that did not fit and were not written: those shapes are judged again at each use. */
   refusedVerdicts = 0;
 
@@ -96,6 +103,9 @@ export class Slot {
     this.#pins = join(request.pins, "slots", String(request.index));
     this.#verdicts = object.map("verdicts").as({ key: u64, value: VerdictEntry });
     this.#counters = object.map("slot_counters").perCpu({ key: u32, value: SlotCounters });
+    this.#responses = request.shared.responses.perCpu({ key: u32, value: KernelResponses });
+    // By index: what an earlier version in this slot left is not this one's.
+    this.#responsesBefore = this.#readResponses();
   }
 
   static async load(request: SlotRequest): Promise<Slot> {
@@ -182,6 +192,29 @@ export class Slot {
   /** What the self-test did is nobody's traffic. */
   startCounting(): void {
     this.#tested = this.#read();
+    this.#responsesBefore = this.#readResponses();
+  }
+
+  /** What databases answered to the statements that this version judged. */
+  responses(): Responses {
+    const before = this.#responsesBefore;
+    const now = this.#readResponses();
+    return {
+      ok: now.ok - before.ok,
+      errors: now.errors - before.errors,
+      latencyLog2Us: now.latencyLog2Us.map((count, bucket) => count - before.latencyLog2Us[bucket]!),
+    };
+  }
+
+  #readResponses(): Responses {
+    const cpus = this.#responses.get(this.index) ?? [];
+    const sum = (of: (cpu: KernelResponses) => bigint) =>
+      cpus.reduce((total, cpu) => total + Number(of(cpu)), 0);
+    return {
+      ok: sum(cpu => cpu.ok),
+      errors: sum(cpu => cpu.errors),
+      latencyLog2Us: Array.from({ length: LATENCY_BUCKETS }, (_, bucket) => sum(cpu => cpu.latency[bucket]!)),
+    };
   }
 
   counters(): Counters {

@@ -18,6 +18,16 @@ export function createRenderer(): (report: Report) => Promise<string> {
     "version",
     "outcome",
   ]);
+  const responses = gauge("responses_total", "Answers of databases by rule version: ok or error.", [
+    "rule_set",
+    "version",
+    "outcome",
+  ]);
+  const latency = gauge(
+    "response_seconds_bucket",
+    "Time to an answer's first byte by rule version, of a sample: cumulative, le in seconds.",
+    ["rule_set", "version", "le"],
+  );
   const connections = gauge("connections", "Open database connections by guarantee.", ["guarantee"]);
   const shapes = gauge("shapes_learned", "Statement shapes that the kernel knows.");
   const installed = gauge("rule_version_installed", "1 for each rule version that judges.", [
@@ -36,9 +46,21 @@ export function createRenderer(): (report: Report) => Promise<string> {
       events.set({ stage }, report.events[stage]);
     for (const [cause, count] of Object.entries(report.losses)) losses.set({ cause }, count);
     statements.reset();
-    for (const { ruleSet, version, responses: _, ...counts } of report.counters)
-      for (const [outcome, count] of Object.entries(counts))
-        statements.set({ rule_set: ruleSet, version: String(version), outcome }, count);
+    responses.reset();
+    latency.reset();
+    for (const { ruleSet, version, responses: answered, ...counts } of report.counters) {
+      const labels = { rule_set: ruleSet, version: String(version) };
+      for (const [outcome, count] of Object.entries(counts)) statements.set({ ...labels, outcome }, count);
+      if (!answered) continue;
+      responses.set({ ...labels, outcome: "ok" }, answered.ok);
+      responses.set({ ...labels, outcome: "error" }, answered.errors);
+      let below = 0;
+      answered.latencyLog2Us.forEach((count, bucket, all) => {
+        below += count;
+        const le = bucket === all.length - 1 ? "+Inf" : String(2 ** (bucket + 1) / 1e6);
+        latency.set({ ...labels, le }, below);
+      });
+    }
     connections.reset();
     for (const [guarantee, count] of Object.entries(report.guarantees))
       connections.set({ guarantee }, count ?? 0);

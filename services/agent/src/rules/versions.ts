@@ -250,7 +250,7 @@ export class Versions {
 
   counters(): VersionCounters[] {
     return this.#live().flatMap(({ parts, slot }) => {
-      const counters = slot.counters();
+      const counters = { ...slot.counters(), responses: slot.responses() };
       return parts.map(({ ruleSet, version }) => ({ ruleSet, version, ...counters }));
     });
   }
