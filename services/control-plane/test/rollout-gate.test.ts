@@ -3,9 +3,9 @@
  * in each of them every node reports what it counted.
  */
 import type { DecisionDetails, RolloutDetails } from "@picket/shared/api";
-import type { RuleSetName, RuleVersion } from "@picket/shared/ids";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Fleet, type SimulatedNode, type Stores, startFleet, startStores, until } from "./fleet.ts";
+import { type Fleet, type Stores, startFleet, startStores, until } from "./fleet.ts";
+import { type Behaviour, Host, usual } from "./host.ts";
 
 let stores: Stores;
 let fleet: Fleet;
@@ -20,60 +20,6 @@ afterAll(async () => {
   await fleet?.close();
   await stores?.stop();
 });
-
-interface Behaviour {
-  /** Of 10,000 statements. */
-  errors: number;
-  slow: number;
-}
-const usual: Behaviour = { errors: 10, slow: 500 };
-
-class Host {
-  readonly node: SimulatedNode;
-  readonly #name: string;
-  readonly #own: number;
-  #statements = 0;
-  #errors = 0;
-  #slow = 0;
-  constructor(node: SimulatedNode, name: string, own: number) {
-    this.node = node;
-    this.#name = name;
-    this.#own = own;
-  }
-
-  /** A minute of traffic, each host with habits of its own, and a report. */
-  async live({ errors, slow }: Behaviour, tells = true): Promise<void> {
-    const statements = 1_200 + 40 * this.#own;
-    const jitter = 0.8 + 0.4 * Math.abs(Math.sin(this.#own + this.#statements));
-    this.#statements += statements;
-    this.#errors += Math.round((statements * errors * jitter) / 10_000);
-    this.#slow += Math.round((statements * slow * jitter) / 10_000);
-    this.node.aheadMs = aheadMs;
-    this.node.uptimeSeconds += 59;
-    this.node.counters = [
-      {
-        ruleSet: this.#name as RuleSetName,
-        // The figures go on over a switch: nothing else is asked of a simulated host.
-        version: 1 as RuleVersion,
-        statements: this.#statements,
-        known: this.#statements,
-        unknown: 0,
-        neverKnown: 0,
-        blocked: 0,
-        severed: 0,
-        wouldBlock: 0,
-        ...(tells && {
-          responses: {
-            ok: this.#statements - this.#errors,
-            errors: this.#errors,
-            latencyLog2Us: [...Array<number>(9).fill(0), this.#statements - this.#slow, this.#slow],
-          },
-        }),
-      },
-    ];
-    await this.node.report();
-  }
-}
 
 async function hostsRunning(name: string, tells = true): Promise<Host[]> {
   const hosts: Host[] = [];
@@ -94,7 +40,7 @@ async function hostsRunning(name: string, tells = true): Promise<Host[]> {
 
 async function minutePasses(hosts: Host[], behaves: (host: Host) => Behaviour, tells = true): Promise<void> {
   aheadMs += MINUTE;
-  await Promise.all(hosts.map(host => host.live(behaves(host), tells)));
+  await Promise.all(hosts.map(host => host.live(behaves(host), { tells, aheadMs })));
 }
 
 const canariesOf = (hosts: Host[], { nodesPlanned }: RolloutDetails) =>

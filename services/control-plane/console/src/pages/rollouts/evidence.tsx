@@ -54,32 +54,33 @@ function Signals({
           <thead>
             <tr>
               <th>Signal</th>
-              <th>Finding</th>
               <th>Canary</th>
               <th>Control</th>
               <th>Difference</th>
-              <th>Matters from</th>
-              <th>Against it</th>
             </tr>
           </thead>
           <tbody>
             {signals.map(each => (
               <tr key={each.signal}>
-                <td>{each.title}</td>
-                <td title={each.why}>
-                  <Tag tone={tones[each.finding]}>{each.finding}</Tag>
+                <td>
+                  {each.title} <Tag tone={tones[each.finding]}>{each.finding}</Tag>
                   {each.finding !== "fine" && <div className="text-xs text-faint">{each.why}</div>}
+                  {each.finding !== "fine" && each.eValue !== null && (
+                    <div className="text-xs text-faint">evidence against it: {eValueText(each)}</div>
+                  )}
                 </td>
                 <td className="whitespace-nowrap">{armText(each, "canary")}</td>
                 <td className="whitespace-nowrap">{armText(each, "control")}</td>
                 <td className="whitespace-nowrap">
                   {valueText(each.difference, each.unit, true)}
                   {each.upper !== null && (
-                    <div className="text-xs text-faint">below {valueText(each.upper, each.unit, true)}</div>
+                    <div className="text-xs text-faint">
+                      below {valueText(each.upper, each.unit, true)}
+                      <br />
+                      matters from {valueText(each.margin, each.unit)}
+                    </div>
                   )}
                 </td>
-                <td className="whitespace-nowrap">{valueText(each.margin, each.unit)}</td>
-                <td className="whitespace-nowrap">{eValueText(each)}</td>
               </tr>
             ))}
           </tbody>
