@@ -222,8 +222,8 @@ export type Decision =
   | { kind: "complete"; because: string }
   | { kind: "roll-back"; because: string }
   | { kind: "rolled-back"; because: string }
-  /** `asks`: a person may let it go on. */
-  | { kind: "wait"; because: string; asks?: string };
+  /** `asks`: a person may let it go on. `early`: for something else than what the signals show. */
+  | { kind: "wait"; because: string; asks?: string; early?: true };
 
 export interface Decided {
   decision: Decision;
@@ -249,11 +249,15 @@ function compared({ state, settings, samples, ruleSet, steps }: GateInput): Sign
   return findings(ruleSet, samples, { alpha: settings.alpha, stepsTotal: steps.length });
 }
 
+/** A wave is as many of these as passes: they are one decision. */
+export const NOT_YET = "not installed yet";
+
 function decide(input: GateInput, signals: readonly SignalFinding[] | null): Decision {
   const { state, step } = input;
   const wait = (because: string, asks?: string): Decision => ({
     kind: "wait",
     because,
+    early: true,
     ...(asks !== undefined && { asks }),
   });
   const worse = signals?.filter(({ finding }) => finding === "worse") ?? [];
@@ -274,7 +278,7 @@ function decide(input: GateInput, signals: readonly SignalFinding[] | null): Dec
   }
   if (refused.count > 0) return wait(`${some(refused)} refused: ${refused.detail}`);
   if (offline.count > 0) return wait(`${some(offline)} not installed and not reporting`);
-  if (pending.count > 0) return wait(`${some(pending)} not installed yet`);
+  if (pending.count > 0) return wait(`${some(pending)} ${NOT_YET}`);
   if (state === "rolling-back")
     return {
       kind: "rolled-back",

@@ -1,18 +1,19 @@
 /** What the nodes of a rollout say now: what core.ts is given. */
 import type { Installed } from "@picket/shared/contract";
-import type { NodeId } from "@picket/shared/ids";
+import type { NodeId, RuleSetName } from "@picket/shared/ids";
 import { and, asc, desc, eq, inArray, isNotNull, isNull, lte, sql } from "drizzle-orm";
 import { type Ctx, now } from "../context.ts";
 import type { Tx } from "../db/client.ts";
 import { assignments, nodes, rolloutNodes, type rollouts } from "../db/schema.ts";
+import type { Counted, Watch } from "../db/totals.ts";
 import { difference, watchFrom } from "../nodes/totals.ts";
 import { progressOf, type ReachedNode } from "./core.ts";
 import { type DomainCounts, domainOf, type WaitingNode } from "./domains.ts";
 import type { Sample, Samples } from "./gate/signals.ts";
 import type { RolloutRow } from "./reach.ts";
 
-/** Of each arm: more nodes make a comparison no better than it need be, and are read at every pass. */
-const SAMPLED_MAX = 500;
+/** Of each arm: more nodes make a comparison no better than it need be, and all are read at every pass and stored. */
+const SAMPLED_MAX = 200;
 
 /** Only the rule set's entry of a report is read: a fleet's whole reports would not fit in memory. */
 export const installedOf = (ruleSet: typeof rollouts.ruleSet | string) =>
@@ -192,21 +193,28 @@ async function watched(
   begins: (node: NodeId) => boolean,
 ): Promise<Sample[]> {
   const samples: Sample[] = [];
+  const fresh: { node: NodeId; watch: Watch }[] = [];
   for (const { node, totals, marks, watch, reportedAt } of rows) {
     if (totals === null) continue;
     if (watch === null) {
-      if (begins(node))
-        await tx
-          .update(rolloutNodes)
-          .set({ watch: watchFrom(totals, marks) })
-          .where(and(eq(rolloutNodes.rollout, rollout.id), eq(rolloutNodes.node, node)));
+      if (begins(node)) fresh.push({ node, watch: watchFrom(totals, marks) });
       continue;
     }
     samples.push({
-      before: watch.before,
-      during: difference(watch.start, totals),
+      before: watch.before && only(rollout.ruleSet, watch.before),
+      during: only(rollout.ruleSet, difference(watch.start, totals)),
       silent: reportedAt === null || ctx.clock() - reportedAt.getTime() > ctx.config.nodeSilentMs,
     });
   }
+  if (fresh.length > 0)
+    await tx.execute(sql`update ${rolloutNodes} set watch = fresh.watch
+      from jsonb_to_recordset(${JSON.stringify(fresh)}::jsonb) as fresh(node uuid, watch jsonb)
+      where ${rolloutNodes.rollout} = ${rollout.id} and ${rolloutNodes.node} = fresh.node`);
   return samples;
 }
+
+/** The other rule sets of a node say nothing of this one. */
+const only = (ruleSet: RuleSetName, counted: Counted): Counted => {
+  const set = counted.sets[ruleSet];
+  return { ...counted, sets: set ? { [ruleSet]: set } : {} };
+};

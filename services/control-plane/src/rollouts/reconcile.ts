@@ -12,7 +12,7 @@ import type { Tx } from "../db/client.ts";
 import { rolloutDecisions, rollouts } from "../db/schema.ts";
 import type { NodeAssignment } from "./assign.ts";
 import { begin } from "./begin.ts";
-import { type Decision, type GateInput, pass } from "./core.ts";
+import { type Decision, type GateInput, NOT_YET, pass } from "./core.ts";
 import { readDomainSizes, readReached, readSamples, readWaiting } from "./evidence.ts";
 import { readHolds } from "./holds.ts";
 import { planJoiners } from "./join.ts";
@@ -160,7 +160,10 @@ async function carryOut(
   }
 }
 
-/** A decision is stored when it says something new: a wait that is seen every second is one wait. */
+/**
+ * A decision is stored when it says something new: a wait that is seen every second is one wait, and one for nodes that
+ * install is one however many are left. What waits for something else than the signals is stored without them.
+ */
 async function remember(
   ctx: Ctx,
   tx: Tx,
@@ -170,22 +173,33 @@ async function remember(
   evidence: GateInput | null,
 ): Promise<void> {
   const [last] = await tx
-    .select({ step: rolloutDecisions.step, kind: rolloutDecisions.kind, because: rolloutDecisions.because })
+    .select({
+      id: rolloutDecisions.id,
+      step: rolloutDecisions.step,
+      kind: rolloutDecisions.kind,
+      because: rolloutDecisions.because,
+    })
     .from(rolloutDecisions)
     .where(eq(rolloutDecisions.rollout, rollout.id))
     .orderBy(desc(rolloutDecisions.id))
     .limit(1);
   const kind = decisionKind(decision);
-  if (last && last.step === rollout.step && last.kind === kind && last.because === decision.because) return;
-  await tx.insert(rolloutDecisions).values({
+  const { because } = decision;
+  if (last && last.step === rollout.step && last.kind === kind && last.because === because) return;
+  const weighed = decision.kind !== "wait" || decision.early !== true;
+  const values = {
     rollout: rollout.id,
     at: now(ctx),
     step: rollout.step,
     kind,
-    because: decision.because,
-    signals,
-    evidence,
-  });
+    because,
+    signals: weighed ? signals : null,
+    evidence: evidence && (weighed ? evidence : { ...evidence, samples: { canary: [], control: [] } }),
+  };
+  const installing = (text: string) => text.endsWith(NOT_YET);
+  if (last && last.step === rollout.step && installing(last.because) && installing(because))
+    await tx.update(rolloutDecisions).set(values).where(eq(rolloutDecisions.id, last.id));
+  else await tx.insert(rolloutDecisions).values(values);
 }
 
 /** The clock alone can end a soak: nobody else would nudge then. */
