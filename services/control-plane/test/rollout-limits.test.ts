@@ -406,6 +406,21 @@ test("a node that was away before the step does not hold it, and finds the versi
   expect(await desiredVersions([away!], "away")).toEqual([2]);
 });
 
+test("a node in quarantine does not hold a rollout, and finds the version when it is released", async () => {
+  const nodes = await running("quarantine", 3);
+  const [bad, ...good] = nodes;
+  const started = await fleet.start("quarantine", 2, all, { test: "quarantine" });
+  await Promise.all(good.map(node => node.follow()));
+  await says(started.id, "not installed yet");
+  await post(`/v1/nodes/${bad!.id}/quarantine`, { reason: "it behaves oddly" });
+  expect((await ended(started.id)).state).toBe("complete");
+  await fleet.admin.call("DELETE", `/v1/nodes/${bad!.id}/quarantine`);
+  await until(
+    () => desiredVersions([bad!], "quarantine").catch(() => [null]),
+    ([version]) => version === 2,
+  );
+});
+
 test("one that falls silent after it was told does hold it", async () => {
   const nodes = await running("silent", 3);
   const started = await fleet.start("silent", 2, all, { test: "silent" });

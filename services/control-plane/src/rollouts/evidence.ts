@@ -38,6 +38,7 @@ export async function readReached(
       reachedAt: rolloutNodes.reachedAt,
       reportedAt: nodes.reportedAt,
       lastSeenAt: nodes.lastSeenAt,
+      quarantinedAt: nodes.quarantinedAt,
       eventsLost: sql<number>`${nodes.eventsLost} - ${rolloutNodes.lostAtStepStart}`.mapWith(Number),
     })
     .from(rolloutNodes)
@@ -57,10 +58,12 @@ export async function readReached(
     installed: row.installed,
     installedForMs: row.installedAt === null ? null : ctx.clock() - row.installedAt.getTime(),
     reportAgeMs: row.reportedAt === null ? null : ctx.clock() - row.reportedAt.getTime(),
+    // What a node in quarantine would say is not heard: it is away until it is released.
     absent:
-      row.lastSeenAt !== null &&
-      row.reachedAt !== null &&
-      row.lastSeenAt.getTime() < row.reachedAt.getTime() - ctx.config.nodeSilentMs,
+      row.quarantinedAt !== null ||
+      (row.lastSeenAt !== null &&
+        row.reachedAt !== null &&
+        row.lastSeenAt.getTime() < row.reachedAt.getTime() - ctx.config.nodeSilentMs),
     eventsLost: row.eventsLost,
   }));
   await markInstalled(ctx, tx, rollout, reached);
@@ -99,6 +102,7 @@ export async function readWaiting(ctx: Ctx, tx: Tx, rollout: RolloutRow): Promis
       hostname: nodes.hostname,
       labels: nodes.labels,
       lastSeenAt: nodes.lastSeenAt,
+      quarantinedAt: nodes.quarantinedAt,
     })
     .from(rolloutNodes)
     .innerJoin(nodes, eq(rolloutNodes.node, nodes.id))
@@ -111,11 +115,14 @@ export async function readWaiting(ctx: Ctx, tx: Tx, rollout: RolloutRow): Promis
       ),
     )
     .orderBy(asc(rolloutNodes.bucket), asc(nodes.id));
-  return rows.map(({ node, hostname, labels, lastSeenAt }) => ({
+  return rows.map(({ node, hostname, labels, lastSeenAt, quarantinedAt }) => ({
     node,
     hostname,
     labels,
-    present: lastSeenAt !== null && ctx.clock() - lastSeenAt.getTime() <= ctx.config.nodeSilentMs,
+    present:
+      quarantinedAt === null &&
+      lastSeenAt !== null &&
+      ctx.clock() - lastSeenAt.getTime() <= ctx.config.nodeSilentMs,
   }));
 }
 
@@ -175,6 +182,7 @@ function sampled(ctx: Ctx, tx: Tx, rollout: RolloutRow, { reached }: { reached: 
       and(
         eq(rolloutNodes.rollout, rollout.id),
         isNull(nodes.retiredAt),
+        isNull(nodes.quarantinedAt),
         isNotNull(nodes.totals),
         reached ? isNotNull(rolloutNodes.reachedAt) : isNull(rolloutNodes.reachedAt),
         // One that was silent before shows nothing; one that falls silent while it is watched does.
