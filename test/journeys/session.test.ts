@@ -74,6 +74,8 @@ describe("MariaDB, mysql2", () => {
     [["SET NAMES nosuchset"], {}],
     [["SET NAMES gbk, nosuchvariable=1"], {}],
     [["SET NAMES gbk, sql_mode='NO_SUCH_MODE'"], {}],
+    [["SET NAMES gbk, NAMES utf8mb4"], {}],
+    [["SET NAMES utf8mb4, character_set_client=gbk"], { charsetUnsafe: true }],
     // A routine that sets sql_mode leaves its status behind: not believed, until sql_mode is set in so many words.
     [["CALL sets_mode()"], { backslashEscapes: undefined, ansiQuotes: undefined }],
     [["CALL sets_mode()", "SET sql_mode='STRICT_TRANS_TABLES'"], {}],
@@ -96,6 +98,14 @@ describe("MariaDB, mysql2", () => {
     try {
       for (const statement of sql) await client.query(statement).catch(() => {});
       expect(facts(await known(statement => client.query(statement)))).toEqual({ ...MYSQL, ...change });
+      // What the kernel knows of the character set is what the server has.
+      const [[row]] = (await client.query("SELECT @@character_set_client = 'gbk' AS is_gbk")) as unknown as [
+        [{ is_gbk: number }],
+      ];
+      if (change.charsetUnsafe !== undefined || !("charsetUnsafe" in change))
+        expect(row.is_gbk === 1 || sql.some(statement => statement.includes("big5"))).toBe(
+          change.charsetUnsafe ?? false,
+        );
     } finally {
       client.destroy();
     }

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "harness.h"
 #include "sql_lexer.h"
+#include "sql_set.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -863,6 +864,81 @@ static bool wrong(uint8_t session, uint8_t truth)
 	return (session & (known | known << 1)) != (truth & (known | known << 1));
 }
 
+static uint32_t says(const char *sql, size_t size)
+{
+	struct sql_set set = { 0 };
+
+	for (size_t i = 0; i < size; i++)
+		sql_set_step(&set, (uint8_t)sql[i]);
+	return sql_set_finish(&set);
+}
+
+static void setting_cases(void)
+{
+	static const struct {
+		const char *sql;
+		uint32_t says;
+	} settings[] = {
+		{ "SET NAMES utf8mb4", SQL_SET_SAFE },
+		{ "set names 'gbk' collate gbk_chinese_ci", SQL_SET_UNSAFE },
+		{ "SET NAMES\tutf8\n;  ", SQL_SET_SAFE },
+		{ "SET NAMES utf8mb4 COLLATE utf8mb4_bin, SESSION sql_mode='A,B'", SQL_SET_SAFE | SQL_SET_MODE },
+		{ "SET CHARACTER SET gbk", SQL_SET_UNSAFE },
+		{ "SET CHARSET \"big5\"", SQL_SET_UNSAFE },
+		{ "SET character_set_client = utf8mb4, autocommit=1", SQL_SET_SAFE },
+		{ "SET @@session.character_set_client := sjis", SQL_SET_UNSAFE },
+		{ "SET NAMES gbk, NAMES utf8", SQL_SET_SAFE },
+		{ "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY", SQL_SET_KEEPS },
+		{ "SET @@SESSION.sql_mode = CONCAT(@@sql_mode, ',A'), @@SESSION.wait_timeout = 21", SQL_SET_KEEPS | SQL_SET_MODE },
+		{ "SET time_zone = '+00:00', sql_auto_is_null = 0", SQL_SET_KEEPS },
+		{ "SET character_set_results = NULL", SQL_SET_KEEPS },
+		{ "SET NAMES dec8", SQL_SET_OTHER },
+		{ "SET NAMES DEFAULT", SQL_SET_OTHER },
+		{ "SET character_set_client = @@character_set_server", SQL_SET_OTHER },
+		{ "SET @@global.character_set_client = sjis", SQL_SET_UNCLEAR },
+		{ "SET @@global.sql_mode = ''", SQL_SET_UNCLEAR },
+		{ "SET GLOBAL sql_mode = ''", SQL_SET_UNCLEAR },
+		{ "SET sql_mode=(SELECT f())", SQL_SET_UNCLEAR },
+		{ "SET @x = f(1)", SQL_SET_UNCLEAR },
+		{ "SET @x = concat (f(1))", SQL_SET_UNCLEAR },
+		{ "SET NAMES utf8; SELECT 1", SQL_SET_UNCLEAR },
+		{ "SET NAMES utf8; SET NAMES gbk", SQL_SET_UNCLEAR },
+		{ "SET sql_mode='x\\'", SQL_SET_UNCLEAR },
+		{ "SET sql_mode='\xbf'", SQL_SET_UNCLEAR },
+		{ "SET NAMES utf8 -- x", SQL_SET_UNCLEAR },
+		{ "SET NAMES utf8 # x", SQL_SET_UNCLEAR },
+		{ "SET NAMES /*! gbk */ utf8", SQL_SET_UNCLEAR },
+		{ "SET STATEMENT max_statement_time=1 FOR SELECT 1", SQL_SET_UNCLEAR },
+		{ "SET PASSWORD = 'x'", SQL_SET_UNCLEAR },
+		{ "SET NAMES", SQL_SET_UNCLEAR },
+		{ "SET NAMES 'utf8", SQL_SET_UNCLEAR },
+		{ "SET", SQL_SET_UNCLEAR },
+		{ "SELECT 1", SQL_SET_UNCLEAR },
+		{ "", SQL_SET_UNCLEAR },
+	};
+
+	begin_case("session, mysql: what a SET says of the character set and of sql_mode");
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+		uint32_t got = says(settings[i].sql, strlen(settings[i].sql));
+
+		check(got == settings[i].says, "%s: %u for %u", settings[i].sql, got, settings[i].says);
+	}
+	// Any bytes: an answer, and never a character set that is not spelled out.
+	for (int i = 0; i < 200000; i++) {
+		static const char *const words[] = { "set ", "names ", "gbk", "utf8", ",", "=", "'", "(", ")", ";", "@@", "sql_mode", " ", "x", "\xbf", "-" };
+		char sql[128] = "set ";
+		size_t size = 4;
+
+		for (int n = rand() % 8; n >= 0; n--)
+			size += sprintf(sql + size, "%s", words[rand() % 16]);
+		uint32_t got = says(sql, size) & SQL_SET_SAYS;
+
+		if (got == SQL_SET_SAFE || got == SQL_SET_UNSAFE)
+			check(strstr(sql, got == SQL_SET_SAFE ? "utf8" : "gbk"), "%s: %u", sql, got);
+		check(got && got < SQL_SET_FORGET, "%s: %u", sql, got);
+	}
+}
+
 static void random_session_case(int protocol)
 {
 	static const char *const charsets[2][2] = { { "utf8mb4", "gbk" }, { "UTF8", "GBK" } };
@@ -1210,6 +1286,23 @@ static void random_case(int protocol)
 	close_link(&l);
 }
 
+static void adopted_session_case(void)
+{
+	begin_case("session, mysql: of a connection that existed before, only what a SET names is known");
+	struct link l = existing_link();
+
+	run_iterator("adopt");
+	check(probe(&l, 0, mysql_rows(0x0202, "r")) == 0, "at first");
+	check(probe(&l, 0, mysql_rows(0x0202, "r")) == 0, "after an answer");
+	session_of(&l, mysql_command(COM_QUERY, "set names gbk"));
+	answer(&l, mysql_ok(1, 0x0202));
+	check(probe(&l, 0, mysql_rows(0x0202, "r")) == UNSAFE, "after SET NAMES");
+	session_of(&l, mysql_command(COM_QUERY, "set sql_mode=''"));
+	answer(&l, mysql_ok(1, 0x0002));
+	check(probe(&l, 0, mysql_rows(0x0002, "r")) == (ESCAPES | UNSAFE), "after SET sql_mode");
+	close_link(&l);
+}
+
 static void membership_cases(void)
 {
 	begin_case("membership: bytes that wait to be read survive that a socket is let go");
@@ -1334,6 +1427,7 @@ int main(int argc, char **argv)
 		split_cases(protocol);
 	mysql_wire_cases();
 	postgresql_wire_cases();
+	setting_cases();
 	mysql_session_cases();
 	postgresql_session_cases();
 	for (int protocol = 0; protocol < 2; protocol++) {
@@ -1343,6 +1437,7 @@ int main(int argc, char **argv)
 	login_cases();
 	recognition_cases();
 	connection_cases();
+	adopted_session_case();
 	membership_cases();
 	slot_cases();
 	for (int protocol = 0; protocol < 2; protocol++) {
