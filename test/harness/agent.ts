@@ -44,6 +44,8 @@ export type Agent = {
   kill(): Promise<void>;
 };
 
+/** Loading the programs takes the verifier seconds of a core, and a busy machine has none to spare. */
+const START_MS = 120_000;
 let counter = 0;
 
 export async function startAgent(options: AgentOptions): Promise<Agent> {
@@ -109,18 +111,23 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     kill: () => end("SIGKILL"),
   };
 
-  await eventually(async () => {
-    if (child.exitCode !== null) throw new Error(`the agent ended with code ${child.exitCode}:\n${log}`);
-    return agent.status().catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT" || error.code === "ECONNREFUSED") return undefined;
-      throw error;
-    });
-  }, "the agent answers on its control socket")
+  await eventually(
+    async () => {
+      if (child.exitCode !== null) throw new Error(`the agent ended with code ${child.exitCode}:\n${log}`);
+      return agent.status().catch((error: NodeJS.ErrnoException) => {
+        if (error.code === "ENOENT" || error.code === "ECONNREFUSED") return undefined;
+        throw error;
+      });
+    },
+    "the agent answers on its control socket",
+    START_MS,
+  )
     .then(async () => {
       if (options.rules === undefined) return;
       await eventually(
         async () => (await agent.status()).report.installed.some(one => one.kind === "active") || undefined,
         "the agent has installed the rules of its directory",
+        START_MS,
       );
     })
     .catch(async error => {

@@ -125,6 +125,12 @@ test("one keeper runs, with the least that it needs in memory", () => {
   expect(resident).toBeLessThan(20_000);
 });
 
+test("what was held is counted, in the report and for the doctor", async () => {
+  await eventually(async () => ((await agent.status()).report.held?.held ?? 0) > 0 || undefined, "a count");
+  const { checks } = await agent.call<{ checks: { name: string; detail: string }[] }>("GET", "/v1/doctor");
+  expect(checks.find(({ name }) => name.includes("first uses"))?.detail).toContain("the keeper runs");
+});
+
 test("a keeper that is killed is started again, and holds again", async () => {
   const [before] = keeperOf();
   process.kill(before!, "SIGKILL");

@@ -203,6 +203,20 @@ export const Report = z.strictObject({
   guarantees: z.partialRecord(Guarantee, z.int()),
   overrides: z.array(LocalOverride).max(100),
   agent: z.strictObject({ residentBytes: z.int(), cpuSeconds: z.number(), uptimeSeconds: z.number() }),
+  /** What became of statements that waited for their judgement, since the keeper started; absent: none runs. */
+  held: z
+    .strictObject({
+      held: z.int(),
+      released: z.int(),
+      substituted: z.int(),
+      killed: z.int(),
+      /** No answer before the deadline. */
+      timedOut: z.int(),
+      /** Nobody was there to judge. */
+      unjudged: z.int(),
+      restarts: z.int(),
+    })
+    .optional(),
   /** What this kernel lacks, in plain words. */
   missing: z.array(z.string().max(300)).max(32),
 });

@@ -158,6 +158,7 @@ async function startClaimed(input: {
       judging,
       sight,
       spool,
+      holding,
       labels: () => sources.labels,
       missing: [...hostChecks(config.kernel), ...socketChecks(sockets, kernel.enrolled())]
         .filter(({ state }) => state !== "ok")
@@ -221,7 +222,17 @@ async function startClaimed(input: {
           report: () => reporter.quick(),
         }),
       );
-    const control = provideControl({ config, kernel, sockets, judging, sight, sources, reporter, recent });
+    const control = provideControl({
+      config,
+      holding,
+      kernel,
+      sockets,
+      judging,
+      sight,
+      sources,
+      reporter,
+      recent,
+    });
     servers.push(
       await openControlSocket({
         path: config.socketPath,

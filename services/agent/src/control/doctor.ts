@@ -1,5 +1,5 @@
 /** What this kernel and host can do, and what each database connection on it has, in plain words. */
-import type { ConnectionState } from "@picket/shared/contract";
+import type { ConnectionState, Report } from "@picket/shared/contract";
 import type { Doctor, DoctorCheck } from "@picket/shared/control-socket";
 import type { SocketCheck } from "../capture/socket-check.ts";
 import { otherNetworkNamespaces } from "../host/processes.ts";
@@ -9,11 +9,17 @@ export function diagnose(input: {
   kernel: string;
   sockets: SocketCheck;
   enrolled: { kept: number; plain: number };
+  held: Report["held"] | null;
   states: ConnectionState[];
 }): Doctor {
   return {
     kernel: input.kernel,
-    checks: [...hostChecks(input.kernel), ...socketChecks(input.sockets, input.enrolled), namespaceCheck()],
+    checks: [
+      ...hostChecks(input.kernel),
+      ...socketChecks(input.sockets, input.enrolled),
+      heldCheck(input.held),
+      namespaceCheck(),
+    ],
     connections: input.states,
   };
 }
@@ -60,6 +66,24 @@ export function socketChecks(
           }),
     },
   ];
+}
+
+function heldCheck(held: Report["held"] | null): DoctorCheck {
+  const name = "first uses wait for their judgement";
+  if (!held)
+    return {
+      name,
+      state: "degraded",
+      detail: "no keeper runs: what nobody has judged passes once, or is refused",
+    };
+  const { restarts, substituted, killed, timedOut } = held;
+  const stopped = substituted + killed;
+  const again = restarts === 0 ? "" : `; it had to be started again ${restarts} times`;
+  return {
+    name,
+    state: restarts === 0 ? "ok" : "degraded",
+    detail: `the keeper runs: ${held.held} held, ${stopped} stopped, ${timedOut} too late${again}`,
+  };
 }
 
 /** The walk that adopts connections sees the agent's own network namespace; the hooks see all of them. */

@@ -4,6 +4,7 @@ import type { SocketCheck } from "../capture/socket-check.ts";
 import type { Config } from "../config.ts";
 import type { Sight } from "../connections/sight.ts";
 import type { Reporter } from "../health/report.ts";
+import type { Holding } from "../hold/holding.ts";
 import { Refused } from "../refusal.ts";
 import type { Judging } from "../rules/assemble.ts";
 import type { RuleSources } from "../rules/sources.ts";
@@ -15,13 +16,14 @@ export function provideControl(input: {
   config: Config;
   kernel: Kernel;
   sockets: SocketCheck;
+  holding: Holding;
   judging: Judging;
   sight: Sight;
   sources: RuleSources;
   reporter: Reporter;
   recent: RecentDetections;
 }): Control {
-  const { config, kernel, sockets, sources, reporter, recent } = input;
+  const { config, holding, kernel, sockets, sources, reporter, recent } = input;
   const { workloads, profiles, adopt } = input.sight;
   const { overrides, versions } = input.judging;
   return {
@@ -35,6 +37,7 @@ export function provideControl(input: {
         kernel: config.kernel,
         sockets,
         enrolled: kernel.enrolled(),
+        held: holding.counts(),
         states: await reporter.allConnections(),
       }),
     join: request => sources.join(request),

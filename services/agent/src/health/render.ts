@@ -30,6 +30,9 @@ export function createRenderer(): (report: Report) => Promise<string> {
   );
   const connections = gauge("connections", "Open database connections by guarantee.", ["guarantee"]);
   const shapes = gauge("shapes_learned", "Statement shapes that the kernel knows.");
+  const held = gauge("held_total", "Statements that waited for their judgement, by what became of them.", [
+    "outcome",
+  ]);
   const installed = gauge("rule_version_installed", "1 for each rule version that judges.", [
     "rule_set",
     "version",
@@ -65,6 +68,8 @@ export function createRenderer(): (report: Report) => Promise<string> {
     for (const [guarantee, count] of Object.entries(report.guarantees))
       connections.set({ guarantee }, count ?? 0);
     shapes.set(report.shapesLearned);
+    held.reset();
+    for (const [outcome, count] of Object.entries(report.held ?? {})) held.set({ outcome }, count);
     installed.reset();
     for (const each of report.installed)
       if (each.version !== null)

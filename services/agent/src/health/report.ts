@@ -6,6 +6,7 @@ import type { Kernel } from "../capture/kernel.ts";
 import { AGENT_VERSION, type Config } from "../config.ts";
 import { discoverUnseen } from "../connections/discovery.ts";
 import type { Sight } from "../connections/sight.ts";
+import type { Holding } from "../hold/holding.ts";
 import type { Judging } from "../rules/assemble.ts";
 import type { Spool } from "../spool/spool.ts";
 
@@ -20,6 +21,8 @@ export type Reporter = {
   allConnections(): Promise<ConnectionState[]>;
 };
 
+const heldIn = (held: Report["held"] | null): Pick<Report, "held"> => (held ? { held } : {});
+
 export function createReporter(input: {
   config: Config;
   kernel: Kernel;
@@ -27,6 +30,7 @@ export function createReporter(input: {
   judging: Judging;
   sight: Sight;
   spool: Spool;
+  holding: Holding;
   attachedCgroup: string;
   labels: () => Labels;
   missing: string[];
@@ -90,6 +94,7 @@ export function createReporter(input: {
         cpuSeconds: (user + system) / 1e6,
         uptimeSeconds: (nowMs - startedMs) / 1_000,
       },
+      ...heldIn(input.holding.counts()),
       missing: input.missing.slice(0, 32),
     };
   }

@@ -6,6 +6,7 @@
 import type { KeeperHeldView, KeeperResultView } from "@picket/native/events";
 import { Because, NO_RULE, Outcome } from "@picket/native/events";
 import { type DangerName, dangerNames, stepsMaxDefault } from "@picket/native/lexer";
+import type { Report } from "@picket/shared/contract";
 import type { Guarantee } from "@picket/shared/vocabulary";
 import type { EventDecoder } from "../capture/decode.ts";
 import type { StatementFragment } from "../capture/kernel-event.ts";
@@ -96,9 +97,21 @@ export class Holding {
     );
   }
 
-  get state() {
-    const { running, hello, stats, restarts } = this.#keeper;
-    return { running, pid: hello?.pid ?? null, stats, restarts };
+  /** Since the keeper started; null: none runs, so nothing is held. */
+  counts(): NonNullable<Report["held"]> | null {
+    const { running, stats, restarts } = this.#keeper;
+    if (!running) return null;
+    const of = (name: "held" | "released" | "substituted" | "killed" | "timedOut" | "unjudged") =>
+      Number(stats?.[name] ?? 0);
+    return {
+      held: of("held"),
+      released: of("released"),
+      substituted: of("substituted"),
+      killed: of("killed"),
+      timedOut: of("timedOut"),
+      unjudged: of("unjudged"),
+      restarts,
+    };
   }
 
   async stop({ keep }: { keep: boolean }): Promise<void> {
