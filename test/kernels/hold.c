@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define COM_QUERY 0x03
@@ -254,7 +255,23 @@ static void order_cases(int protocol, int agent)
 	if (check(e && e->substituted && e->guarantee == GUARANTEE_PREVENTED, "not told"))
 		check_same(got, join(2, first, denied_frame(protocol, false, "", "known-bad", e->incident)));
 
-	CASE("%s: a slot that is emptied, and one that is swapped, keep the order of what is held", names[protocol]);
+	CASE("%s: a swap while a statement is held: the next one is judged by the new version, behind it", names[protocol]);
+	struct slot candidate = load_slot(1, 2);
+
+	use_slot(&candidate);
+	give(&l, first);
+	h = held(agent, &l);
+	set_dispatch(1, 1, 0);
+	give(&l, second);
+	h2 = held(agent, &l);
+	set_dispatch(0, 0, 0);
+	check(h.held.version == 1 && h2.held.version == 2 && h2.held.slot == 1, "versions %u, %u", h.held.version, h2.held.version);
+	agent_answer(agent, h2.hold, ANSWER_RELEASE, "");
+	agent_answer(agent, h.hold, ANSWER_RELEASE, "");
+	check_same(arrived(&l, first.size + second.size), join(2, first, second));
+	close_slot(&candidate);
+
+	CASE("%s: a slot that is emptied keeps the order of what is held", names[protocol]);
 	give(&l, first);
 	h = held(agent, &l);
 	clear_slot(0);
@@ -657,6 +674,50 @@ static void integrity_case(int agent, uint64_t bytes)
 	check(counters(&stable).held > before.held, "nothing was held");
 }
 
+// Whatever comes by the control socket: the keeper says no, and goes on.
+static int control_cases(int agent)
+{
+	static const struct {
+		const char *what;
+		uint32_t bytes, kind;
+	} table[] = {
+		{ "a frame of unknown kind", 0, 99 },
+		{ "a frame longer than any", 0xffffffff, KEEPER_RULES },
+		{ "rules that are cut", 7, KEEPER_RULES },
+		{ "rules whose lengths do not add up", 64, KEEPER_RULES },
+		{ "a policy that is cut", 3, KEEPER_POLICY },
+		{ "an answer that is cut", 5, KEEPER_ANSWER },
+	};
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		CASE("control: %s ends that agent's connection and nothing else", table[i].what);
+		struct picket_keeper_frame frame = { .bytes = table[i].bytes, .kind = table[i].kind };
+		uint8_t junk[64];
+		char byte;
+
+		memset(junk, 0xa5, sizeof(junk));
+		check(send(agent, &frame, sizeof(frame), MSG_NOSIGNAL) == sizeof(frame), "send");
+		if (table[i].bytes && table[i].bytes <= sizeof(junk))
+			check(send(agent, junk, table[i].bytes, MSG_NOSIGNAL) == table[i].bytes, "send");
+		setsockopt(agent, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ 5, 0 }, sizeof(struct timeval));
+		ssize_t n;
+
+		while ((n = recv(agent, &byte, 1, 0)) == 1)
+			;
+		check(n == 0 || errno == ECONNRESET, "it stays: %s", strerror(errno));
+		close(agent);
+		agent = agent_connect();
+		struct link l = mysql_link();
+		struct bytes q = query(0, "select still, 1 from a");
+
+		agent_policy(agent, 5000, CONSULT_ALWAYS, FAIL_OPEN);
+		give(&l, q);
+		agent_answer(agent, held(agent, &l).hold, ANSWER_RELEASE, "");
+		check_same(arrived(&l, q.size), q);
+		close_link(&l);
+	}
+	return agent;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 5) {
@@ -679,6 +740,7 @@ int main(int argc, char **argv)
 	close(agent); // told of more than it ever read
 	agent = agent_connect();
 	many_case(agent);
+	agent = control_cases(agent);
 	for (int protocol = 0; protocol < 2; protocol++) {
 		agent = bound_cases(protocol, agent);
 		fault_cases(protocol, &keeper, &agent);
