@@ -169,27 +169,30 @@ size_t kernel_give_back(const struct picket_held *held, uint32_t judge, const ui
 // One record from the front of what was received; its bytes, or 0 where it is not whole yet.
 static size_t take_record(uint32_t judge, const uint8_t *at, size_t bytes)
 {
-	const struct picket_held *held = (const void *)at;
-	const struct picket_release *stray = (const void *)at;
+	struct picket_held held;
+	struct picket_release stray;
 
-	if (bytes < sizeof(*stray))
+	if (bytes < sizeof(stray))
 		return 0;
-	if (stray->magic == ~magic && stray->bytes <= RELEASE_MAX) {
-		if (bytes < sizeof(*stray) + stray->bytes)
+	memcpy(&stray, at, sizeof(stray));
+	if (stray.magic == ~magic && stray.bytes <= RELEASE_MAX) {
+		if (bytes < sizeof(stray) + stray.bytes)
 			return 0;
-		connections_stray(stray);
-		return sizeof(*stray) + stray->bytes;
+		connections_stray(&stray);
+		return sizeof(stray) + stray.bytes;
 	}
-	if (held->magic != magic || held->bytes > RECORD_MAX) {
-		// Where the next record begins nobody can say. Whoever starts the keeper anew ends these connections.
-		stats.broken++;
-		die("judge socket %u: what came is no record", judge);
-	}
-	if (bytes < sizeof(*held) + held->bytes)
+	if (bytes < sizeof(held))
 		return 0;
-	stats.bytes += held->bytes;
-	connections_take(held, judge, at + sizeof(*held));
-	return sizeof(*held) + held->bytes;
+	memcpy(&held, at, sizeof(held));
+	if (held.magic != magic || held.bytes > RECORD_MAX) {
+		// Where the next record begins nobody can say. Whoever starts the keeper anew ends these connections.
+		die("judge socket %u: what came is no record: %08x, %u bytes", judge, held.magic, held.bytes);
+	}
+	if (bytes < sizeof(held) + held.bytes)
+		return 0;
+	stats.bytes += held.bytes;
+	connections_take(&held, judge, at + sizeof(held));
+	return sizeof(held) + held.bytes;
 }
 
 void kernel_drain(uint32_t judge)
