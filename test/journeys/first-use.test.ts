@@ -3,8 +3,7 @@
  * its first use, with the server's own error; honest statements pass; and what the agent or the keeper suffer
  * meanwhile costs nobody a statement.
  */
-import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Agent, eventually, forget, startAgent } from "../harness/agent.ts";
 import { type Cgroup, makeCgroup, startMariaDB, startPostgreSQL } from "../harness/index.ts";
@@ -113,10 +112,22 @@ test.each(["mysql", "pg"] as const)(
   },
 );
 
-const keeperOf = () => {
-  const listed = spawnSync("pgrep", ["-f", `picket-keeper /sys/fs/bpf/picket-${agent.instance} `]);
-  return listed.stdout.toString().trim().split("\n").filter(Boolean).map(Number);
-};
+const keeperOf = () =>
+  readdirSync("/proc")
+    .filter(
+      name =>
+        /^\d+$/.test(name) &&
+        commandLine(name).includes(`picket-keeper /sys/fs/bpf/picket-${agent.instance} `),
+    )
+    .map(Number);
+
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+  } catch {
+    return ""; // It ended meanwhile.
+  }
+}
 
 test("one keeper runs, with the least that it needs in memory", () => {
   const [pid, ...others] = keeperOf();
