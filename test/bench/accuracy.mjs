@@ -1,177 +1,232 @@
-// How well the core rules judge statements that they have never seen: recall of attacks, false positives on
-// benign statements, by dialect and family, cold (nothing learned). The statements are not in this repository:
-// PICKET_CORPUS names a folder with attack.jsonl, benign.jsonl, probe.jsonl and modes.jsonl (each may be .gz),
-// a line each of {id, dialect, sql | sql_hex, session?, label, family}. They are judged by the real command,
-// so that the throughput includes reading and writing JSON.
+// How well statements are judged that were never seen: recall of attacks, false positives on benign statements, by
+// dialect and family; cold (nothing learned), and learned: half of each benign template's rows are learned first,
+// by hash of their id, and the other half and all attacks are scored; templates of one row count only as cold. The
+// statements are not in this repository: --corpus DIR or PICKET_CORPUS names a folder with attack.jsonl, benign.jsonl,
+// probe.jsonl and modes.jsonl (each may be .gz), a line each of {id, dialect, sql | sql_hex, session?, label, family,
+// template}. They are judged by the real command, so that the throughput includes reading and writing JSON, and by
+// what peers.mjs has at hand.
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import {
   closeSync,
   createReadStream,
-  createWriteStream,
   existsSync,
   mkdtempSync,
   openSync,
+  readFileSync,
   rmSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { finished } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
-import { createGunzip } from "node:zlib";
+import { gunzipSync } from "node:zlib";
+import { crs942, flaggedBy, libinjection } from "./peers.mjs";
 
 const picket = fileURLToPath(new URL("../../packages/cli/bin/picket.mjs", import.meta.url));
 
-export async function run({ json = false } = {}) {
-  const folder = process.env.PICKET_CORPUS;
+export async function run({ json = false, corpus } = {}) {
+  const folder = corpus ?? process.env.PICKET_CORPUS;
   if (!folder) {
     console.error(
-      "SKIPPED: accuracy was NOT measured. Set PICKET_CORPUS to a folder of labelled statements.",
+      "SKIPPED: accuracy was NOT measured. Name a folder of labelled statements: --corpus DIR or PICKET_CORPUS.",
     );
-    return { name: "accuracy", skipped: "PICKET_CORPUS is not set" };
+    return { name: "accuracy", skipped: "neither --corpus nor PICKET_CORPUS" };
   }
-  const sets = { attack: [], benign: [], probe: [], modes: [] };
   const scratch = mkdtempSync(join(tmpdir(), "picket-accuracy-"));
   try {
-    const requests = join(scratch, "requests.jsonl");
-    const rows = await writeRequests(folder, sets, requests);
-    const started = process.hrtime.bigint();
-    const answers = await judgeFile(requests, join(scratch, "answers.jsonl"));
-    const seconds = Number(process.hrtime.bigint() - started) / 1e9;
-    for await (const line of createInterface({ input: createReadStream(answers) })) {
-      const { id, verdict } = JSON.parse(line);
-      rows[id].verdict = verdict;
-    }
-    const missing = rows.filter(row => row.verdict === "missing").length;
-    if (missing > 0) throw new Error(`${missing} statements got no verdict`);
-    return report({ sets, statements: rows.length, seconds, json });
+    const [attack, benign, probe, modes] = ["attack", "benign", "probe", "modes"].map(set =>
+      read(folder, set),
+    );
+    const sizes = countBy(benign, ({ template }) => template);
+    const learned = benign.filter(row => sizes.get(row.template) > 1 && isLearned(row));
+    const scored = benign.filter(row => sizes.get(row.template) > 1 && !isLearned(row));
+
+    const cold = await judged(scratch, [...attack, ...benign, ...probe, ...modes], []);
+    const file = join(scratch, "learned.jsonl");
+    writeFileSync(file, learned.map(requestLine).join(""));
+    const warm = await judged(scratch, [...attack, ...scored], ["--learn", file]);
+    const unknown = await judged(
+      scratch,
+      benign.map(row => ({ ...row, session: "unknown" })),
+      [],
+    );
+    const result = {
+      name: "accuracy",
+      statementsPerSecond: Math.round(cold.rows.length / cold.seconds),
+      cold: score(cold, [...attack, ...benign]),
+      learned: { learnedStatements: learned.length, ...score(warm, [...attack, ...scored]) },
+      sessionUnknown: score(unknown, benign),
+      sessions: scoreBy(cold, modes, row => `${row.dialect} ${row.session}`),
+      probes: scoreBy(cold, probe, row => (row.family === "inert" ? "inert" : "syntax error")),
+      coldByDialect: scoreBy(cold, [...attack, ...benign], ({ dialect }) => dialect),
+      learnedByDialect: scoreBy(warm, [...attack, ...scored], ({ dialect }) => dialect),
+      coldRecallByFamily: scoreBy(cold, attack, ({ family }) => family),
+      learnedRecallByFamily: scoreBy(warm, attack, ({ family }) => family),
+      coldFalsePositivesByFamily: scoreBy(cold, benign, ({ family }) => family),
+      learnedFalsePositivesByFamily: scoreBy(warm, scored, ({ family }) => family),
+      peers: peers([...attack, ...benign]),
+    };
+    if (!json) print(result);
+    return result;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
 
-function report({ sets, statements, seconds, json }) {
-  const headline = [...sets.attack, ...sets.benign];
-  const result = {
-    name: "accuracy",
-    statements,
-    seconds: round(seconds),
-    statementsPerSecond: Math.round(statements / seconds),
-    cold: score(headline),
-    byDialect: scoreBy(headline, row => row.dialect),
-    recallByFamily: scoreBy(sets.attack, row => row.family),
-    falsePositivesByFamily: scoreBy(sets.benign, row => row.family),
-    sessions: scoreBy(sets.modes, row => `${row.dialect} ${row.session}`),
-    probes: scoreBy(sets.probe, row => (row.family === "inert" ? "inert" : "syntax error")),
-  };
-  if (!json) print(result);
-  return result;
-}
-
-/** One file of requests in the command's own form, so that only the command is timed; ids are places in `rows`. */
-async function writeRequests(folder, sets, requests) {
-  const rows = [];
-  const out = createWriteStream(requests);
-  for (const set of Object.keys(sets)) {
-    const file = [join(folder, `${set}.jsonl`), join(folder, `${set}.jsonl.gz`)].find(existsSync);
-    if (!file) {
-      console.error(`SKIPPED: there is no ${set}.jsonl in PICKET_CORPUS`);
-      continue;
-    }
-    const source = createReadStream(file);
-    const input = file.endsWith(".gz") ? source.pipe(createGunzip()) : source;
-    for await (const line of createInterface({ input })) {
-      if (line === "") continue;
-      const { dialect, family, label, session, sql, sql_hex } = JSON.parse(line);
-      const row = { dialect, family, label, session, verdict: "missing" };
-      const request = {
-        id: rows.length,
-        dialect,
-        ...(sql_hex === undefined ? { sql } : { sql_hex }),
-        session,
-      };
-      rows.push(row);
-      sets[set].push(row);
-      if (!out.write(`${JSON.stringify(request)}\n`)) await once(out, "drain");
-    }
+function read(folder, set) {
+  const file = [join(folder, `${set}.jsonl`), join(folder, `${set}.jsonl.gz`)].find(existsSync);
+  if (!file) {
+    console.error(`SKIPPED: there is no ${set}.jsonl in ${folder}`);
+    return [];
   }
-  out.end();
-  await finished(out);
-  return rows;
+  const bytes = readFileSync(file);
+  return (file.endsWith(".gz") ? gunzipSync(bytes) : bytes)
+    .toString("utf8")
+    .split("\n")
+    .filter(line => line !== "")
+    .map(line => JSON.parse(line));
 }
 
-async function judgeFile(requests, answers) {
+const isLearned = ({ id }) => (createHash("sha256").update(String(id)).digest()[0] & 1) === 1;
+
+const requestLine = ({ id, dialect, sql, sql_hex, session }) =>
+  `${JSON.stringify({ id, dialect, ...(sql_hex === undefined ? { sql } : { sql_hex }), session })}\n`;
+
+/** One file of requests in the command's own form, so that only the command is timed. */
+async function judged(scratch, rows, options) {
+  const [requests, answers] = [join(scratch, "requests.jsonl"), join(scratch, "answers.jsonl")];
+  writeFileSync(requests, rows.map(requestLine).join(""));
   const [from, to] = [openSync(requests, "r"), openSync(answers, "w")];
-  const judge = spawn(process.execPath, [picket, "judge"], { stdio: [from, to, "inherit"] });
-  const [code] = await once(judge, "close");
+  const started = process.hrtime.bigint();
+  const child = spawn(process.execPath, [picket, "judge", ...options], { stdio: [from, to, "inherit"] });
+  const [code] = await once(child, "close");
+  const seconds = Number(process.hrtime.bigint() - started) / 1e9;
   closeSync(from);
   closeSync(to);
   if (code !== 0) throw new Error(`picket judge ended with ${code}`);
-  return answers;
+  const verdicts = new Map();
+  for await (const line of createInterface({ input: createReadStream(answers) })) {
+    const { id, verdict } = JSON.parse(line);
+    verdicts.set(id, verdict);
+  }
+  if (verdicts.size !== rows.length)
+    throw new Error(`${rows.length - verdicts.size} statements got no verdict`);
+  return { rows, seconds, flagged: ({ id }) => verdicts.get(id) === "attack" };
 }
 
-function score(rows) {
+function peers(rows) {
+  const texts = rows.map(({ sql, sql_hex }) => sql ?? Buffer.from(sql_hex, "hex").toString("utf8"));
+  const places = new Map(rows.map((row, i) => [row.id, i]));
+  const scoreOf = flagged => score({ flagged: ({ id }) => flagged[places.get(id)] }, rows);
+  const result = {};
+  const theirs = libinjection(texts);
+  if (!theirs)
+    console.error("SKIPPED: libinjection was NOT measured. Set PICKET_LIBINJECTION to its shared library.");
+  else result.libinjection = scoreOf(theirs.flagged);
+  for (const paranoia of [1, 2]) {
+    const crs = crs942(paranoia);
+    if (!crs) {
+      console.error("SKIPPED: the Core Rule Set was NOT measured. Set PICKET_CRS942 to its file 942.");
+      break;
+    }
+    const flagged = texts.map(text => flaggedBy(crs, text));
+    const name = `CRS 942, paranoia ${paranoia}`;
+    result[name] = { expressions: crs.expressions.length, unreadable: crs.unreadable, ...scoreOf(flagged) };
+    if (theirs)
+      result[`libinjection or ${name}`] = scoreOf(flagged.map((one, i) => one || theirs.flagged[i]));
+  }
+  return result;
+}
+
+function score({ flagged }, rows) {
   const attacks = rows.filter(row => row.label === "attack");
   const others = rows.filter(row => row.label !== "attack");
-  const caught = attacks.filter(row => row.verdict === "attack").length;
-  const flagged = others.filter(row => row.verdict === "attack").length;
-  const percent = (part, whole) => (whole === 0 ? null : round((100 * part) / whole));
+  const caught = attacks.filter(flagged).length;
+  const wrong = others.filter(flagged).length;
+  const [recall, precision] = [caught / attacks.length, caught / (caught + wrong)];
+  const percent = value => (Number.isNaN(value) ? null : round(100 * value));
   return {
     attacks: attacks.length,
-    recallPercent: percent(caught, attacks.length),
+    missed: attacks.length - caught,
+    recallPercent: percent(recall),
     others: others.length,
-    falsePositives: flagged,
-    falsePositivePercent: percent(flagged, others.length),
-    precisionPercent: percent(caught, caught + flagged),
+    falsePositives: wrong,
+    falsePositivePercent: percent(wrong / others.length),
+    /** The rate is below this with 95 % confidence (Wilson's upper bound). */
+    falsePositivePercentAtMost: others.length === 0 ? null : percent(upperBound(wrong, others.length)),
+    precisionPercent: attacks.length === 0 ? null : percent(precision),
+    f1Percent: attacks.length === 0 ? null : percent((2 * precision * recall) / (precision + recall)),
   };
 }
 
-function scoreBy(rows, keyOf) {
-  const groups = groupBy(rows, keyOf);
-  return Object.fromEntries([...groups].sort().map(([key, group]) => [key, score(group)]));
+/** Wilson score interval, one-sided 95 %. */
+function upperBound(hits, count) {
+  const z = 1.645;
+  const share = hits / count;
+  const spread = z * Math.sqrt((share * (1 - share)) / count + (z * z) / (4 * count * count));
+  return (share + (z * z) / (2 * count) + spread) / (1 + (z * z) / count);
 }
 
-function groupBy(rows, keyOf) {
+function scoreBy(judgement, rows, keyOf) {
   const groups = new Map();
-  for (const row of rows) {
-    const key = keyOf(row);
-    if (!groups.has(key)) groups.set(key, []);
-    groups.get(key).push(row);
-  }
-  return groups;
+  for (const row of rows) groups.set(keyOf(row), [...(groups.get(keyOf(row)) ?? []), row]);
+  return Object.fromEntries([...groups].sort().map(([key, group]) => [key, score(judgement, group)]));
+}
+
+function countBy(rows, keyOf) {
+  const counts = new Map();
+  for (const row of rows) counts.set(keyOf(row), (counts.get(keyOf(row)) ?? 0) + 1);
+  return counts;
 }
 
 const round = value => Math.round(value * 1_000) / 1_000;
 
-function print({ statements, seconds, statementsPerSecond, ...groups }) {
-  console.log(
-    `${statements} statements in ${seconds} s through \`picket judge\`: ${statementsPerSecond} a second, JSON included`,
-  );
-  const line = (
-    name,
-    { attacks, recallPercent, others, falsePositives, falsePositivePercent, precisionPercent },
-  ) =>
-    console.log(
-      `  ${name.padEnd(46)} ${attacks ? `recall ${recallPercent.toFixed(2).padStart(6)} % of ${String(attacks).padStart(5)}` : " ".repeat(25)}` +
-        `${others ? `   flagged ${falsePositivePercent.toFixed(3).padStart(6)} % of ${String(others).padStart(5)} (${falsePositives})` : ""}` +
-        `${attacks && others ? `   precision ${precisionPercent?.toFixed(2)} %` : ""}`,
-    );
-  line("cold", groups.cold);
+function print(result) {
+  console.log(`${result.statementsPerSecond} statements a second through \`picket judge\`, JSON included`);
+  line("cold", result.cold);
+  line(`learned (${result.learned.learnedStatements} statements)`, result.learned);
+  line("benign, session unknown", result.sessionUnknown);
+  console.log("on the same statements, cold");
+  for (const [name, scored] of Object.entries(result.peers)) line(name, scored);
   for (const [title, group] of [
-    ["by dialect", groups.byDialect],
-    ["recall by family of attack", groups.recallByFamily],
-    ["false positives by family", groups.falsePositivesByFamily],
-    ["where the session decides how a statement reads", groups.sessions],
-    ["probes (never counted above)", groups.probes],
+    ["where the session decides how a statement reads", result.sessions],
+    ["probes (never counted above)", result.probes],
+    ["by dialect, cold", result.coldByDialect],
+    ["by dialect, learned", result.learnedByDialect],
+    ["recall by family of attack, cold", result.coldRecallByFamily],
+    ["recall by family of attack, learned", result.learnedRecallByFamily],
+    ["false positives by family, cold", result.coldFalsePositivesByFamily],
+    ["false positives by family, learned", result.learnedFalsePositivesByFamily],
   ]) {
     console.log(title);
     for (const [name, scored] of Object.entries(group)) line(name, scored);
   }
 }
 
+function line(name, scored) {
+  const { attacks, recallPercent, others, falsePositives, falsePositivePercent } = scored;
+  const { falsePositivePercentAtMost, precisionPercent, f1Percent } = scored;
+  const parts = [`  ${name.padEnd(44)}`];
+  parts.push(
+    attacks
+      ? `recall ${recallPercent.toFixed(2).padStart(6)} % of ${String(attacks).padStart(5)}`
+      : " ".repeat(24),
+  );
+  if (others)
+    parts.push(
+      `flagged ${falsePositivePercent.toFixed(3).padStart(6)} % of ${String(others).padStart(5)} (${falsePositives}; 95 %: below ${falsePositivePercentAtMost.toFixed(3)} %)`,
+    );
+  if (attacks && others)
+    parts.push(`precision ${precisionPercent?.toFixed(2)} %, F1 ${f1Percent?.toFixed(2)} %`);
+  console.log(parts.join("   "));
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const json = process.argv.includes("--json");
-  const result = await run({ json });
+  const at = process.argv.indexOf("--corpus");
+  const result = await run({ json, ...(at > 0 ? { corpus: process.argv[at + 1] } : {}) });
   if (json) console.log(JSON.stringify(result));
 }

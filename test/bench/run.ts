@@ -7,20 +7,26 @@ import { existsSync, readdirSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 
-type Bench = { run(options: { json: boolean; seconds?: number }): Promise<Record<string, unknown>> };
+type Bench = {
+  run(options: { json: boolean; seconds?: number; corpus?: string }): Promise<Record<string, unknown>>;
+};
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const names = readdirSync(here)
-  .filter(file => /^[a-z-]+\.(ts|mjs)$/.test(file) && !/^(run|target|load|guarded)\./.test(file))
+  .filter(file => /^[a-z-]+\.(ts|mjs)$/.test(file) && !/^(run|target|load|guarded|peers)\./.test(file))
   .map(file => file.replace(/\.\w+$/, ""))
   .sort();
 
 const args = process.argv.slice(2);
+const corpusAt = args.indexOf("--corpus");
+const [, corpus] = corpusAt < 0 ? [] : args.splice(corpusAt, 2);
 const json = args.includes("--json");
 const seconds = Number(args.find(arg => arg.startsWith("--seconds="))?.slice("--seconds=".length));
 const wanted = args.filter(arg => !arg.startsWith("--"));
 if (wanted.length === 0 || wanted.some(name => name !== "all" && !names.includes(name))) {
-  console.error(`usage: npm run bench -- <name> [--json] [--seconds=N]\nnames: ${names.join(", ")}, all`);
+  console.error(
+    `usage: npm run bench -- <name> [--json] [--seconds=N] [--corpus DIR]\nnames: ${names.join(", ")}, all`,
+  );
   process.exit(2);
 }
 
@@ -31,6 +37,10 @@ if (!json)
 for (const name of wanted.includes("all") ? names : wanted) {
   const file = ["ts", "mjs"].map(kind => `${here}${name}.${kind}`).find(existsSync)!;
   const bench = (await import(file)) as Bench;
-  const result = await bench.run({ json, ...(Number.isFinite(seconds) ? { seconds } : {}) });
+  const result = await bench.run({
+    json,
+    ...(Number.isFinite(seconds) ? { seconds } : {}),
+    ...(corpus ? { corpus } : {}),
+  });
   if (json) console.log(JSON.stringify({ name, kernel: release(), cpus: cpus().length, ...result }));
 }

@@ -8,6 +8,7 @@ import type { Dialect } from "@picket/shared/vocabulary";
 import type { Judgement, Statement, Unredacted } from "../judge.ts";
 import { type Analysis, tooLarge } from "./analyse.ts";
 import { weakAstRules } from "./signals.ts";
+import { parserText } from "./text.ts";
 import type { Answer, Question } from "./worker.ts";
 
 export type EscalationOptions = {
@@ -86,15 +87,14 @@ export class Escalation {
     const asked = new Map<Dialect, { index: number; text: string }[]>();
     for (const [index, judgement] of judgements.entries()) {
       if (!isGrey(judgement)) continue;
-      const { dialect, sql } = statements[index]!;
+      const { dialect } = statements[index]!;
       const known = judgement.shapeSha256 ? this.#known.get(judgement.shapeSha256) : undefined;
       if (known) {
         this.counts.remembered++;
         result[index] = withAnalysis(judgement, known);
         continue;
       }
-      // Bytes that are no UTF-8 are replaced: they stand in literals, which no signal looks into.
-      const text = typeof sql === "string" ? sql : Buffer.from(sql).toString("utf8");
+      const text = parserText(statements[index]!);
       const list = asked.get(dialect) ?? [];
       list.push({ index, text });
       asked.set(dialect, list);
@@ -250,6 +250,8 @@ export function isGrey({
   if (verdict === "attack" || stage === "shape" || drift?.kind === "known") return false;
   // A rule spoke where no input arrives (bearing.ts): the parser would only say so again.
   if (verdict === "probe" && severity !== "low") return false;
+  // Where it is not known what is a literal, a parser would only guess; code in version comments it reads.
+  if (danger.includes("ambiguous") && !shape.includes("/*!*/")) return false;
   return rules.length > 0 || drift?.kind === "splice" || danger.length > 0 || telling.test(shape);
 }
 
