@@ -17,6 +17,14 @@ kind: RuleSet
 metadata: { name: shop }
 spec:
   core: false
+  rules:
+    - id: no-drop
+      title: T
+      severity: high
+      action: block
+      reason: R
+      pattern: DROP TABLE
+      tests: { attack: [DROP TABLE a], benign: [SELECT 'drop table a'] }
   shapes:
     - { id: union-vault, action: ${action}, dialects: [mysql], sql: "${BAD}" }
 `;
@@ -252,23 +260,26 @@ describe("without the control plane", () => {
 test("shapes are told with how often they were used, over a change of version, and no literal with them", async () => {
   controlPlane.assign(version(1, "observe"));
   await isActive(1);
-  for (const id of [1, 2, 3]) await application.run(`SELECT name FROM users WHERE id = ${id}`);
   const text = "select name from users where id = ?";
-  const told = async (uses: number) =>
-    eventually(
-      async () =>
-        controlPlane.shapeBatches
-          .flatMap(({ epoch, shapes }) => shapes.map(shape => ({ epoch, ...shape })))
-          .findLast(shape => shape.text === text && shape.uses >= uses),
-      `${uses} uses are told`,
-    );
-  const before = await told(3);
-  expect(before).toMatchObject({ dialect: "mysql", uses: 3, workload: expect.stringMatching(/./) });
-  expect(before.shape).toBe(createHash("sha256").update(`picket-shape-1\nmysql\n${text}`).digest("hex"));
+  const run = (id: number) => application.run(`SELECT name FROM users WHERE id = ${id}`);
+  const told = (uses: number) =>
+    controlPlane.shapeBatches
+      .flatMap(({ epoch, shapes }) => shapes.map(shape => ({ epoch, ...shape })))
+      .findLast(shape => shape.text === text && shape.uses >= uses);
+  // Until it is learned the kernel neither knows nor counts it.
+  const first = await eventually(async () => {
+    await run(1);
+    return told(1);
+  }, "it is learned and told");
+  expect(first).toMatchObject({ dialect: "mysql", workload: expect.stringMatching(/./) });
+  expect(first.shape).toBe(createHash("sha256").update(`picket-shape-1\nmysql\n${text}`).digest("hex"));
+  for (const id of [2, 3]) await run(id);
+  const before = await eventually(async () => told(first.uses + 2), "later uses are told");
   controlPlane.assign(version(2, "block"));
   await isActive(2);
-  await application.run("SELECT name FROM users WHERE id = 4");
-  expect(await told(4)).toMatchObject({ epoch: before.epoch, uses: 4 });
+  await run(4);
+  const after = await eventually(async () => told(before.uses + 1), "uses of the next version are added");
+  expect(after.epoch).toBe(first.epoch);
   expect(JSON.stringify(controlPlane.shapeBatches)).not.toMatch(/id = \d/);
 });
 

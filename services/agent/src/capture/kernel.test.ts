@@ -105,6 +105,7 @@ const rules = (change: Partial<CompiledRules> = {}): CompiledRules => ({
     action: "block",
     fingerprint: lexing.fingerprint(Buffer.from(BLOCKED), dialect, null),
   })),
+  examples: [],
   certificateNoticeMs: 1,
   keeper: { table: new Uint32Array(), rules: [] },
   holdFor: () => ({
@@ -147,6 +148,31 @@ describe("a slot is tried before anybody is judged by it", () => {
       });
     }
     versions.discard(loaded);
+  });
+
+  const attack = "SELECT name FROM users WHERE id = 1 OR 1=1";
+  const withExamples = (rule: string) =>
+    rules({
+      examples: (["mysql", "pg"] as const).flatMap(dialect => [
+        { rule: "honest", dialect, sql: attack, attack: true },
+        { rule: "honest", dialect, sql: "SELECT name FROM users WHERE id = 2", attack: false },
+      ]),
+      judge: ({ sql }) =>
+        judgement(sql.toString() === attack ? { verdict: "attack", action: "block", rules: [rule] } : {}),
+    });
+  test("the examples of its rules pass or are replaced in the kernel, and leave nothing behind", async () => {
+    const loaded = await prepare(1, withExamples("honest"));
+    expect([...loaded.slot.verdicts()]).toHaveLength(loaded.bundled.size);
+    const sent = await bench.with(loaded.slot, trial => trial.send(frame("mysql", attack)));
+    expect(sent.arrived).toEqual(frame("mysql", attack));
+    versions.discard(loaded);
+  });
+  test("a version whose rule does not block its own example as it says is refused", async () => {
+    const refused = await versions.prepare([part(1, withExamples("not-among-the-rules"))], object("slot"));
+    expect(refused).toMatchObject({
+      ok: false,
+      error: { code: "self-test-failed", detail: expect.stringMatching(/the attack example of honest/) },
+    });
   });
 
   test("a kernel that hashes otherwise than the agent is refused, and the slot is free again", async () => {

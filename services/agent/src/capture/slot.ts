@@ -172,6 +172,10 @@ export class Slot {
     if (list.length > 0) this.#verdicts.setMany(list);
   }
 
+  knows(fingerprint: bigint): boolean {
+    return this.#verdicts.get(fingerprint) !== undefined;
+  }
+
   deleteVerdict(fingerprint: bigint): void {
     this.#verdicts.delete(fingerprint);
   }

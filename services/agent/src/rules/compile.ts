@@ -11,7 +11,7 @@ import type { HashKey } from "@picket/native/lexer";
 import type { RuleSetName } from "@picket/shared/ids";
 import { err, ok, type Result } from "@picket/shared/result";
 import { durationMs } from "@picket/shared/vocabulary";
-import type { CompiledRules, Judgement } from "./judging.ts";
+import type { CompiledRules, Example, Judgement } from "./judging.ts";
 
 /** `name` stands in error messages: a file, or a bundle. */
 export function createCompiler(
@@ -40,6 +40,7 @@ function adapt(compiled: CompiledRuleSet, key: HashKey, escalation: Escalation):
       action,
       fingerprint: entries[index]!.fingerprint,
     })),
+    examples: examplesOf(compiled),
     keeper: keeperTable(compiled),
     holdFor: context => {
       const { hold, drift } = settingsFor(compiled.settings, context);
@@ -94,6 +95,21 @@ function toldOf(compiled: CompiledRuleSet, statement: Statement, judgement: Judg
     holdsForShape: judgement.holdsForShape && stage !== "drift",
     evidence: () => toldEvidence(statement, judgement),
   };
+}
+
+/** Where a session or a connection is given with it, only the judge can tell: it ran when the set was compiled. */
+function examplesOf(compiled: CompiledRuleSet): Example[] {
+  return compiled.ruleSet.spec.rules.flatMap(({ id, tests }) => {
+    const rule = compiled.byId.get(id);
+    if (rule?.kind !== "token-rule" || !holdsEverywhere(rule)) return [];
+    const of = (list: typeof tests.attack, attack: boolean) =>
+      list.flatMap(sql =>
+        typeof sql === "string"
+          ? rule.dialects.map((dialect): Example => ({ rule: id, dialect, sql, attack }))
+          : [],
+      );
+    return [...of(tests.attack, true), ...of(tests.benign, false)];
+  });
 }
 
 /**

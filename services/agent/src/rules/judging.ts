@@ -47,10 +47,15 @@ export type ShapeEntry = {
   fingerprint: bigint;
 };
 
+/** A statement that a rule's author wrote beside it. */
+export type Example = { rule: string; dialect: Dialect; sql: string; attack: boolean };
+
 export type CompiledRules = {
   ruleSet: RuleSetName;
   ruleIds: readonly string[];
   shapes: readonly ShapeEntry[];
+  /** Of its own rules, where they hold on every connection; the core's were tested when this agent was built. */
+  examples: readonly Example[];
   certificateNoticeMs: number;
   /** Its token rules, as the keeper runs them over a held statement. */
   keeper: KeeperTable;

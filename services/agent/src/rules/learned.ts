@@ -13,6 +13,8 @@ export type LearnedShape = {
   rules: string[];
   /** Whose statement it was first. */
   workload: string;
+  /** Uses that were judged here, since the kernel did not know it yet. */
+  judged: number;
   /** Absent where the statement was too long to keep. */
   sample: Sample | null;
 };
@@ -29,8 +31,9 @@ export class LearnedShapes {
     this.#limits = limits;
   }
 
-  learn(fingerprint: bigint, shape: LearnedShape): void {
+  learn(fingerprint: bigint, shape: Omit<LearnedShape, "judged">): void {
     if (fingerprint === 0n) return; // "Never known" is no shape: all such statements would share one verdict.
+    const judged = (this.get(fingerprint)?.judged ?? 0) + 1;
     this.forget(fingerprint);
     const { sample } = shape;
     // Copied: it points into the ring's memory, or keeps a whole batch alive.
@@ -39,7 +42,7 @@ export class LearnedShapes {
         ? { ...sample, sql: Buffer.from(sample.sql) }
         : null;
     const among = shape.verdict === "benign" ? this.#benign : this.#hostile;
-    among.set(fingerprint, { ...shape, sample: kept });
+    among.set(fingerprint, { ...shape, judged, sample: kept });
     this.#bytes += kept?.sql.length ?? 0;
     this.#makeRoom();
   }

@@ -66,6 +66,44 @@ async function tryDialect(
       }
     }
   }
+  return tryExamples(trial, loaded, dialect, lexing, overridden);
+}
+
+/**
+ * What the authors of the rules wrote beside them, judged as the first use of each would be, and then sent as its
+ * next use: an attack is replaced where its rule blocks, a benign statement passes unchanged.
+ */
+async function tryExamples(
+  trial: Trial,
+  loaded: Loaded,
+  dialect: Dialect,
+  lexing: Lexing,
+  overridden: ReadonlySet<bigint>,
+): Promise<string | null> {
+  const tried = { attack: 0, benign: 0 };
+  for (const { rules } of loaded.parts)
+    for (const { rule, sql: text, dialect: of, attack } of rules.examples) {
+      if (of !== dialect || text.length > 4_096 || tried[attack ? "attack" : "benign"] >= EXAMPLES_MAX)
+        continue;
+      const sql = Buffer.from(text);
+      const known = lexing.fingerprint(sql, dialect, 0);
+      // What has a verdict already keeps it.
+      if (known === 0n || overridden.has(known) || loaded.slot.knows(known)) continue;
+      const { verdict, action, rules: ids, holdsForShape } = rules.judge({ sql, dialect, session: 0 });
+      if (!holdsForShape || (attack && (verdict !== "attack" || action !== "block"))) continue;
+      if (!attack && verdict !== "benign") continue;
+      tried[attack ? "attack" : "benign"] += 1;
+      const index = attack ? loaded.ruleIds.indexOf(ids[0] ?? "") : -1;
+      loaded.slot.setVerdict(known, { verdict, action, rule: index < 0 ? null : index, source: "judged" });
+      const result = await trial.send(frame(dialect, text));
+      loaded.slot.deleteVerdict(known);
+      const wrong = attack
+        ? wasReplaced(result, ids[0] ?? "")
+        : result.arrived.equals(frame(dialect, text))
+          ? null
+          : "it did not pass unchanged";
+      if (wrong) return `the ${attack ? "attack" : "benign"} example of ${rule}: ${wrong}`;
+    }
   return null;
 }
 

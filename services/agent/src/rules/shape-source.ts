@@ -6,11 +6,10 @@ export function shapeSource({ learned, versions, lexing }: Judging): ShapeSource
   return {
     *known(): Generator<KnownShape> {
       const named = new Set<bigint>();
-      for (const [fingerprint, { sample, workload }] of learned.entries()) {
+      for (const [fingerprint, { sample, workload, judged }] of learned.entries()) {
         if (!sample) continue;
         named.add(fingerprint);
-        // Its first use was judged here.
-        yield { fingerprint, ...sample, workload, before: 1 };
+        yield { fingerprint, ...sample, workload, before: judged };
       }
       for (const { rules } of versions.stable?.parts ?? [])
         for (const { fingerprint, sql, dialect } of rules.shapes) {
