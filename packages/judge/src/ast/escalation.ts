@@ -16,7 +16,7 @@ export type EscalationOptions = {
   timeoutMs?: number;
   /** More, where the parser has to be loaded first. */
   loadMs?: number;
-  /** After this long without a question the thread ends and its memory is free. */
+  /** After this long without a question the thread ends; ADR 10 says how much of its memory comes back. */
   idleMs?: number;
   /** Shapes whose analysis is remembered. */
   shapesMax?: number;
