@@ -12,11 +12,12 @@ import { ACTIVE } from "./nudge.ts";
 import type { RolloutRow } from "./reach.ts";
 import { completeRollouts } from "./stable.ts";
 
-/** `decision` null: it runs now, at its first step. */
+/** `decision` null: it runs now, at its first step. `justPlanned`: in the transaction that made the plan. */
 export async function begin(
   ctx: Ctx,
   tx: Tx,
   rollout: RolloutRow,
+  { justPlanned = false } = {},
 ): Promise<{ rollout: RolloutRow; decision: Decision | null }> {
   // Two that begin at once would both see nobody ahead.
   await tx.execute(sql`select pg_advisory_xact_lock(7400002, hashtext(${rollout.ruleSet}))`);
@@ -35,7 +36,7 @@ export async function begin(
     const asks = decision.asks ?? null;
     return { rollout: asks === rollout.asks ? rollout : await update({ asks }), decision };
   }
-  const previous = await refreshPrevious(tx, rollout);
+  const previous = justPlanned ? rollout.previous : await refreshPrevious(tx, rollout);
   const begun = await update({ state: "running", stepStartedAt: now(ctx), asks: null, previous });
   await record(ctx, tx, { verb: "begin", subject: `rollout:${rollout.id}`, detail: { step: 0 } });
   return { rollout: begun, decision: null };

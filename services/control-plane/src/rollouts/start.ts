@@ -73,7 +73,7 @@ export async function startRollout({
         subject: `rollout:${rollout!.id}`,
         detail: { ...input, planned: planned.nodes.length },
       });
-      const { rollout: begun, decision } = await begin(ctx, tx, rollout!);
+      const { rollout: begun, decision } = await begin(ctx, tx, rollout!, { justPlanned: true });
       if (decision === null)
         return { id: begun.id, assigned: (await step(ctx, tx, begun, "running")).assigned };
       if (decision.because.startsWith("waits for") && !input.queue) throw rolloutActive(input);
