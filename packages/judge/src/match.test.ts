@@ -123,10 +123,10 @@ test("settings: the first profile that surely fits decides, and says only what d
   hold: { mode: on, deadline: 20ms, maxHeldBytes: 64KiB }
   profiles:
     - { match: { user: migrator }, hold: { mode: off } }
-    - { match: { workload: shop*, user: "*" }, drift: { mode: enforce, locked: true }, hold: { onFailure: closed, consult: always } }
+    - { match: { workload: shop*, user: "*" }, drift: { mode: enforce, locked: true }, hold: { onFailure: closed, consult: never } }
     - { match: { workload: shop* }, drift: { mode: learn } }`);
   const all = { mode: "alert", locked: false, learnForMs: 7_200_000, learnStatements: 10_000 };
-  const hold = { mode: "on", deadlineMs: 20, onFailure: "open", maxHeldBytes: 65_536, consult: "grey" };
+  const hold = { mode: "on", deadlineMs: 20, onFailure: "open", maxHeldBytes: 65_536, consult: "always" };
   expect(settingsFor(settings, {})).toEqual({ drift: all, hold });
   expect(settingsFor(settings, { user: "migrator", workload: "shop" })).toEqual({
     drift: all,
@@ -134,7 +134,7 @@ test("settings: the first profile that surely fits decides, and says only what d
   });
   expect(settingsFor(settings, { user: "app", workload: "shop" })).toEqual({
     drift: { ...all, mode: "enforce", locked: true },
-    hold: { ...hold, onFailure: "closed", consult: "always" },
+    hold: { ...hold, onFailure: "closed", consult: "never" },
   });
   // The user is not known: a profile that asks for it does not surely fit.
   expect(settingsFor(settings, { workload: "shop" })).toEqual({ drift: { ...all, mode: "learn" }, hold });

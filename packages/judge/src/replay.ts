@@ -8,12 +8,12 @@ import type { Dialect } from "@picket/shared/vocabulary";
 import type { Statement } from "./judge.ts";
 import { defaultSession } from "./session.ts";
 
-const comments: Record<string, string> = {
-  "/*--*/": "-- \n",
-  "/*#*/": "#\n",
-  "/**/": "/**/",
-  "/*+*/": "/*+ */",
-};
+const comments = new Map([
+  ["/*--*/", "-- \n"],
+  ["/*#*/", "#\n"],
+  ["/**/", "/**/"],
+  ["/*+*/", "/*+ */"],
+]);
 /** A token of a shape: a name in quotes, in which quotes and backslashes are doubled, or whatever reaches to a blank. */
 const token = /"((?:[^"\\]|""|\\\\|\\x[0-9a-f]{2})*)"(?= |$)|[^ ]+/gy;
 
@@ -73,7 +73,8 @@ function statementOf(
       default: {
         const held = /^\{(\d+)\.(\d+)\.(\d+)\}$/.exec(text);
         if (held) return Buffer.from(heldText(Number(held[1]), Number(held[2]), Number(held[3])));
-        return comments[text] === undefined ? unescaped(text) : Buffer.from(comments[text]);
+        const comment = comments.get(text);
+        return comment === undefined ? unescaped(text) : Buffer.from(comment);
       }
     }
   }
