@@ -43,6 +43,7 @@ const Environment = z.object({
     .optional(),
   PICKET_GITHUB_TOKEN: z.string().min(1).optional(),
   PICKET_TICKET_PRIORITY_MIN: Priority.default("P2"),
+  PICKET_FOUR_EYES_ABOVE: z.coerce.number().min(0).max(100).optional(),
   PICKET_ALERT_QUIET_MINUTES: z.coerce.number().min(0.01).max(10_080).default(15),
   PICKET_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
@@ -58,6 +59,8 @@ export interface Config {
   allowPrivateWebhooks: string[];
   github: { api: string; repo: string; token: string | undefined } | undefined;
   ticketPriorityMin: Priority;
+  /** Rollout steps past it wait for a second person; null: none does. */
+  fourEyesAbovePercent: number | null;
   alertQuietMs: number;
   logLevel: string;
   /** Not heard of for longer: offline, and after a sweep lost. */
@@ -99,6 +102,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
         ? undefined
         : { api: env.PICKET_GITHUB_API, repo: env.PICKET_GITHUB_REPO, token: env.PICKET_GITHUB_TOKEN },
     ticketPriorityMin: env.PICKET_TICKET_PRIORITY_MIN,
+    fourEyesAbovePercent: env.PICKET_FOUR_EYES_ABOVE ?? null,
     alertQuietMs: env.PICKET_ALERT_QUIET_MINUTES * MINUTE,
     logLevel: env.PICKET_LOG_LEVEL,
     nodeSilentMs: 90_000,

@@ -11,6 +11,7 @@ import { notFound, Refusal } from "../refusal.ts";
 import type { NodeAssignment } from "./assign.ts";
 import { after, type RolloutVerb } from "./core.ts";
 import { floorOf } from "./floor.ts";
+import { refuseOwnApproval } from "./four-eyes.ts";
 import { assignPrevious, type RolloutRow } from "./reach.ts";
 import { reconcileRollout } from "./reconcile.ts";
 import { showRollout } from "./show.ts";
@@ -114,6 +115,7 @@ async function letGoOn(ctx: Ctx, id: string, verb: "approve" | "promote"): Promi
     if (verb === "approve" && rollout.asks === null)
       throw new Refusal("wrong-state", "this rollout does not wait for anybody's approval");
     const step = rollout.state === "scheduled" ? 0 : rollout.step + 1;
+    refuseOwnApproval(ctx.actor, rollout, step, ctx.config.fourEyesAbovePercent);
     await tx.update(rollouts).set({ approvedStep: step, asks: null }).where(eq(rollouts.id, rollout.id));
     const what = step < rollout.steps.length ? `step ${step + 1}` : "completion";
     await decidedByPerson(ctx, tx, rollout, "advance", `${what} ${verb}d by ${actorName(ctx.actor)}`);

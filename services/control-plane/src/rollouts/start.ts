@@ -18,6 +18,7 @@ import { notFound, Refusal } from "../refusal.ts";
 import { begin } from "./begin.ts";
 import { plan, stableFor } from "./cohort.ts";
 import { floorOf } from "./floor.ts";
+import { withSecondPerson } from "./four-eyes.ts";
 import type { RolloutRow } from "./reach.ts";
 import { step } from "./reconcile.ts";
 import { showRollout } from "./show.ts";
@@ -51,7 +52,7 @@ export async function startRollout({
           bundle: version.bundle,
           previous: mostCommon(planned.nodes.map(({ previous }) => previous)),
           selector: input.selector,
-          steps: input.steps,
+          steps: withSecondPerson(input.steps, ctx.config.fourEyesAbovePercent),
           salt: planned.salt,
           lowestBucket: planned.lowestBucket,
           lostEventsMax: version.lostEventsMax,
