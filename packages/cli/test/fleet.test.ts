@@ -140,3 +140,63 @@ test("detections are followed as they come in, and the alert that they raise is 
   expect(await json("alerts", "ls", "--state", "open")).toEqual([]);
   expect((await picket("alerts", "ls")).stdout).toContain("acknowledged");
 });
+
+test("a step waits for approval, the gate explains itself, and one command stops and releases the fleet", async () => {
+  const { id } = await json(
+    "rollout",
+    "start",
+    "shop@3",
+    "--steps",
+    "50%:0s,100%:1h:approve",
+    "--cap",
+    "zone:1",
+    "--compare",
+    "off",
+  );
+  expect((await picket("rollout", "start", "shop@2", "--steps", "100%:0s")).code).toBe(6);
+  const [canary] = (await fleet.rollout(id)).nodesPlanned.filter(({ step }) => step === 0);
+  await nodes.find(node => node.id === canary!.node)!.follow();
+  await until(
+    () => fleet.rollout(id),
+    ({ asks }) => asks !== null,
+  );
+  const status = await picket("rollout", "status", id);
+  expect(status.stdout).toMatch(/At once +1 of a zone/);
+  expect(status.stdout).toMatch(/Asks you .*picket rollout approve/);
+
+  const explained = await picket("rollout", "explain", id);
+  expect(explained.stdout).toContain("step 2 begins when it is approved");
+  expect(explained.stdout).toContain("the same evidence gives the same decision");
+  expect((await json("rollout", "explain", id)).replayed.same).toBe(true);
+
+  expect((await picket("fleet", "stop", "checkout is down")).stdout).toContain("STOPPED by bootstrap");
+  await until(
+    () => fleet.rollout(id),
+    ({ asks }) => asks === null,
+  );
+  // While the fleet is stopped nobody is asked for anything else.
+  expect((await picket("rollout", "approve", id)).code).toBe(6);
+  expect((await picket("fleet", "status")).stdout).toContain("checkout is down");
+  expect((await picket("fleet", "release")).stdout).toContain("Not stopped.");
+  await until(
+    () => fleet.rollout(id),
+    ({ asks }) => asks !== null,
+  );
+  await json("rollout", "approve", id);
+  expect(await fleet.rollout(id)).toMatchObject({ step: 1, asks: null });
+  await json("rollout", "abort", id);
+});
+
+test("a freeze is added, shown and removed, and a wrong one says what would be right", async () => {
+  const window = ["--from", "00:00", "--to", "00:00", "--zone", "Europe/Berlin"];
+  const added = await json("fleet", "freeze", "add", "--reason", "the sale", "--days", "daily", ...window);
+  expect(added.frozenUntil).not.toBeNull();
+  expect((await picket("fleet", "freeze", "ls")).stdout).toMatch(
+    /mon,tue,.* from 00:00 to 00:00 Europe\/Berlin/,
+  );
+  expect((await picket("fleet", "status")).stdout).toContain("the sale");
+  expect((await picket("fleet", "freeze", "rm", added.id.slice(0, 8))).code).toBe(0);
+  expect((await picket("fleet", "status")).stdout).toContain("Not frozen.");
+  const wrong = await picket("fleet", "freeze", "add", "--reason", "x", "--from", "16:00", "--to", "18:00");
+  expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining("without, moments such as")]);
+});
