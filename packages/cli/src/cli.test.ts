@@ -237,7 +237,15 @@ describe("rules explain and rules schema", () => {
     const sql = "SELECT * FROM users WHERE id = 3 UNION SELECT 1, pw FROM staff";
     const shown = await picket(["rules", "explain", "--dialect", "pg", sql]);
     expect(shown).toMatchObject({ code: 0, stderr: "" });
-    for (const part of ["1. Lexed", "2. Shape", "3. Rules", "4. Verdict", "union-literals", "»"])
+    for (const part of [
+      "1. Lexed",
+      "2. Shape",
+      "3. Rules",
+      "4. Drift and parser",
+      "5. Verdict",
+      "union-literals",
+      "»",
+    ])
       expect(shown.stdout).toContain(part);
     const coloured = await picket(["rules", "explain", "--dialect", "pg", sql], {
       env: { FORCE_COLOR: "1" },

@@ -1,14 +1,17 @@
 /** What `picket rules explain` does: a statement's way through the judge, on one page. */
+import { Escalation, isGrey } from "@picket/judge/ast/escalation";
 import { type Explanation, explain } from "@picket/judge/explain";
+import { judge } from "@picket/judge/judge";
 import { parseSession } from "@picket/judge/session";
 import { Dialect } from "@picket/shared/vocabulary";
 import type { Context } from "./context.ts";
 import { usage } from "./errors.ts";
-import { compiledRules } from "./judging.ts";
+import { compiledRules, learned } from "./judging.ts";
 import { facts, harmless, type Output } from "./output.ts";
 
 export type ExplainOptions = {
   rules?: string;
+  learn?: string;
   dialect?: string;
   session?: string;
   workload?: string;
@@ -17,29 +20,37 @@ export type ExplainOptions = {
   label?: Record<string, string>;
 };
 
-export function explainStatement(context: Context, options: ExplainOptions, sql: string): void {
+export async function explainStatement(
+  context: Context,
+  options: ExplainOptions,
+  sql: string,
+): Promise<void> {
   const { output } = context;
   const wanted = options.dialect === undefined ? null : Dialect.safeParse(options.dialect);
   if (wanted && !wanted.success) throw usage(`"${options.dialect}" is not a dialect`, "write mysql or pg");
   const compiled = compiledRules(context, options.rules);
-  const explanations = (wanted ? [wanted.data] : Dialect.options).map(dialect => {
+  const profile = options.learn === undefined ? undefined : await learned(compiled, options.learn);
+  const statements = (wanted ? [wanted.data] : Dialect.options).map(dialect => {
     const session = parseSession(dialect, options.session);
     if (!session.ok) throw usage(session.error);
     const { workload, user, database, label: labels } = options;
-    return explain(compiled, {
-      sql,
-      dialect,
-      session: session.value,
-      context: { workload, user, database, labels },
-    });
+    return { sql, dialect, session: session.value, context: { workload, user, database, labels } };
   });
+  const cold = statements.map(statement => judge(compiled, statement, profile ? { profile } : {}));
+  const judged = await new Escalation().escalateAll(cold, statements);
+  const explanations = statements.map((statement, i) => ({
+    ...explain(compiled, statement, judged[i]!),
+    parserAsked: isGrey(cold[i]!),
+  }));
   output.result(explanations.length === 1 ? printable(explanations[0]!) : explanations.map(printable), () =>
     explanations.map(one => page(output, one, sql)).join("\n\n"),
   );
 }
 
 /** Fingerprints are a node's own. */
-const printable = ({ judgement: { fingerprint: _, ...judgement }, ...rest }: Explanation) => ({
+type Explained = Explanation & { parserAsked: boolean };
+
+const printable = ({ judgement: { fingerprint: _, ...judgement }, ...rest }: Explained) => ({
   ...rest,
   judgement,
 });
@@ -47,7 +58,7 @@ const printable = ({ judgement: { fingerprint: _, ...judgement }, ...rest }: Exp
 const names = { mysql: "MySQL", pg: "PostgreSQL" } as const;
 const verdictStyle = { benign: "green", attack: "red", probe: "yellow" } as const;
 
-function page(output: Output, one: Explanation, sql: string): string {
+function page(output: Output, one: Explained, sql: string): string {
   const { lexed, named, met, judgement } = one;
   const heading = (number: number, text: string) => output.paint("bold", `${number}. ${text}`);
   const indented = (text: string) => text.replace(/^/gm, "   ");
@@ -75,7 +86,11 @@ function page(output: Output, one: Explanation, sql: string): string {
     heading(3, "Rules"),
     indented(met.length === 0 ? "none is met" : met.map(rule => ruleText(output, rule, sql)).join("\n")),
     "",
-    heading(4, "Verdict"),
+    heading(4, "Drift and parser"),
+    indented(driftText(output, one, sql)),
+    indented(one.parserAsked ? "the parser was asked" : "the parser was not asked"),
+    "",
+    heading(5, "Verdict"),
     indented(
       `${output.paint(verdictStyle[judgement.verdict], judgement.verdict)}, action ${judgement.action}: ${one.because}`,
     ),
@@ -83,6 +98,20 @@ function page(output: Output, one: Explanation, sql: string): string {
       ? []
       : [indented("It is not remembered by the shape: it turned on the connection or on a value.")]),
   ].join("\n");
+}
+
+function driftText(output: Output, { drift }: Explained, sql: string): string {
+  if (!drift) return "nothing was learned to compare with, or an earlier stage decided";
+  switch (drift.kind) {
+    case "known":
+      return "a statement of this shape was learned";
+    case "variant":
+      return "it differs from a learned statement only as learned statements do";
+    case "splice":
+      return `tokens are spliced into a learned statement: ${drift.span ? marked(output, sql, drift.span) : drift.inserted.join(" ")}`;
+    default:
+      return "nothing like it was learned";
+  }
 }
 
 function ruleText(output: Output, rule: Explanation["met"][number], sql: string): string {

@@ -35,7 +35,7 @@ export async function judgeArguments(context: Context, options: JudgeOptions, sq
 }
 
 /** The file is vouched for by whoever gives it: what it holds is honest, also where a rule finds it odd. */
-async function learned(compiled: CompiledRuleSet, file: string): Promise<Profile> {
+export async function learned(compiled: CompiledRuleSet, file: string): Promise<Profile> {
   const profile = createProfile({ workload: "command line", databaseUser: "", database: "" });
   try {
     for await (const batch of lines(createReadStream(file), LINE_BYTES_MAX))

@@ -36,19 +36,26 @@ export type Explanation = {
     text: string | null;
     over: "tokens" | "statement" | "literals" | "comments";
   }[];
+  /** What the profile says of it; null without one, or where an earlier stage decided. */
+  drift: { kind: string; inserted: string[]; span: readonly [start: number, end: number] | null } | null;
   judgement: Judgement;
   /** In words, what decided. */
   because: string;
 };
 
-export function explain(compiled: CompiledRuleSet, statement: Statement): Explanation {
+/** `judgement` where a profile or a parser had a say. */
+export function explain(
+  compiled: CompiledRuleSet,
+  statement: Statement,
+  judgement: Judgement = judge(compiled, statement),
+): Explanation {
   const { sql, dialect, session = UNKNOWN_SESSION, context = {} } = statement;
   const bytes = Buffer.from(sql as Uint8Array);
   const { shape, shapeSha256, danger, neverKnown } = lex(bytes, { dialect, session });
   const { named, applies } = namedShape(compiled, neverKnown ? "" : shapeSha256, context);
   const ambiguous = danger.includes("ambiguous");
   const { met } = metRules(compiled, { sql: bytes, dialect, session }, { shape, ambiguous, context });
-  const judgement = judge(compiled, statement);
+  const { drift } = judgement;
   return {
     dialect,
     lexed: {
@@ -71,6 +78,11 @@ export function explain(compiled: CompiledRuleSet, statement: Statement): Explan
       text: span && bytes.toString("utf8", span[0], span[1]),
       over: rule.on ?? "tokens",
     })),
+    drift: drift && {
+      kind: drift.kind,
+      inserted: drift.kind === "splice" ? drift.inserted : [],
+      span: drift.kind === "splice" ? drift.span : null,
+    },
     judgement,
     because: because(judgement, { neverKnown, met: met.length }),
   };
@@ -84,6 +96,8 @@ function because(
     return verdict === "benign"
       ? `the rule set allows this shape (${rules[0]}), so no rule is asked`
       : `the rule set names this shape (${rules[0]}) and says ${action}`;
+  if (stage === "drift") return `its drift from what was learned decides (${rules[0] ?? "drift"})`;
+  if (stage === "ast") return `the parser decides (${rules[0] ?? "ast"})`;
   switch (verdict) {
     case "attack":
       return `${rules[0]} is met, of severity ${severity}; a severity of medium or more is an attack`;

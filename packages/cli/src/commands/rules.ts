@@ -43,6 +43,7 @@ export function ruleCommands(program: Command, surroundings: Surroundings): void
     build: command =>
       command
         .option("--rules <file>", "rule file; without it the core rules")
+        .option("--learn <file>", "JSONL of honest statements to compare with")
         .option("--dialect <mysql|pg>", "how to read the statement; without it both are tried")
         .option("--session <sql>", 'what the session has set, for example "SET NAMES gbk", or unknown')
         .option("--workload <name>", "what is known of its connection, for rules with match")
@@ -51,7 +52,7 @@ export function ruleCommands(program: Command, surroundings: Surroundings): void
         .option("--label <key=value>", "label of the workload or node; may be given again", collectLabel),
     async run(context, options: ExplainOptions, sql: string) {
       const { explainStatement } = await import("../explaining.ts");
-      explainStatement(context, options, sql);
+      await explainStatement(context, options, sql);
     },
   });
   leaf(rules, surroundings, {
