@@ -136,5 +136,5 @@ function draw(curves: readonly { name: string; atS: number[] }[], runs: number):
   const shares = [0, 0.5, 1].map(
     share => `<text x="${left - 8}" y="${y(share) + 4}" text-anchor="end">${100 * share} %</text>`,
   );
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="#fff"/>${ticks.join("")}${shares.join("")}${lines.join("")}${legend.join("")}</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12"><title>Time until the gate rolls a harmful version back, by kind of harm</title><rect width="100%" height="100%" fill="#fff"/>${ticks.join("")}${shares.join("")}${lines.join("")}${legend.join("")}</svg>\n`;
 }

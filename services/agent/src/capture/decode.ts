@@ -89,21 +89,7 @@ export class EventDecoder {
     const event = this.#statement.moveTo(view, at);
     const textAt = at + StatementEventView.size;
     return {
-      kind: "statement",
-      cookie: event.cookie,
-      statement: event.statement,
-      fingerprint: event.fingerprint,
-      incident: event.incident,
-      process: processOf(event.process),
-      endpoints: this.#endpointsOf(event.endpoints),
-      workload: event.workload,
-      version: event.version,
-      slot: event.slot,
-      dialect: event.protocol === Protocol.POSTGRESQL ? "pg" : "mysql",
-      message: MESSAGES[event.message] ?? "query",
-      danger: event.danger,
-      session: event.session,
-      fragment: event.fragment,
+      ...this.#factsOf(event),
       first: event.first,
       last: event.last,
       text: bytes.subarray(textAt, textAt + event.textBytes),
@@ -121,6 +107,25 @@ export class EventDecoder {
   /** A held statement's header tells what the ring would have told of its last fragment. `text` is not copied. */
   held(event: HeldView, text: Buffer): StatementFragment {
     return {
+      ...this.#factsOf(event),
+      first: event.fragment === 0,
+      last: true,
+      text,
+      textOffset: event.textOffset,
+      // What went by unseen is in no fragment: the statement is never whole.
+      statementBytes: event.flags & HeldFlag.TORN ? 0 : event.statementBytes,
+      verdict: "unknown",
+      action: "observe",
+      guarantee: "observed",
+      rule: null,
+      substituted: false,
+      adopted: event.adopted !== 0,
+    };
+  }
+
+  /** What the ring and the keeper tell alike. */
+  #factsOf(event: StatementEventView | HeldView) {
+    return {
       kind: "statement",
       cookie: event.cookie,
       statement: event.statement,
@@ -136,19 +141,7 @@ export class EventDecoder {
       danger: event.danger,
       session: event.session,
       fragment: event.fragment,
-      first: event.fragment === 0,
-      last: true,
-      text,
-      textOffset: event.textOffset,
-      // What went by unseen is in no fragment: the statement is never whole.
-      statementBytes: event.flags & HeldFlag.TORN ? 0 : event.statementBytes,
-      verdict: "unknown",
-      action: "observe",
-      guarantee: "observed",
-      rule: null,
-      substituted: false,
-      adopted: event.adopted !== 0,
-    };
+    } as const;
   }
 
   #decodeConnection(view: DataView, at: number): ConnectionEvent {
