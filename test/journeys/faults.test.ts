@@ -118,6 +118,14 @@ async function takeOver(version: number, envelope: unknown, digest?: string): Pr
   expect(rowCount).toBe(1);
 }
 
+/** A control plane in other hands: what it has stored is theirs to change. */
+async function forgetFloors(): Promise<void> {
+  const database = new pg.Client({ connectionString: controlPlane.databaseUrl });
+  await database.connect();
+  await database.query("UPDATE rule_versions SET floor = 0 WHERE rule_set = 'faults'");
+  await database.end();
+}
+
 /** Ids of the BPF programs that the agent holds. */
 function programs(): string[] {
   const directory = `/proc/${agent.process.pid}/fdinfo`;
@@ -238,8 +246,11 @@ test.each(taken)(
   },
 );
 
-test("a rightly signed bundle below the floor never reaches the kernel", async () => {
-  expect(await expectRefused(GOOD - 1, "below-floor")).toBe(`version ${GOOD - 1} is below the floor ${GOOD}`);
+test("a rightly signed bundle below the floor is not rolled out, and by a control plane that forgot never reaches the kernel", async () => {
+  const refused = `version ${GOOD - 1} is below the floor ${GOOD}`;
+  await expect(start(GOOD - 1)).rejects.toThrow(refused);
+  await forgetFloors();
+  expect(await expectRefused(GOOD - 1, "below-floor")).toBe(refused);
 });
 
 test("a bundle whose program the verifier refuses leaves the old version enforcing and says the verifier's last lines", async () => {

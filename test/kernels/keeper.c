@@ -71,20 +71,23 @@ void keeper_tear_down(void)
 
 int keeper_start(void)
 {
-	int out[2], pid;
+	int out[2], in[2], pid;
 	char line[16] = "";
 
-	if (pipe(out))
+	if (pipe(out) || pipe(in))
 		fail("pipe");
 	pid = fork();
 	if (!pid) {
 		dup2(out[1], 1);
+		dup2(in[0], 0); /* it waits for a line there, or for its end */
 		for (int fd = 3; fd < 8192; fd++)
 			close(fd);
 		execl(keeper_binary, keeper_binary, pins, control, (char *)0);
 		_exit(127);
 	}
 	close(out[1]);
+	close(in[0]);
+	close(in[1]);
 	if (read(out[0], line, sizeof(line)) <= 0)
 		fail("the keeper does not start");
 	close(out[0]);

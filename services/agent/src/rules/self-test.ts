@@ -95,7 +95,7 @@ async function tryExamples(
       tried[attack ? "attack" : "benign"] += 1;
       const index = attack ? loaded.ruleIds.indexOf(ids[0] ?? "") : -1;
       loaded.slot.setVerdict(known, { verdict, action, rule: index < 0 ? null : index, source: "judged" });
-      const result = await trial.send(frame(dialect, text));
+      const result = await trial.send(frame(dialect, text), { quiet: !attack });
       loaded.slot.deleteVerdict(known);
       const wrong = attack
         ? wasReplaced(result, ids[0] ?? "")
