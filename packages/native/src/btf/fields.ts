@@ -61,26 +61,36 @@ export function fieldOf(btf: Btf, struct: string, path: string): Field {
   throw new BtfError("BTF_NOT_FOUND", `no field named in "${struct}"`);
 }
 
+/** Anonymous structs within each other: C code has two or three. */
+const ANONYMOUS_MAX = 64;
+
+/** What an anonymous member holds; undefined where it is no struct or union. */
+function innerOf(btf: Btf, type: number, depth: number): BtfComposite | undefined {
+  if (depth > ANONYMOUS_MAX) throw new BtfError("BTF_MALFORMED", `BTF type ${type} contains itself`);
+  const inner = btf.resolve(type);
+  return inner.kind === "struct" || inner.kind === "union" ? inner : undefined;
+}
+
 function memberOf(
   btf: Btf,
   composite: BtfComposite,
   name: string,
+  depth = 0,
 ): BtfComposite["members"][number] | undefined {
   for (const member of composite.members) {
     if (member.name === name) return member;
     if (member.name !== "") continue;
-    const inner = btf.resolve(member.type);
-    if (inner.kind !== "struct" && inner.kind !== "union") continue;
-    const found = memberOf(btf, inner, name);
-    if (found !== undefined) return { ...found, offsetBits: found.offsetBits + member.offsetBits };
+    const inner = innerOf(btf, member.type, depth);
+    const found = inner && memberOf(btf, inner, name, depth + 1);
+    if (found) return { ...found, offsetBits: found.offsetBits + member.offsetBits };
   }
   return undefined;
 }
 
-function memberNames(btf: Btf, composite: BtfComposite): string[] {
+function memberNames(btf: Btf, composite: BtfComposite, depth = 0): string[] {
   return composite.members.flatMap(member => {
     if (member.name !== "") return [member.name];
-    const inner = btf.resolve(member.type);
-    return inner.kind === "struct" || inner.kind === "union" ? memberNames(btf, inner) : [];
+    const inner = innerOf(btf, member.type, depth);
+    return inner ? memberNames(btf, inner, depth + 1) : [];
   });
 }
