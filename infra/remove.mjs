@@ -17,13 +17,22 @@ if (process.getuid?.() !== 0) {
   process.exit(1);
 }
 
-/** Field 22 of /proc/pid/stat tells a process from a later one with its number. */
-function isAlive(pid, ticks) {
+/** Field 22 of /proc/pid/stat tells a process from a later one with its number; null where there is none. */
+function startTicksOf(pid) {
   try {
-    const after = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1).split(" ");
-    return String(after[19]) === String(ticks);
+    return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1).split(" ")[19];
   } catch {
-    return false;
+    return null;
+  }
+}
+
+const isAlive = (pid, ticks) => ticks !== null && startTicksOf(pid) === String(ticks);
+
+function commandLine(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  } catch {
+    return [];
   }
 }
 
@@ -60,6 +69,11 @@ for (const name of entries(PINS)) {
   const path = join(PINS, name);
   if (name.startsWith("picket-") && statSync(path).isDirectory())
     rmSync(path, { recursive: true, force: true });
+}
+// A keeper whose agent was killed would end by itself within a minute; with the pins gone it holds nothing new.
+for (const pid of entries("/proc").filter(name => /^\d+$/.test(name))) {
+  const [program = ""] = commandLine(pid);
+  if (program.endsWith("/picket-keeper")) await stop("keeper", Number(pid), startTicksOf(pid));
 }
 for (const path of [...homes, "/run/picket"]) {
   if (!existsSync(path)) continue;
