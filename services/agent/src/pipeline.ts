@@ -125,14 +125,31 @@ export function createPipeline(input: {
       if (!decided) held.answer(null);
       return;
     }
-    unknown(statement, loaded, contextOf(statement), (judged, of) => {
-      if (decided) {
-        tellHeld(of, judged, loaded, decided);
-        return;
-      }
-      held.whenDecided(then => tellHeld(of, judged, loaded, then));
+    let outcome = decided;
+    let answered = decided !== null;
+    let tellOf: ((outcome: Decided) => void) | null = null;
+    const settle = () => outcome && tellOf?.(outcome);
+    const answer = (judged: Judged) => {
+      if (answered) return;
+      answered = true;
       held.answer(isBlocked(judged) ? (judged.rules[0] ?? UNJUDGED) : null);
-    });
+    };
+    if (!decided)
+      held.whenDecided(then => {
+        outcome = then;
+        settle();
+      });
+    unknown(
+      statement,
+      loaded,
+      contextOf(statement),
+      (judged, of) => {
+        answer(judged);
+        tellOf = then => tellHeld(of, judged, loaded, then);
+        settle();
+      },
+      answer,
+    );
   }
 
   function tellHeld(

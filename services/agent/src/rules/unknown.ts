@@ -16,7 +16,12 @@ export type Unknown = (
   context: Context,
   /** At once, unless the parser is asked. */
   then: (judgement: Judgement, statement: Statement) => void,
+  /** What is known without the parser, where it takes longer than who waits can. */
+  meanwhile?: (judgement: Judgement) => void,
 ) => void;
+
+/** A statement that waits must not pay for a parser that is only being loaded. */
+const PARSER_MS = 20;
 
 export function createUnknown(input: {
   versions: Versions;
@@ -26,7 +31,7 @@ export function createUnknown(input: {
 }): Unknown {
   const { versions, learned, profiles, nowMs } = input;
 
-  return (statement, loaded, context, then) => {
+  return (statement, loaded, context, then, meanwhile) => {
     const { sql, dialect, session } = statement;
     const profiled = profileOf(statement, context, loaded);
     const sent = { sql, dialect, session, context };
@@ -38,7 +43,9 @@ export function createUnknown(input: {
     }
     // Its bytes are valid only while the batch is handled.
     const kept = { ...statement, sql: Buffer.from(sql) };
+    const timer = meanwhile && setTimeout(() => meanwhile(judgement), PARSER_MS);
     const conclude = (final: Judgement) => {
+      clearTimeout(timer);
       remember(kept, loaded, final, profiled, { ...sent, sql: kept.sql });
       then(final, kept);
     };
