@@ -19,7 +19,12 @@ test("an installed node that falls silent holds the rollout, is a P2, and both e
   await fleet.push("quiet", 1);
   const started = await fleet.start("quiet", 1, [{ percent: 100, soak: "1m" }]);
   await node.follow();
-  expect((await fleet.rollout(started.id)).state).toBe("running");
+  // The pass that its report has nudged is over: it must not meet the clock of before and of after.
+  const soaking = await until(
+    () => fleet.rollout(started.id),
+    ({ lastDecision }) => lastDecision?.because.includes("soaking") ?? false,
+  );
+  expect(soaking.state).toBe("running");
 
   aheadMs = 100_000; // The soak has passed, and the last report is too old to show anything.
   const held = await until(

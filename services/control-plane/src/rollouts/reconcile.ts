@@ -27,15 +27,12 @@ interface Passed {
 }
 
 export async function reconcileRollout({
-  ctx: given,
+  ctx,
   input,
 }: {
   ctx: Ctx;
   input: { rollout: RolloutId };
 }): Promise<Decision | null> {
-  // One moment for the whole pass: a report that was fresh when it was read must not meet a soak that ended later.
-  const atMs = given.clock();
-  const ctx: Ctx = { ...given, clock: () => atMs };
   const done = await ctx.db.transaction(async (tx): Promise<Passed | null> => {
     const [rollout] = await tx.select().from(rollouts).where(eq(rollouts.id, input.rollout)).for("update");
     if (!rollout) return null;
