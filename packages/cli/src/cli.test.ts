@@ -557,7 +557,7 @@ describe("the control plane's answers", () => {
     const seen: string[] = [];
     handle = (request, response) => {
       seen.push(request.headers.authorization ?? "");
-      json(200, { name: "ana", role: "admin" })(request, response);
+      json(200, { name: "ana", role: "admin", scope: {} })(request, response);
     };
     const made = await picket(["login", url], { input: "pkt_from_stdin\n" });
     expect(made).toMatchObject({ code: 0, stderr: "" });

@@ -10,6 +10,7 @@ import { judgeCommand } from "./commands/judge.ts";
 import { keyCommands } from "./commands/keys.ts";
 import { loginCommands } from "./commands/login.ts";
 import { nodeCommands } from "./commands/nodes.ts";
+import { policyCommands } from "./commands/policies.ts";
 import { profileCommands } from "./commands/profiles.ts";
 import { rolloutCommands } from "./commands/rollout.ts";
 import { ruleCommands } from "./commands/rules.ts";
@@ -72,6 +73,7 @@ export function createProgram(surroundings: Surroundings): Command {
     agentCommands,
     tokenCommands,
     keyCommands,
+    policyCommands,
   ])
     add(program, surroundings);
   return program;

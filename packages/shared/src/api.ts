@@ -14,7 +14,9 @@
  * GET|POST /v1/webhooks · DELETE /v1/webhooks/:id · GET /v1/deliveries · POST /v1/deliveries/:id/resend
  * GET /v1/tickets · GET /v1/audit · GET /v1/audit/verify
  * GET|POST /v1/api-tokens · DELETE /v1/api-tokens/:id
+ * GET /v1/policies · PUT|DELETE /v1/policies/:policy
  * POST /v1/session (SessionRequest → cookie and Me) · DELETE /v1/session
+ * GET /v1/sso · GET /v1/sso/login · GET /v1/sso/callback · POST /v1/sso/token
  * GET /v1/me · GET /healthz · GET /readyz · GET /metrics · GET /openapi.json
  */
 import { z } from "zod";
@@ -413,28 +415,71 @@ export const WebhookPayload = z.object({
 });
 export type WebhookPayload = z.infer<typeof WebhookPayload>;
 
-export const Role = z.enum(["viewer", "operator", "author", "admin"]);
+/** admin stands on author and approver, author on operator, operator and approver on viewer. */
+export const Role = z.enum(["viewer", "operator", "approver", "author", "admin"]);
 export type Role = z.infer<typeof Role>;
 
 export const SessionRequest = z.strictObject({ token: z.string().min(1).max(200) });
 export type SessionRequest = z.infer<typeof SessionRequest>;
 
-export const ApiTokenRequest = z.strictObject({ label: z.string().min(1).max(120), role: Role });
+export const ApiTokenRequest = z.strictObject({
+  label: z.string().min(1).max(120),
+  role: Role,
+  /** What it reaches carries these labels; empty: everything. */
+  scope: Labels.default({}),
+  /** Omitted: it does not expire. */
+  ttl: Duration.optional(),
+});
 export type ApiTokenRequest = z.infer<typeof ApiTokenRequest>;
 
 export const ApiToken = z.object({
   id: z.uuid(),
   label: z.string(),
   role: Role,
+  scope: Labels,
   createdAt: z.iso.datetime(),
   createdBy: z.string(),
+  expiresAt: z.iso.datetime().nullable(),
+  /** To the minute. */
+  lastUsedAt: z.iso.datetime().nullable(),
   /** `pkt_…`, shown once, when it is created. */
   token: z.string().optional(),
 });
 export type ApiToken = z.infer<typeof ApiToken>;
 
-export const Me = z.object({ name: z.string(), role: Role });
+export const Me = z.object({ name: z.string(), role: Role, scope: Labels });
 export type Me = z.infer<typeof Me>;
+
+/** What the sign-in page asks before anybody has signed in. */
+export const SsoState = z.object({ enabled: z.boolean() });
+export type SsoState = z.infer<typeof SsoState>;
+
+/** What a command line got at its loopback address, and the verifier of the challenge that it began with. */
+export const SsoTokenRequest = z.strictObject({
+  code: z.string().min(1).max(200),
+  verifier: z.string().regex(/^[\w.~-]{43,128}$/),
+});
+export type SsoTokenRequest = z.infer<typeof SsoTokenRequest>;
+
+export const SsoToken = z.object({ token: z.string(), expiresAt: z.iso.datetime(), me: Me });
+export type SsoToken = z.infer<typeof SsoToken>;
+
+export const PolicyName = z
+  .string()
+  .regex(/^own-[a-z0-9-]{1,60}$/, "own- and lower-case letters, digits and dashes");
+/** A policy of the fleet's own, in Cedar. */
+export const PolicyRequest = z.strictObject({ text: z.string().min(1).max(65_536) });
+export type PolicyRequest = z.infer<typeof PolicyRequest>;
+
+export const Policy = z.object({
+  name: z.string(),
+  version: z.int(),
+  /** Null: removed in this version. */
+  text: z.string().nullable(),
+  createdAt: z.iso.datetime(),
+  createdBy: z.string(),
+});
+export type Policy = z.infer<typeof Policy>;
 
 export const AuditRow = z.object({
   sequence: z.int(),

@@ -1,6 +1,9 @@
 /** Settings by environment, checked at start: a wrong one says its name and what would be right. */
+import { readFileSync } from "node:fs";
 import { Priority } from "@picket/shared/vocabulary";
 import { z } from "zod";
+import { type AccessRule, AccessRules } from "./identity/sso/access.ts";
+import type { ProviderSettings } from "./identity/sso/provider.ts";
 
 const Cidr = z.string().regex(/^[0-9a-fA-F.:]+\/\d{1,3}$/, "a network such as 10.0.0.0/8 or ::1/128");
 const Cidrs = z
@@ -45,14 +48,33 @@ const Environment = z.object({
   PICKET_TICKET_PRIORITY_MIN: Priority.default("P2"),
   PICKET_FOUR_EYES_ABOVE: z.coerce.number().min(0).max(100).optional(),
   PICKET_ALERT_QUIET_MINUTES: z.coerce.number().min(0.01).max(10_080).default(15),
+  PICKET_OIDC_ISSUER: z
+    .url({ protocol: /^https?$/ })
+    .refine(httpsOrLoopback, "https, but for a test on this host")
+    .optional(),
+  PICKET_OIDC_CLIENT_ID: z.string().min(1).optional(),
+  PICKET_OIDC_CLIENT_SECRET: z.string().min(1).optional(),
+  PICKET_OIDC_SCOPES: z
+    .string()
+    .regex(/^openid( [!#-[\]-~]+)*$/, "openid and others, with spaces between")
+    .default("openid profile email offline_access"),
+  PICKET_OIDC_ACCESS: z.string().min(1).optional(),
   PICKET_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
+
+/** `http` carries codes and tokens in the clear: only on this very host. */
+function httpsOrLoopback(text: string): boolean {
+  const { protocol, hostname } = new URL(text);
+  return protocol === "https:" || ["127.0.0.1", "localhost", "[::1]"].includes(hostname);
+}
 
 export interface Config {
   databaseUrl: string;
   redisUrl: string;
   listen: { host: string; port: number };
   bootstrapToken: string | undefined;
+  /** Single sign-on; null: API tokens only. */
+  oidc: (ProviderSettings & { access: AccessRule[] }) | null;
   /** Where people reach the console; https makes the session cookie Secure. */
   publicUrl: string | undefined;
   secretKey: Buffer | undefined;
@@ -94,6 +116,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     redisUrl: env.REDIS_URL,
     listen: env.PICKET_LISTEN,
     bootstrapToken: env.PICKET_BOOTSTRAP_TOKEN,
+    oidc: readOidc(env),
     publicUrl: env.PICKET_PUBLIC_URL,
     secretKey: env.PICKET_SECRET_KEY === undefined ? undefined : Buffer.from(env.PICKET_SECRET_KEY, "hex"),
     allowPrivateWebhooks: env.PICKET_ALLOW_PRIVATE_WEBHOOKS,
@@ -124,4 +147,39 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     deliveryTimeoutMs: 15_000,
     sessionMs: 12 * HOUR,
   };
+}
+
+function readOidc(env: z.infer<typeof Environment>): Config["oidc"] {
+  const { PICKET_OIDC_ISSUER: issuer, PICKET_OIDC_CLIENT_ID: clientId } = env;
+  if (issuer === undefined) return null;
+  if (clientId === undefined)
+    throw new ConfigError("PICKET_OIDC_CLIENT_ID: the client that the identity provider knows Picket as");
+  if (env.PICKET_PUBLIC_URL === undefined)
+    throw new ConfigError(
+      "PICKET_PUBLIC_URL: where people reach the console; the provider sends them back there",
+    );
+  if (env.PICKET_OIDC_ACCESS === undefined)
+    throw new ConfigError(
+      "PICKET_OIDC_ACCESS: a JSON file with who may do what: [{claim, value, role, scope}, …] (docs/access.md)",
+    );
+  return {
+    issuer,
+    clientId,
+    clientSecret: env.PICKET_OIDC_CLIENT_SECRET,
+    scopes: env.PICKET_OIDC_SCOPES,
+    redirectUri: `${env.PICKET_PUBLIC_URL.replace(/\/+$/, "")}/v1/sso/callback`,
+    access: readAccess(env.PICKET_OIDC_ACCESS),
+  };
+}
+
+function readAccess(file: string): AccessRule[] {
+  let content: unknown;
+  try {
+    content = JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new ConfigError(`PICKET_OIDC_ACCESS: ${file}: ${(error as Error).message}`);
+  }
+  const rules = AccessRules.safeParse(content);
+  if (rules.success) return rules.data;
+  throw new ConfigError(`PICKET_OIDC_ACCESS: ${file}:\n${z.prettifyError(rules.error)}`);
 }

@@ -4,10 +4,14 @@
  */
 import type { Role } from "@picket/shared/api";
 import type { NodeId } from "@picket/shared/ids";
+import type { Labels } from "@picket/shared/vocabulary";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import type { Db } from "./db/client.ts";
 import type { Inbox } from "./gateway/inbox.ts";
+import type { Resource } from "./identity/engine.ts";
+import type { Policies } from "./identity/policies.ts";
+import type { Provider } from "./identity/sso/provider.ts";
 import type { Metrics } from "./metrics.ts";
 import type { NodeKeys } from "./nodes/keys.ts";
 import type { CallRates } from "./nodes/rate.ts";
@@ -17,7 +21,16 @@ import type { RedisClient } from "./queue/redis.ts";
 
 /** Who acts. Its name is what the audit log shows. */
 export type Actor =
-  | { kind: "person"; name: string; role: Role; token: string; via: "token" | "session" }
+  | {
+      kind: "person";
+      name: string;
+      role: Role;
+      /** What they reach carries these labels; empty: everything. */
+      scope: Labels;
+      /** The API token's id; null: signed in by single sign-on. */
+      token: string | null;
+      via: "token" | "session";
+    }
   | { kind: "node"; node: NodeId }
   | { kind: "system"; name: string }
   | { kind: "anyone" };
@@ -31,6 +44,9 @@ export interface Services {
   nodeKeys: NodeKeys;
   callRates: CallRates;
   usedTokens: UsedTokens;
+  policies: Policies;
+  /** Null: there is no single sign-on. */
+  sso: Provider | null;
   metrics: Metrics;
   log: Logger;
   /** Milliseconds since the epoch. */
@@ -43,6 +59,8 @@ export interface Services {
 
 export interface Ctx extends Services {
   actor: Actor;
+  /** What the request acts on, where a route was asked. */
+  resource?: Resource;
 }
 
 export const now = (ctx: Pick<Services, "clock">): Date => new Date(ctx.clock());

@@ -8,6 +8,7 @@ export type RefusalCode =
   | "not-found"
   | "invalid"
   | "rule-text-invalid"
+  | "policy-invalid"
   | "bundle-refused"
   | "digest-mismatch"
   | "version-taken"
@@ -20,6 +21,7 @@ export type RefusalCode =
   | "unsatisfiable-range"
   | "rate-limited"
   | "not-configured"
+  | "sso-away"
   | "postgres-away"
   | "redis-away"
   | "timed-out";

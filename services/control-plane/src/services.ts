@@ -5,6 +5,8 @@ import { asSystem, type Services } from "./context.ts";
 import { connect } from "./db/client.ts";
 import { migrate } from "./db/migrate.ts";
 import { Inbox } from "./gateway/inbox.ts";
+import { Policies } from "./identity/policies.ts";
+import { Provider } from "./identity/sso/provider.ts";
 import { anyApiToken, bootstrap } from "./identity/tokens.ts";
 import { createLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
@@ -45,6 +47,8 @@ export async function openServices(
     nodeKeys: new NodeKeys(database.db, clock),
     callRates: new CallRates(),
     usedTokens: new UsedTokens(redis, metrics),
+    policies: new Policies(database.db),
+    sso: config.oidc ? new Provider(config.oidc) : null,
     metrics,
     log,
     clock,

@@ -6,7 +6,7 @@ import { createClient } from "../client.ts";
 import { leaf } from "../command.ts";
 import { configFile, writeConfig } from "../config.ts";
 import { usage } from "../errors.ts";
-import { facts } from "../output.ts";
+import { facts, labelsText } from "../output.ts";
 import type { Surroundings } from "../program.ts";
 import { readSecret } from "../secret.ts";
 
@@ -59,6 +59,7 @@ export function loginCommands(program: Command, surroundings: Surroundings): voi
         facts(output, [
           ["Name", me.name],
           ["Role", me.role],
+          ["Held to", labelsText(me.scope) || "nothing: the whole fleet"],
           ["Control plane", client().url],
           ["From", env.PICKET_TOKEN ? "PICKET_TOKEN" : configFile(env)],
         ]),

@@ -1,5 +1,5 @@
 /** Join tokens for nodes, API tokens for people and machines. Each is shown once, when it is made. */
-import { ApiToken, ApiTokenRequest, JoinToken, JoinTokenRequest } from "@picket/shared/api";
+import { ApiToken, ApiTokenRequest, JoinToken, JoinTokenRequest, Role } from "@picket/shared/api";
 import type { Command } from "commander";
 import { z } from "zod";
 import { collectLabel, group, leaf, pick, shortId, wholeNumber } from "../command.ts";
@@ -15,6 +15,7 @@ type CreateOptions = {
   uses?: number;
   ttl?: string;
   label?: Record<string, string>;
+  scope?: Record<string, string>;
 };
 
 export function tokenCommands(program: Command, surroundings: Surroundings): void {
@@ -26,10 +27,15 @@ export function tokenCommands(program: Command, surroundings: Surroundings): voi
     build: command =>
       command
         .option("--uses <n>", "nodes that may join with it (default 1)", wholeNumber("--uses", 1))
-        .option("--ttl <duration>", "how long it may be used (default 1h)")
+        .option("--ttl <duration>", "how long it may be used (default 1h; of an API token: for ever)")
         .option("--label <key=value>", "label of nodes that join with it; may be repeated", collectLabel)
         .option("--api", "an API token instead")
-        .option("--role <role>", "with --api: viewer, operator, author or admin")
+        .option("--role <role>", "with --api: viewer, operator, approver, author or admin")
+        .option(
+          "--scope <key=value>",
+          "with --api: hold it to nodes with this label; may be repeated",
+          collectLabel,
+        )
         .option("--name <text>", "with --api: whose it is"),
     run: (context, options: CreateOptions) =>
       options.api ? createApiToken(context, options) : createJoinToken(context, options),
@@ -47,6 +53,9 @@ export function tokenCommands(program: Command, surroundings: Surroundings): voi
             { title: "ID", value: row => shortId(row.id) },
             { title: "NAME", value: row => row.label, flexible: true },
             { title: "ROLE", value: row => row.role },
+            { title: "HELD TO", value: row => labelsText(row.scope) || "-", flexible: true },
+            { title: "USED", value: row => (row.lastUsedAt === null ? "never" : ago(row.lastUsedAt)) },
+            { title: "EXPIRES", value: row => (row.expiresAt === null ? "never" : ago(row.expiresAt)) },
             { title: "MADE", value: row => ago(row.createdAt) },
             { title: "BY", value: row => row.createdBy },
           ]),
@@ -82,7 +91,8 @@ export function tokenCommands(program: Command, surroundings: Surroundings): voi
 }
 
 async function createJoinToken({ client, output }: Context, options: CreateOptions): Promise<void> {
-  if (options.role || options.name) throw usage("--role and --name belong to API tokens", "add --api");
+  if (options.role || options.name || options.scope)
+    throw usage("--role, --name and --scope belong to API tokens", "add --api");
   const body = JoinTokenRequest.safeParse({
     ...(options.label ? { labels: options.label } : {}),
     ...(options.uses === undefined ? {} : { usesMax: options.uses }),
@@ -106,21 +116,35 @@ async function createJoinToken({ client, output }: Context, options: CreateOptio
 }
 
 async function createApiToken({ client, output }: Context, options: CreateOptions): Promise<void> {
-  if (options.uses !== undefined || options.ttl || options.label)
-    throw usage("--uses, --ttl and --label belong to join tokens", "leave out --api, or these");
-  const body = ApiTokenRequest.safeParse({ label: options.name ?? options.role, role: options.role });
-  if (!body.success)
+  if (options.uses !== undefined || options.label)
+    throw usage(
+      "--uses and --label belong to join tokens",
+      "leave out --api, or these; --scope holds an API token",
+    );
+  if (!Role.safeParse(options.role).success)
     throw usage(
       "an API token needs a role",
-      "--role viewer, operator, author or admin, and --name for whose it is",
+      "--role viewer, operator, approver, author or admin, and --name for whose it is",
     );
+  const body = ApiTokenRequest.safeParse({
+    label: options.name ?? options.role,
+    role: options.role,
+    ...(options.scope ? { scope: options.scope } : {}),
+    ...(options.ttl ? { ttl: options.ttl } : {}),
+  });
+  if (!body.success) throw usage(body.error.issues[0]?.message ?? "not a valid request");
   const made = await client().request({
     method: "POST",
     path: "/v1/api-tokens",
     body: body.data,
     answer: ApiToken,
   });
-  output.result(made, () => [shown(made.token), "", `${made.label}, role ${made.role}.`].join("\n"));
+  output.result(made, () => [shown(made.token), "", told(made)].join("\n"));
+}
+
+function told({ label, role, scope, expiresAt }: ApiToken): string {
+  const held = Object.keys(scope).length === 0 ? "" : `, held to ${labelsText(scope)}`;
+  return `${label}, role ${role}${held}${expiresAt === null ? "" : `, until ${expiresAt}`}.`;
 }
 
 function shown(token: string | undefined): string {

@@ -4,6 +4,7 @@ import { and, desc, eq, lt } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
 import { alerts, tickets } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
+import { alertInScope } from "../identity/scope.ts";
 import { type Page, type PageInput, pageOf } from "../page.ts";
 import { notFound } from "../refusal.ts";
 import { type AlertRow, alertId } from "./raise.ts";
@@ -41,6 +42,7 @@ export async function listAlerts({
     .leftJoin(tickets, eq(tickets.causalKey, alerts.causalKey))
     .where(
       and(
+        alertInScope(ctx),
         input.state === undefined ? undefined : eq(alerts.state, input.state),
         input.cursor === undefined ? undefined : lt(alerts.sequence, input.cursor),
       ),

@@ -6,6 +6,7 @@ import type {
   DomainCap,
   FreezeWindow,
   GateSettings,
+  Role,
   RolloutMode,
   RolloutState,
   RolloutStep,
@@ -43,6 +44,7 @@ import {
   uniqueIndex,
   uuid,
 } from "drizzle-orm/pg-core";
+import type { Person } from "./person.ts";
 import type { Marks, Totals, Watch } from "./totals.ts";
 
 const at = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
@@ -55,19 +57,50 @@ export const apiTokens = pgTable("api_tokens", {
   /** SHA-256 of the token: the token itself is shown once and never stored. */
   hash: text().notNull().unique(),
   label: text().notNull(),
-  role: text().$type<"viewer" | "operator" | "author" | "admin">().notNull(),
+  role: text().$type<Role>().notNull(),
+  /** What it reaches carries these labels; empty: everything. */
+  scope: jsonb().$type<Labels>().notNull().default({}),
   createdAt: at("created_at").notNull(),
   createdBy: text("created_by").notNull(),
+  /** Null: it does not expire. */
+  expiresAt: at("expires_at"),
+  /** To the minute; null: never. */
+  lastUsedAt: at("last_used_at"),
   revokedAt: at("revoked_at"),
 });
 
 export const sessions = pgTable("sessions", {
   hash: text().primaryKey(),
-  token: uuid()
-    .notNull()
-    .references(() => apiTokens.id, { onDelete: "cascade" }),
+  /** The API token that it was exchanged for; null: of single sign-on. */
+  token: uuid().references(() => apiTokens.id, { onDelete: "cascade" }),
+  /** Whom the identity provider vouched for. */
+  person: jsonb().$type<Person>(),
+  /** Sealed; null: the provider is not asked again, and the session is short. */
+  refreshToken: text("refresh_token"),
+  /** When the provider is asked again. */
+  checkAt: at("check_at"),
   createdAt: at("created_at").notNull(),
   expiresAt: at("expires_at").notNull(),
+});
+
+/** What a command line redeems within a minute after a sign-in in the browser. */
+export const ssoCodes = pgTable("sso_codes", {
+  hash: text().primaryKey(),
+  /** Of the verifier (RFC 7636, S256). */
+  challenge: text().notNull(),
+  person: jsonb().$type<Person>().notNull(),
+  expiresAt: at("expires_at").notNull(),
+});
+
+/** Every version of every policy of the fleet's own; the newest of a name holds. */
+export const policies = pgTable("policies", {
+  sequence: bigserial({ mode: "number" }).primaryKey(),
+  name: text().notNull(),
+  version: integer().notNull(),
+  /** Null: removed. */
+  text: text(),
+  createdAt: at("created_at").notNull(),
+  createdBy: text("created_by").notNull(),
 });
 
 export const auditLog = pgTable("audit_log", {
@@ -170,6 +203,8 @@ export const ruleVersions = pgTable(
     envelope: jsonb().$type<Envelope>().notNull(),
     ruleText: text("rule_text").notNull(),
     signedBy: jsonb("signed_by").$type<string[]>().notNull(),
+    /** The scope of who pushed the rule set's first version: who may push the next lies within it. */
+    owner: jsonb().$type<Labels>().notNull().default({}),
     floor: integer().notNull(),
     object: text().$type<ObjectDigest>().notNull(),
     lostEventsMax: integer("lost_events_max").notNull(),

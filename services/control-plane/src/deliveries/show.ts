@@ -1,9 +1,10 @@
 import type { Delivery } from "@picket/shared/api";
 import type { AlertId } from "@picket/shared/ids";
-import { desc, lt } from "drizzle-orm";
+import { and, desc, eq, lt } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
-import { deliveries } from "../db/schema.ts";
+import { alerts, deliveries } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
+import { alertInScope } from "../identity/scope.ts";
 import { type Page, type PageInput, pageOf } from "../page.ts";
 
 export type DeliveryRow = typeof deliveries.$inferSelect;
@@ -31,10 +32,18 @@ export async function listDeliveries({
 }): Promise<Page<Delivery>> {
   authorise(ctx, "deliveries.list");
   const rows = await ctx.db
-    .select()
+    .select({ delivery: deliveries })
     .from(deliveries)
-    .where(input.cursor === undefined ? undefined : lt(deliveries.sequence, input.cursor))
+    .innerJoin(alerts, eq(deliveries.alert, alerts.id))
+    .where(
+      and(alertInScope(ctx), input.cursor === undefined ? undefined : lt(deliveries.sequence, input.cursor)),
+    )
     .orderBy(desc(deliveries.sequence))
     .limit(input.limit + 1);
-  return pageOf(rows, input, row => row.sequence, showDelivery);
+  return pageOf(
+    rows,
+    input,
+    row => row.delivery.sequence,
+    row => showDelivery(row.delivery),
+  );
 }

@@ -5,6 +5,7 @@ import { and, asc, desc, eq, gt, lt } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
 import { detections, nodes } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
+import { inScope } from "../identity/scope.ts";
 import { type Page, type PageInput, pageOf } from "../page.ts";
 
 export async function listDetections({
@@ -29,6 +30,7 @@ export async function listDetections({
     .innerJoin(nodes, eq(detections.node, nodes.id))
     .where(
       and(
+        inScope(ctx, nodes.labels),
         input.node === undefined ? undefined : eq(detections.node, input.node),
         input.since === undefined ? undefined : gt(sequence, input.since),
         input.cursor === undefined

@@ -10,7 +10,7 @@ import type { Ctx, Services } from "../context.ts";
 import { authenticateBearer } from "../http/authenticate.ts";
 import { problemAnswer } from "../http/problems.ts";
 import { type App, describe, IdParams } from "../http/route.ts";
-import { routeOf } from "../identity/policy.ts";
+import { routeOf } from "../identity/permissions.ts";
 import { Refusal } from "../refusal.ts";
 import { acknowledgements } from "./acknowledge.ts";
 import { lease, WAIT_S_MAX } from "./lease.ts";

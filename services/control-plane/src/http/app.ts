@@ -13,8 +13,10 @@ import { backtestRoutes } from "./routes/backtests.ts";
 import { detectionRoutes } from "./routes/detections.ts";
 import { identityRoutes } from "./routes/identity.ts";
 import { nodeRoutes } from "./routes/nodes.ts";
+import { policyRoutes } from "./routes/policies.ts";
 import { rolloutRoutes } from "./routes/rollouts.ts";
 import { ruleRoutes } from "./routes/rules.ts";
+import { ssoRoutes } from "./routes/sso.ts";
 
 /** What API and gateway have in common: errors, timing, health. */
 export function baseApp(services: Services): App {
@@ -60,6 +62,8 @@ export function app(
 ): App {
   const api = baseApp(services);
   identityRoutes(api, services);
+  policyRoutes(api, services);
+  ssoRoutes(api, services);
   nodeRoutes(api, services);
   agentRoutes(api, services);
   ruleRoutes(api, services);

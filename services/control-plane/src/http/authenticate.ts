@@ -6,17 +6,26 @@ import type { Context } from "hono";
 import { getCookie } from "hono/cookie";
 import type { Actor, Services } from "../context.ts";
 import { authenticateSession, authenticateToken } from "../identity/authenticate.ts";
-import type { Who } from "../identity/policy.ts";
+import type { Group } from "../identity/permissions.ts";
 import { authenticateNode } from "../nodes/authenticate.ts";
 import { Refusal } from "../refusal.ts";
 
 export const SESSION_COOKIE = "picket_session";
 
+/** Strict: other sites' links arrive signed out, and the page's own requests are signed in. */
+export const sessionCookie = ({ config }: Pick<Services, "config">) =>
+  ({
+    path: "/",
+    httpOnly: true,
+    sameSite: "Strict",
+    secure: config.publicUrl?.startsWith("https:") ?? false,
+  }) as const;
+
 const ANYONE: Actor = { kind: "anyone" };
 
 /** Throws when a credential is given and wrong: it is never taken for no credential. */
-export async function authenticate(services: Services, c: Context, who: Who): Promise<Actor> {
-  if (who === "anyone") return ANYONE;
+export async function authenticate(services: Services, c: Context, group: Group): Promise<Actor> {
+  if (group === "open") return ANYONE;
   const authorization = c.req.header("authorization");
   if (authorization !== undefined) return authenticateBearer(services, authorization);
   const session = getCookie(c, SESSION_COOKIE);
@@ -32,7 +41,7 @@ export async function authenticateBearer(services: Services, authorization: stri
   if (token === undefined) throw new Refusal("unauthenticated", "Authorization must be: Bearer <token>");
   if (!token.startsWith("pkt_")) return authenticateNode(services, token);
   const actor = await authenticateToken(services, token);
-  if (!actor) throw new Refusal("unauthenticated", "this token is unknown or revoked");
+  if (!actor) throw new Refusal("unauthenticated", "this token is unknown, expired or revoked");
   return actor;
 }
 

@@ -8,6 +8,16 @@ import { Refusal } from "../refusal.ts";
 
 const WINDOW_S = 60;
 
+/** So many in a window, whatever becomes of them: what anybody may ask and what is remembered for it. */
+export async function rationed(ctx: Ctx, what: "sso", address: string, most: number): Promise<void> {
+  const key = `picket:asked:${what}:${address}`;
+  const answers = await ctx.redis.multi().incr(key).expire(key, WINDOW_S, "NX").exec();
+  if (Number(answers?.[0]?.[1]) > most)
+    throw new Refusal("rate-limited", "too many from this address: wait a minute", {
+      retryAfterS: Math.max(1, await ctx.redis.ttl(key)),
+    });
+}
+
 export async function limited<T>(
   ctx: Ctx,
   what: "enrol" | "session",

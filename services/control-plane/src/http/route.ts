@@ -1,14 +1,17 @@
 /**
- * One call registers a route: its path and role come from the policy table, its OpenAPI entry from the same
- * schemas that parse it. A route that is not in the table cannot be written.
+ * One call registers a route: its path, who may use it and what it acts on come from the permission table, its OpenAPI
+ * entry from the same schemas that parse it. A route that is not in the table cannot be written.
  */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { Problem } from "@picket/shared/contract";
 import type { Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { Ctx, Services } from "../context.ts";
-import { authorise, type Permission, routeOf } from "../identity/policy.ts";
-import { Refusal } from "../refusal.ts";
+import type { Resource } from "../identity/engine.ts";
+import { type On, type Permission, routeOf } from "../identity/permissions.ts";
+import { authorise } from "../identity/policy.ts";
+import { ofTheirOwn, resourceOf } from "../identity/resources.ts";
+import { notFound, Refusal } from "../refusal.ts";
 import { authenticate, isLoopback } from "./authenticate.ts";
 import { away } from "./problems.ts";
 
@@ -56,18 +59,22 @@ export function route<
     c: Context,
   ) => Promise<(A extends z.ZodType ? z.input<A> : unknown) | Response>,
 ): void {
-  const { method, path, who, status } = describe(app, permission, options);
+  const { method, path, group, on, status } = describe(app, permission, options);
   const bytesMax = options.bodyBytesMax ?? MIB;
   const timeoutMs = options.timeoutMs ?? services.config.dependencyTimeoutMs;
   app.on(
     method,
     path.replace(/\{(\w+)\}/g, ":$1"),
-    // Before the body is read: who may not ask learns nothing about what would be valid.
+    // Before the body is read, unless it says what is acted on: who may not ask learns nothing of what is valid.
     async (c, next) => {
-      const actor = await inTime(authenticate(services, c, who), services.config.dependencyTimeoutMs);
-      const ctx: Ctx = { ...services, actor };
-      if (!(who === "local" && isLoopback(c))) authorise(ctx, permission);
-      c.set("ctx" as never, ctx as never);
+      const letIn = async (): Promise<Ctx> => {
+        const actor = await authenticate(services, c, group);
+        const ctx: Ctx = { ...services, actor };
+        if (group === "local" && isLoopback(c)) return ctx;
+        if (actor.kind === "person") await services.policies.refresh();
+        return on.startsWith("body.") ? ctx : admitted(ctx, permission, on, { params: c.req.param() });
+      };
+      c.set("ctx" as never, (await inTime(letIn(), services.config.dependencyTimeoutMs)) as never);
       await next();
     },
     bodyLimit({
@@ -77,12 +84,21 @@ export function route<
       },
     }),
     async (c: Context) => {
-      const input = {
-        params: options.params ? valid(options.params, c.req.param()) : {},
-        query: options.query ? valid(options.query, c.req.query()) : {},
-        body: options.body ? valid(options.body, await readJson(c, options.bodyOptional)) : undefined,
-      } as Input<P, Q, B>;
-      const answered = handler(c.get("ctx" as never) as Ctx, input, c);
+      let ctx = c.get("ctx" as never) as Ctx;
+      const read = async () =>
+        ({
+          params: options.params ? valid(options.params, c.req.param()) : {},
+          query: options.query ? valid(options.query, c.req.query()) : {},
+          body: options.body ? valid(options.body, await readJson(c, options.bodyOptional)) : undefined,
+        }) as Input<P, Q, B>;
+      const input = await read().catch(error => {
+        // Who could ask for nothing at all is told so, and not what the body should have been.
+        if (on.startsWith("body.")) authorise(ctx, permission, ofTheirOwn(ctx, on));
+        throw error;
+      });
+      if (on.startsWith("body."))
+        ctx = await admitted(ctx, permission, on, { params: c.req.param(), body: input.body });
+      const answered = handler(ctx, input, c);
       const answer = await (options.unbounded ? answered : inTime(answered, timeoutMs));
       if (answer instanceof Response) return answer;
       return status === 204 ? c.body(null, 204) : c.json(answer as object, status);
@@ -90,7 +106,25 @@ export function route<
   );
 }
 
-/** A route's path and role, and its OpenAPI entry. */
+/** Throws unless the caller may do this to what the request names. */
+async function admitted(
+  ctx: Ctx,
+  permission: Permission,
+  on: On,
+  request: { params: Record<string, string>; body?: unknown },
+): Promise<Ctx> {
+  // Nothing is looked up for who may not even ask.
+  if (ctx.actor.kind !== "person") {
+    authorise(ctx, permission);
+    return ctx;
+  }
+  const resource: Resource | null = await resourceOf(ctx, on, request);
+  authorise(ctx, permission, resource ?? ofTheirOwn(ctx, on));
+  if (resource === null) throw notFound(`${on.replace("-", " ")} ${request.params.id ?? ""}`);
+  return { ...ctx, resource };
+}
+
+/** A route's path and what it declares, and its OpenAPI entry. */
 export function describe(
   app: App,
   permission: Permission,
@@ -101,7 +135,7 @@ export function describe(
     z.ZodType | undefined
   >,
 ) {
-  const { method, path, who } = routeOf(permission);
+  const { method, path, group, on } = routeOf(permission);
   const status = options.status ?? (options.answer ? 200 : 204);
   const json = (schema: z.ZodType) => ({ content: { "application/json": { schema } } });
   app.openAPIRegistry.registerPath({
@@ -110,7 +144,7 @@ export function describe(
     summary: options.summary,
     operationId: permission,
     tags: [permission.split(".")[0]!],
-    security: who === "anyone" ? [] : [who === "node" ? { node: [] } : { token: [] }],
+    security: group === "open" ? [] : [group === "agent" ? { node: [] } : { token: [] }],
     request: {
       ...(options.params && { params: options.params }),
       ...(options.query && { query: options.query }),
@@ -127,7 +161,7 @@ export function describe(
       },
     },
   });
-  return { method, path, who, status };
+  return { method, path, group, on, status };
 }
 
 /**

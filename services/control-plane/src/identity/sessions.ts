@@ -1,8 +1,10 @@
 /** The console's sessions: an opaque random cookie, stored hashed, that ends by itself. */
+import type { Me } from "@picket/shared/api";
 import { eq, lt } from "drizzle-orm";
 import { record } from "../audit/record.ts";
 import { type Ctx, now } from "../context.ts";
 import { sessions } from "../db/schema.ts";
+import { unseal } from "../deliveries/secret-box.ts";
 import { Refusal } from "../refusal.ts";
 import { authenticateToken } from "./authenticate.ts";
 import { drawSession, hashToken } from "./secrets.ts";
@@ -13,9 +15,9 @@ export async function signIn({
 }: {
   ctx: Ctx;
   input: { token: string };
-}): Promise<{ session: string; name: string; role: "viewer" | "operator" | "author" | "admin" }> {
+}): Promise<{ session: string; me: Me }> {
   const actor = await authenticateToken(ctx, input.token);
-  if (actor?.kind !== "person") throw new Refusal("unauthenticated", "this token is unknown or revoked");
+  if (!actor) throw new Refusal("unauthenticated", "this token is unknown, expired or revoked");
   const session = drawSession(ctx);
   await ctx.db.transaction(async tx => {
     await tx.delete(sessions).where(lt(sessions.expiresAt, now(ctx)));
@@ -27,9 +29,16 @@ export async function signIn({
     });
     await record({ ...ctx, actor }, tx, { verb: "sign-in", subject: `api-token:${actor.token}` });
   });
-  return { session, name: actor.name, role: actor.role };
+  return { session, me: { name: actor.name, role: actor.role, scope: actor.scope } };
 }
 
 export async function signOut({ ctx, input }: { ctx: Ctx; input: { session: string } }): Promise<void> {
-  await ctx.db.delete(sessions).where(eq(sessions.hash, hashToken(input.session)));
+  const [ended] = await ctx.db
+    .delete(sessions)
+    .where(eq(sessions.hash, hashToken(input.session)))
+    .returning({ refreshToken: sessions.refreshToken });
+  if (ended?.refreshToken)
+    await ctx.sso?.revoke(unseal(ctx, ended.refreshToken)).catch((error: Error) => {
+      ctx.log.warn({ said: error.message }, "signed out here; the identity provider did not take note");
+    });
 }

@@ -1,20 +1,26 @@
 /** API tokens for people and machines. */
 import type { ApiToken, ApiTokenRequest } from "@picket/shared/api";
+import { durationMs } from "@picket/shared/vocabulary";
 import { and, asc, count, eq, isNull } from "drizzle-orm";
 import { record } from "../audit/record.ts";
 import { actorName, type Ctx, now, uuid } from "../context.ts";
 import { apiTokens, sessions } from "../db/schema.ts";
 import { notFound, Refusal } from "../refusal.ts";
 import { authorise } from "./policy.ts";
+import { inScope } from "./scope.ts";
 import { drawApiToken, hashToken } from "./secrets.ts";
+import { SSO_PREFIX } from "./sso/access.ts";
 
 type Row = typeof apiTokens.$inferSelect;
 const show = (row: Row): ApiToken => ({
   id: row.id,
   label: row.label,
   role: row.role,
+  scope: row.scope,
   createdAt: row.createdAt.toISOString(),
   createdBy: row.createdBy,
+  expiresAt: row.expiresAt?.toISOString() ?? null,
+  lastUsedAt: row.lastUsedAt?.toISOString() ?? null,
 });
 
 export async function listApiTokens({ ctx }: { ctx: Ctx }): Promise<ApiToken[]> {
@@ -22,7 +28,7 @@ export async function listApiTokens({ ctx }: { ctx: Ctx }): Promise<ApiToken[]> 
   const rows = await ctx.db
     .select()
     .from(apiTokens)
-    .where(isNull(apiTokens.revokedAt))
+    .where(and(isNull(apiTokens.revokedAt), inScope(ctx, apiTokens.scope)))
     .orderBy(asc(apiTokens.createdAt));
   return rows.map(show);
 }
@@ -35,6 +41,8 @@ export async function createApiToken({
   input: ApiTokenRequest;
 }): Promise<ApiToken> {
   authorise(ctx, "identity.create-token");
+  if (input.label.startsWith(SSO_PREFIX))
+    throw new Refusal("invalid", `label: names that begin with ${SSO_PREFIX} are the identity provider's`);
   const token = drawApiToken(ctx);
   return ctx.db.transaction(async tx => {
     const [row] = await tx
@@ -44,6 +52,8 @@ export async function createApiToken({
         hash: hashToken(token),
         label: input.label,
         role: input.role,
+        scope: input.scope,
+        expiresAt: input.ttl === undefined ? null : new Date(ctx.clock() + durationMs(input.ttl)),
         createdAt: now(ctx),
         createdBy: actorName(ctx.actor),
       })
@@ -60,7 +70,15 @@ export async function revokeApiToken({ ctx, input }: { ctx: Ctx; input: { id: st
     const admins = await tx
       .select({ id: apiTokens.id })
       .from(apiTokens)
-      .where(and(eq(apiTokens.role, "admin"), isNull(apiTokens.revokedAt)))
+      .where(
+        and(
+          eq(apiTokens.role, "admin"),
+          isNull(apiTokens.revokedAt),
+          // One that ends by itself, or reaches a part only, does not keep the door.
+          isNull(apiTokens.expiresAt),
+          eq(apiTokens.scope, {}),
+        ),
+      )
       .for("update");
     if (admins.length === 1 && admins[0]!.id === input.id)
       throw new Refusal("wrong-state", "this is the last admin token: create another one first");

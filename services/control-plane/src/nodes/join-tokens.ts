@@ -6,6 +6,7 @@ import { record } from "../audit/record.ts";
 import { actorName, type Ctx, now, uuid } from "../context.ts";
 import { joinTokens } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
+import { inScope } from "../identity/scope.ts";
 import { drawJoinToken, hashToken } from "../identity/secrets.ts";
 import { notFound } from "../refusal.ts";
 
@@ -23,7 +24,9 @@ export async function listJoinTokens({ ctx }: { ctx: Ctx }): Promise<JoinToken[]
   const rows = await ctx.db
     .select()
     .from(joinTokens)
-    .where(and(isNull(joinTokens.revokedAt), gt(joinTokens.expiresAt, now(ctx))))
+    .where(
+      and(isNull(joinTokens.revokedAt), gt(joinTokens.expiresAt, now(ctx)), inScope(ctx, joinTokens.labels)),
+    )
     .orderBy(desc(joinTokens.createdAt))
     .limit(500);
   return rows.map(show);

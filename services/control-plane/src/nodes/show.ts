@@ -4,6 +4,7 @@ import { and, asc, eq, gt, isNull } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
 import { nodes } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
+import { inScope } from "../identity/scope.ts";
 import { type Page, type PageInput, pageOf } from "../page.ts";
 import { notFound } from "../refusal.ts";
 
@@ -35,7 +36,11 @@ export async function listNodes({ ctx, input }: { ctx: Ctx; input: PageInput }):
     .select()
     .from(nodes)
     .where(
-      and(isNull(nodes.retiredAt), input.cursor === undefined ? undefined : gt(nodes.sequence, input.cursor)),
+      and(
+        isNull(nodes.retiredAt),
+        inScope(ctx, nodes.labels),
+        input.cursor === undefined ? undefined : gt(nodes.sequence, input.cursor),
+      ),
     )
     .orderBy(asc(nodes.sequence))
     .limit(input.limit + 1);

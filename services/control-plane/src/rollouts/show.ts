@@ -7,6 +7,7 @@ import { newestBacktest } from "../backtests/show.ts";
 import type { Ctx } from "../context.ts";
 import { assignments, nodes, rolloutDecisions, rolloutNodes, rollouts } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
+import { inScope } from "../identity/scope.ts";
 import { type Page, type PageInput, pageOf } from "../page.ts";
 import { notFound } from "../refusal.ts";
 import { type Decision, progressOf } from "./core.ts";
@@ -19,7 +20,12 @@ export async function listRollouts({ ctx, input }: { ctx: Ctx; input: PageInput 
   const rows = await ctx.db
     .select()
     .from(rollouts)
-    .where(input.cursor === undefined ? undefined : lt(rollouts.sequence, input.cursor))
+    .where(
+      and(
+        inScope(ctx, rollouts.selector),
+        input.cursor === undefined ? undefined : lt(rollouts.sequence, input.cursor),
+      ),
+    )
     .orderBy(desc(rollouts.sequence))
     .limit(input.limit + 1);
   const planned = await plannedNodes(

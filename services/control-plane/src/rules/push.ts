@@ -10,12 +10,14 @@ import { type Bundle, bundleDigest, verifyBundle } from "@picket/shared/bundle";
 import type { Envelope, ReleaseKey } from "@picket/shared/bundle-format";
 import type { BundleDigest } from "@picket/shared/ids";
 import type { RuleSet } from "@picket/shared/rule-set";
-import { and, eq, max } from "drizzle-orm";
+import type { Labels } from "@picket/shared/vocabulary";
+import { and, eq, max, sql } from "drizzle-orm";
 import { record } from "../audit/record.ts";
 import { actorName, type Ctx, now } from "../context.ts";
-import { isUniqueViolation } from "../db/client.ts";
+import { isUniqueViolation, type Tx } from "../db/client.ts";
 import { releaseKeys, ruleVersions } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
+import { scopeOf } from "../identity/scope.ts";
 import { Refusal } from "../refusal.ts";
 import { showVersionRow } from "./show.ts";
 
@@ -45,6 +47,7 @@ export async function pushVersion({
           bundle: digest,
           envelope: input.envelope,
           ruleText: bundle.ruleText,
+          owner: await ownerOf(ctx, tx, bundle),
           signedBy: signers(ctx, input.envelope, keys),
           floor: bundle.floor,
           object: bundle.objects.slot,
@@ -72,6 +75,20 @@ export async function pushVersion({
       );
     });
   return { row: showVersionRow(created), created: true };
+}
+
+/** Who pushed its first version; a later push lies within that (identity/resources.ts). */
+async function ownerOf(ctx: Ctx, tx: Tx, { ruleSet }: Bundle): Promise<Labels> {
+  // Two first pushes at once: the second one belongs to whom the first one made the owner.
+  await tx.execute(sql`select pg_advisory_xact_lock(hashtext(${ruleSet}))`);
+  const [row] = await tx
+    .select({ owner: ruleVersions.owner })
+    .from(ruleVersions)
+    .where(eq(ruleVersions.ruleSet, ruleSet))
+    .limit(1);
+  if (!row) return scopeOf(ctx.actor);
+  authorise(ctx, "rules.push", { type: "RuleSet", id: ruleSet, labels: row.owner });
+  return row.owner;
 }
 
 async function findByDigest(ctx: Ctx, digest: BundleDigest) {

@@ -1,15 +1,22 @@
 import type { Ticket } from "@picket/shared/api";
 import type { AlertId } from "@picket/shared/ids";
-import { desc } from "drizzle-orm";
+import { desc, eq } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
-import { tickets } from "../db/schema.ts";
+import { alerts, tickets } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
+import { alertInScope } from "../identity/scope.ts";
 
 /** The 500 that changed last. */
 export async function listTickets({ ctx }: { ctx: Ctx }): Promise<Ticket[]> {
   authorise(ctx, "tickets.list");
-  const rows = await ctx.db.select().from(tickets).orderBy(desc(tickets.updatedAt)).limit(500);
-  return rows.map(row => ({
+  const rows = await ctx.db
+    .select({ ticket: tickets })
+    .from(tickets)
+    .innerJoin(alerts, eq(tickets.alert, alerts.id))
+    .where(alertInScope(ctx))
+    .orderBy(desc(tickets.updatedAt))
+    .limit(500);
+  return rows.map(({ ticket: row }) => ({
     causalKey: row.causalKey,
     alert: row.alert as AlertId,
     adapter: row.adapter,

@@ -34,8 +34,14 @@ export function mayOperate(role: Role): boolean {
     case "admin":
       return true;
     case "viewer":
+    case "approver":
       return false;
   }
+}
+
+/** To stop, and to say yes to what another has started, is an approver's too. The control plane decides. */
+export function mayChange(role: Role, verb: RolloutVerb): boolean {
+  return mayOperate(role) || (role === "approver" && verb !== "resume");
 }
 
 export function useRolloutVerb(id: string) {

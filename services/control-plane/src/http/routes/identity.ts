@@ -16,24 +16,19 @@ import { signIn, signOut } from "../../identity/sessions.ts";
 import { createApiToken, listApiTokens, revokeApiToken } from "../../identity/tokens.ts";
 import { PageInput, whole } from "../../page.ts";
 import { Refusal } from "../../refusal.ts";
-import { peerAddress, requireSameOrigin, SESSION_COOKIE } from "../authenticate.ts";
+import { peerAddress, requireSameOrigin, SESSION_COOKIE, sessionCookie } from "../authenticate.ts";
 import { limited } from "../limit.ts";
 import { type App, IdParams, route } from "../route.ts";
 
 const REFUSALS_MAX = 20;
 
 export function identityRoutes(app: App, services: Services): void {
-  const cookie = {
-    path: "/",
-    httpOnly: true,
-    sameSite: "Strict",
-    secure: services.config.publicUrl?.startsWith("https:") ?? false,
-  } as const;
+  const cookie = sessionCookie(services);
 
   route(app, services, "identity.me", { summary: "Who asks", answer: Me }, async ctx => {
     if (ctx.actor.kind !== "person")
       throw new Refusal("forbidden", "only people and machines have a name here");
-    return { name: ctx.actor.name, role: ctx.actor.role };
+    return { name: ctx.actor.name, role: ctx.actor.role, scope: ctx.actor.scope };
   });
   route(
     app,
@@ -44,7 +39,7 @@ export function identityRoutes(app: App, services: Services): void {
       // A page of another site must not sign somebody in as somebody else. Programs send neither header.
       if (c.req.header("origin") !== undefined || c.req.header("sec-fetch-site") !== undefined)
         requireSameOrigin(c);
-      const { session, ...me } = await limited(ctx, "session", peerAddress(c), REFUSALS_MAX, () =>
+      const { session, me } = await limited(ctx, "session", peerAddress(c), REFUSALS_MAX, () =>
         signIn({ ctx, input: body }),
       );
       setCookie(c, SESSION_COOKIE, session, { ...cookie, maxAge: services.config.sessionMs / 1_000 });

@@ -1,6 +1,6 @@
 import type { Rollout } from "@picket/shared/api";
 import { type ReactNode, useId, useState } from "react";
-import { mayOperate, type RolloutVerb, useRolloutVerb, verbsOf } from "../../api/changes.ts";
+import { mayChange, type RolloutVerb, useRolloutVerb, verbsOf } from "../../api/changes.ts";
 import { Button } from "../../ui/button.tsx";
 import { Confirm } from "../../ui/confirm.tsx";
 import { plural } from "../../ui/words.ts";
@@ -46,7 +46,7 @@ export function Controls({ rollout, later }: { rollout: Rollout; later: boolean 
   const [asking, setAsking] = useState<RolloutVerb | null>(null);
   const noteId = useId();
   const possible = later ? [] : verbsOf(rollout);
-  const allowed = mayOperate(person.role);
+  const allowed = verbs.some(verb => mayChange(person.role, verb));
   const shown = verbs.filter(verb => {
     if (verb === "resume" || verb === "approve" || verb === "promote") return possible.includes(verb);
     return verb !== "pause" || !possible.includes("resume");
@@ -59,7 +59,7 @@ export function Controls({ rollout, later }: { rollout: Rollout; later: boolean 
           <Button
             key={verb}
             look={verb === "abort" || verb === "rollback" ? "danger" : verb === "approve" ? "solid" : "plain"}
-            disabled={!allowed || !possible.includes(verb) || change.isPending}
+            disabled={!mayChange(person.role, verb) || !possible.includes(verb) || change.isPending}
             aria-describedby={allowed ? undefined : noteId}
             onClick={() => setAsking(verb)}
           >

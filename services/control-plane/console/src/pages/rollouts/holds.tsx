@@ -1,7 +1,7 @@
 /** What holds every rollout: the emergency stop, which is one button, and freeze windows. */
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { mayOperate, useEmergencyStop } from "../../api/changes.ts";
+import { mayChange, useEmergencyStop } from "../../api/changes.ts";
 import { emergencyStop, freezes } from "../../api/queries.ts";
 import { Button } from "../../ui/button.tsx";
 import { Confirm } from "../../ui/confirm.tsx";
@@ -29,7 +29,9 @@ export function StopBanner() {
 }
 
 export function EmergencyStop() {
-  const allowed = mayOperate(useMe().role);
+  const { role, scope } = useMe();
+  // It concerns every team's nodes: nothing for who is held to some.
+  const allowed = mayChange(role, "pause") && Object.keys(scope).length === 0;
   const stop = useStop();
   const change = useEmergencyStop();
   const [asking, setAsking] = useState(false);

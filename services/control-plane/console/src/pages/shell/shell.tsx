@@ -62,7 +62,11 @@ function Frame({ person }: { person: Me }) {
           <div className="flex items-center gap-3 text-xs md:justify-between">
             <span
               className="max-w-36 truncate text-soft max-md:sr-only"
-              title={`${person.name}, ${person.role}`}
+              title={[
+                person.name,
+                person.role,
+                ...Object.entries(person.scope).map(label => label.join("=")),
+              ].join(", ")}
             >
               {person.name} <span className="text-faint">{person.role}</span>
             </span>

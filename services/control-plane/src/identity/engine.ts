@@ -1,0 +1,235 @@
+/**
+ * Policies as code (Cedar): a request goes in, allow or deny comes out, with the policies that decided it. The schema
+ * is made from the permission table, so that a policy which names an action that does not exist is refused where it
+ * is written. Deny by default; a `forbid` beats every `permit`.
+ */
+import { readFileSync } from "node:fs";
+import {
+  type DetailedError,
+  type EntityJson,
+  policySetTextToParts,
+  preparsePolicySet,
+  preparseSchema,
+  statefulIsAuthorized,
+  validate,
+} from "@cedar-policy/cedar-wasm/nodejs";
+import type { Role } from "@picket/shared/api";
+import { err, ok, type Result } from "@picket/shared/result";
+import type { Labels } from "@picket/shared/vocabulary";
+import { type Group, type On, type Permission, permissions } from "./permissions.ts";
+
+export type Principal =
+  | { kind: "person"; name: string; role: Role; scope: Labels }
+  | { kind: "agent" }
+  | { kind: "anyone" };
+
+/** What is acted on: its type in policies, who it is, and its labels. */
+export interface Resource {
+  type: ResourceType;
+  id: string;
+  labels: Labels;
+}
+
+export interface Decision {
+  allow: boolean;
+  /** The policies that decided it, as `file/id` or `own-policy/number`; none: nothing permits it. */
+  by: string[];
+}
+
+/** A policy text with the name that it is stored under. */
+export interface PolicyText {
+  name: string;
+  text: string;
+}
+
+export interface PolicyFault {
+  line: number;
+  column: number;
+  message: string;
+  hint: string | null;
+}
+
+const typeOf = {
+  catalogue: "Catalogue",
+  fleet: "Fleet",
+  own: "Own",
+  node: "Node",
+  rollout: "Rollout",
+  "join-token": "JoinToken",
+  "api-token": "ApiToken",
+  alert: "Alert",
+  delivery: "Alert",
+  "rule-set": "RuleSet",
+  "body.selector": "Rollout",
+  "body.labels": "JoinToken",
+  "body.scope": "ApiToken",
+} as const satisfies Record<On, string>;
+export type ResourceType = (typeof typeOf)[On];
+export const resourceType = (on: On): ResourceType => typeOf[on];
+
+/** Which role stands on which. */
+const below: Record<Role, Role[]> = {
+  viewer: [],
+  operator: ["viewer"],
+  approver: ["viewer"],
+  author: ["operator"],
+  admin: ["author", "approver"],
+};
+
+const cedarGroup = (group: Group): string => (group === "local" ? "view" : group);
+
+const SCHEMA = [
+  "entity Role in [Role];",
+  "entity Person in [Role] { name: String, scope: Set<String> };",
+  "entity Agent, Anyone;",
+  ...[...new Set(Object.values(typeOf))].map(type => `entity ${type} { labels: Set<String> };`),
+  ...["view", "operate", "halt", "approve", "author", "administer", "agent", "open"].map(
+    group => `action "${group}";`,
+  ),
+  ...Object.entries(permissions).map(([permission, [, group, on]]) => {
+    const principals =
+      group === "open" ? "[Person, Agent, Anyone]" : group === "agent" ? "[Agent]" : "[Person]";
+    return `action "${permission}" in [Action::"${cedarGroup(group)}"] appliesTo { principal: ${principals}, resource: [${typeOf[on]}] };`;
+  }),
+].join("\n");
+
+const SHIPPED = ["people", "machines"].map(name => ({
+  name,
+  text: readFileSync(new URL(`../../policies/${name}.cedar`, import.meta.url), "utf8"),
+}));
+
+/** Decisions are the same for the same question: a fleet's pages ask few different ones, very often. */
+const KEPT_MAX = 10_000;
+let engines = 0;
+
+export class Engine {
+  readonly #id = `picket-${++engines}`;
+  readonly #kept = new Map<string, Decision>();
+
+  constructor() {
+    const schema = preparseSchema("picket", SCHEMA);
+    if (schema.type === "failure") throw new Error(`policy schema: ${words(schema.errors)}`);
+    this.load([]);
+  }
+
+  /** The shipped policies and these; throws when one does not hold (they were checked when they were stored). */
+  load(own: readonly PolicyText[]): void {
+    const all = Object.fromEntries(
+      [...SHIPPED, ...own].flatMap(({ name, text }) => {
+        const parts = policySetTextToParts(text);
+        if (parts.type === "failure") throw new Error(`policy ${name}: ${words(parts.errors)}`);
+        return parts.policies.map((policy, i) => [`${name}/${idOf(policy) ?? i + 1}`, policy] as const);
+      }),
+    );
+    const valid = validate({ schema: SCHEMA, policies: { staticPolicies: all } });
+    if (valid.type === "failure") throw new Error(words(valid.errors));
+    const [fault] = valid.validationErrors;
+    if (fault) throw new Error(fault.error.message);
+    const parsed = preparsePolicySet(this.#id, { staticPolicies: all });
+    if (parsed.type === "failure") throw new Error(words(parsed.errors));
+    this.#kept.clear();
+  }
+
+  decide(principal: Principal, permission: Permission, resource: Resource): Decision {
+    const key = JSON.stringify([principal, permission, resource]);
+    const known = this.#kept.get(key);
+    if (known) return known;
+    const decision = this.#ask(principal, permission, resource);
+    if (this.#kept.size >= KEPT_MAX) this.#kept.delete(this.#kept.keys().next().value!);
+    this.#kept.set(key, decision);
+    return decision;
+  }
+
+  #ask(principal: Principal, permission: Permission, resource: Resource): Decision {
+    const who = entityOf(principal);
+    const what: EntityJson = {
+      uid: { type: resource.type, id: resource.id },
+      attrs: { labels: labelSet(resource.labels) },
+      parents: [],
+    };
+    const answer = statefulIsAuthorized({
+      principal: who.uid,
+      action: { type: "Action", id: permission },
+      resource: what.uid,
+      context: {},
+      preparsedSchemaName: "picket",
+      // An agent on a person's route is no valid request: denied, and not an error.
+      validateRequest: false,
+      preparsedPolicySetId: this.#id,
+      entities: [who, what, ...ROLES],
+    });
+    if (answer.type === "failure") throw new Error(`policies cannot be asked: ${words(answer.errors)}`);
+    const { decision, diagnostics } = answer.response;
+    return { allow: decision === "allow" && diagnostics.errors.length === 0, by: diagnostics.reason };
+  }
+}
+
+const ROLES: EntityJson[] = Object.entries(below).map(([role, stands]) => ({
+  uid: { type: "Role", id: role },
+  attrs: {},
+  parents: stands.map(id => ({ type: "Role", id })),
+}));
+
+function entityOf(principal: Principal): EntityJson & { uid: { type: string; id: string } } {
+  switch (principal.kind) {
+    case "person":
+      return {
+        uid: { type: "Person", id: principal.name },
+        attrs: { name: principal.name, scope: labelSet(principal.scope) },
+        parents: [{ type: "Role", id: principal.role }],
+      };
+    // Which one it is makes no difference: every node reaches what is its own.
+    case "agent":
+      return { uid: { type: "Agent", id: "agent" }, attrs: {}, parents: [] };
+    case "anyone":
+      return { uid: { type: "Anyone", id: "anyone" }, attrs: {}, parents: [] };
+  }
+}
+
+/** A key may hold a `=`: it is doubled, so that no two labels are written alike. */
+const labelSet = (labels: Labels): string[] =>
+  Object.entries(labels)
+    .map(([key, value]) => `${key.replaceAll("=", "==")}=${value}`)
+    .sort();
+
+/** Whether a text can be a policy of its own, or where it is wrong. */
+export function checkPolicy(text: string): Result<{ policies: number }, PolicyFault[]> {
+  const parts = policySetTextToParts(text);
+  const answer = validate({ schema: SCHEMA, policies: { staticPolicies: text } });
+  if (answer.type === "failure") return err(answer.errors.map(error => faultOf(text, error)));
+  // A policy that can never apply does nothing, and its author thinks that it does.
+  const faults = [...answer.validationErrors, ...answer.validationWarnings];
+  if (faults.length > 0) return err(faults.map(({ error }) => faultOf(text, error)));
+  if (parts.type === "failure") return err(parts.errors.map(error => faultOf(text, error)));
+  if (parts.policy_templates.length > 0)
+    return err([{ line: 1, column: 1, message: "templates are of no use here", hint: "write out who" }]);
+  if (parts.policies.length === 0)
+    return err([{ line: 1, column: 1, message: "there is no policy in it", hint: null }]);
+  const ids = parts.policies.map(idOf).filter(id => id !== null);
+  const twice = ids.find((id, i) => ids.indexOf(id) < i);
+  if (twice !== undefined)
+    return err([{ line: 1, column: 1, message: `two policies are called @id("${twice}")`, hint: null }]);
+  return ok({ policies: parts.policies.length });
+}
+
+const idOf = (policy: string): string | null => /^\s*@id\("([^"]{1,60})"\)/m.exec(policy)?.[1] ?? null;
+
+/** Cedar counts bytes; people count lines. */
+function faultOf(text: string, { message, help, sourceLocations }: DetailedError): PolicyFault {
+  const [at] = sourceLocations ?? [];
+  const before = Buffer.from(text)
+    .subarray(0, at?.start ?? 0)
+    .toString("utf8");
+  const label = at?.label ? `: ${at.label}` : "";
+  return {
+    line: before.split("\n").length,
+    column: before.length - before.lastIndexOf("\n"),
+    message: `${message.replace(/^for policy `policy\d+`, /, "")}${label}`,
+    hint: help,
+  };
+}
+
+const words = (errors: readonly DetailedError[]): string => errors.map(({ message }) => message).join("; ");
+
+/** The shipped policies alone. */
+export const shipped = new Engine();

@@ -1,0 +1,160 @@
+/**
+ * Policies of the fleet's own, beside the shipped ones (policies/*.cedar). Each change is a row, so a policy's history
+ * stays; every process notices a change with the next request of a person, before it decides. Nodes are decided by
+ * the shipped policies alone: nothing that is written here can cut a fleet off.
+ */
+import type { Policy, PolicyRequest } from "@picket/shared/api";
+import { asc, desc, eq, max, sql } from "drizzle-orm";
+import { record } from "../audit/record.ts";
+import { actorName, type Ctx, now } from "../context.ts";
+import type { Db, Tx } from "../db/client.ts";
+import { policies } from "../db/schema.ts";
+import { notFound, Refusal } from "../refusal.ts";
+import { checkPolicy, Engine, type PolicyText, shipped } from "./engine.ts";
+import type { Permission } from "./permissions.ts";
+import { authorise, personOf } from "./policy.ts";
+
+const POLICIES_MAX = 100;
+
+export class Policies {
+  readonly #people = new Engine();
+  readonly #db: Db;
+  #revision = 0;
+  #fault: string | null = null;
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  /** Before a person's request is decided. */
+  async refresh(): Promise<void> {
+    const [newest] = await this.#db.select({ sequence: max(policies.sequence) }).from(policies);
+    const revision = newest?.sequence ?? 0;
+    if (revision === this.#revision) return;
+    const own = await current(this.#db);
+    try {
+      this.#people.load(own);
+      this.#fault = null;
+    } catch (error) {
+      this.#fault = (error as Error).message;
+    }
+    this.#revision = revision;
+  }
+
+  /** Policies that no longer hold (of another version of Picket) decide nothing, and nothing is decided without them. */
+  forPeople(permission: Permission): Engine {
+    if (this.#fault === null) return this.#people;
+    if (permission.startsWith("policies.") || permission.startsWith("identity.")) return shipped;
+    throw new Refusal(
+      "forbidden",
+      `an own policy does not hold any more; an admin must change it: ${this.#fault}`,
+    );
+  }
+}
+
+async function current(db: Db | Tx): Promise<PolicyText[]> {
+  const rows = await db
+    .selectDistinctOn([policies.name], { name: policies.name, text: policies.text })
+    .from(policies)
+    .orderBy(asc(policies.name), desc(policies.sequence));
+  return rows.flatMap(({ name, text }) => (text === null ? [] : [{ name, text }]));
+}
+
+/** With `history`, every version and removal, newest first. */
+export async function listPolicies({
+  ctx,
+  input,
+}: {
+  ctx: Ctx;
+  input: { history: boolean };
+}): Promise<Policy[]> {
+  authorise(ctx, "policies.list");
+  const rows = await ctx.db.select().from(policies).orderBy(desc(policies.sequence)).limit(1_000);
+  const shown = input.history
+    ? rows
+    : rows.filter(({ name, text }, i) => text !== null && rows.findIndex(row => row.name === name) === i);
+  return shown.map(show);
+}
+
+const show = (row: typeof policies.$inferSelect): Policy => ({
+  name: row.name,
+  version: row.version,
+  text: row.text,
+  createdAt: row.createdAt.toISOString(),
+  createdBy: row.createdBy,
+});
+
+export async function putPolicy({
+  ctx,
+  input,
+}: {
+  ctx: Ctx;
+  input: PolicyRequest & { name: string };
+}): Promise<Policy> {
+  authorise(ctx, "policies.put");
+  const checked = checkPolicy(input.text);
+  if (!checked.ok)
+    throw new Refusal(
+      "policy-invalid",
+      checked.error
+        .slice(0, 20)
+        .map(
+          ({ line, column, message, hint }) =>
+            `line ${line}, column ${column}: ${message}${hint === null ? "" : ` (${hint})`}`,
+        )
+        .join("\n"),
+    );
+  return change(ctx, input.name, input.text);
+}
+
+export async function removePolicy({ ctx, input }: { ctx: Ctx; input: { name: string } }): Promise<void> {
+  authorise(ctx, "policies.remove");
+  await change(ctx, input.name, null);
+}
+
+async function change(ctx: Ctx, name: string, text: string | null): Promise<Policy> {
+  return ctx.db.transaction(async tx => {
+    // One change at a time: what is checked together is stored together.
+    await tx.execute(sql`lock table ${policies} in exclusive mode`);
+    const [last] = await tx
+      .select()
+      .from(policies)
+      .where(eq(policies.name, name))
+      .orderBy(desc(policies.sequence))
+      .limit(1);
+    if (text === null && (last?.text ?? null) === null) throw notFound(`policy ${name}`);
+    const others = (await current(tx)).filter(policy => policy.name !== name);
+    if (others.length >= POLICIES_MAX)
+      throw new Refusal("invalid", `there are ${POLICIES_MAX} policies already: remove some`);
+    if (text !== null) refuseLockOut(ctx, [...others, { name, text }]);
+    const [row] = await tx
+      .insert(policies)
+      .values({
+        name,
+        version: (last?.version ?? 0) + 1,
+        text,
+        createdAt: now(ctx),
+        createdBy: actorName(ctx.actor),
+      })
+      .returning();
+    await record(ctx, tx, {
+      verb: text === null ? "remove-policy" : "put-policy",
+      subject: `policy:${name}/${row!.version}`,
+      detail: { text },
+    });
+    return show(row!);
+  });
+}
+
+let trial: Engine | undefined;
+
+/** Whoever stores it must still be able to take it back. */
+function refuseLockOut({ actor }: Ctx, all: PolicyText[]): void {
+  if (actor.kind !== "person") return;
+  trial ??= new Engine();
+  trial.load(all);
+  const fleet = { type: "Fleet", id: "fleet", labels: {} } as const;
+  for (const permission of ["policies.put", "policies.remove"] as const)
+    if (!trial.decide(personOf(actor), permission, fleet).allow)
+      throw new Refusal("wrong-state", "you could not change policies any more: this would lock you out");
+}
