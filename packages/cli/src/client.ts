@@ -40,7 +40,8 @@ export type Client = {
   }): AsyncGenerator<ServerEvent>;
 };
 
-export function createClient({ url, token }: { url: string; token: string }): Client {
+/** Without a token: for what anybody may ask. */
+export function createClient({ url, token }: { url: string; token: string | null }): Client {
   const send = async (
     { method = "GET", path, query, body, bytes }: Omit<Request<z.ZodType>, "answer">,
     options: { headers?: Record<string, string>; signal?: AbortSignal } = {},
@@ -54,7 +55,7 @@ export function createClient({ url, token }: { url: string; token: string }): Cl
       response = await fetch(target, {
         method,
         headers: {
-          authorization: `Bearer ${token}`,
+          ...(token === null ? {} : { authorization: `Bearer ${token}` }),
           accept: "application/json",
           "user-agent": "picket-cli",
           ...(content === undefined

@@ -1,7 +1,12 @@
 /** Single sign-on against a real provider over HTTP: authorization code, PKCE, state, nonce, refresh, claims to roles. */
+
+import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { freePort } from "@picket/infra/ports";
 import { SsoToken } from "@picket/shared/api";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { AccessRule } from "../src/identity/sso/access.ts";
@@ -59,14 +64,6 @@ beforeEach(async () => {
   idp.person = "anna";
   await ask(stores, "delete from sessions");
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>(done => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise(done => server.close(done));
-  return port;
-}
 
 const login = () => `${fleet.url}/v1/sso/login`;
 const backHome = (url: string) => url.startsWith(`${fleet.url}/`) && !url.includes("/v1/sso/");
@@ -262,4 +259,50 @@ test("nobody can be given a name of the provider's", async () => {
   expect(
     await fleet.admin.refusal("POST", "/v1/api-tokens", { label: "sso:anna@example.com", role: "viewer" }),
   ).toMatchObject({ status: 422, detail: expect.stringContaining("identity provider") });
+});
+
+const PICKET = fileURLToPath(new URL("../../../packages/cli/bin/picket.mjs", import.meta.url));
+
+/** The real command; `browse` is given what it tells to open. */
+async function picket(home: string, args: string[], browse?: (address: string) => Promise<unknown>) {
+  const child = spawn(process.execPath, [PICKET, ...args], {
+    env: { PATH: process.env.PATH, HOME: home, XDG_CONFIG_HOME: home, PICKET_CLI_SOURCE: "1" },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const said = { stdout: "", stderr: "" };
+  let browsing: Promise<unknown> | undefined;
+  child.stdout.on("data", chunk => (said.stdout += chunk));
+  child.stderr.on("data", chunk => {
+    said.stderr += chunk;
+    const address = /(http:\S+)\n/.exec(said.stderr)?.[1];
+    if (address !== undefined) browsing ??= browse?.(address);
+  });
+  const code = await new Promise(resolve => child.once("close", resolve));
+  await browsing;
+  return { code, ...said };
+}
+
+test("picket login --sso signs in by the browser, and says why not", async () => {
+  const home = mkdtempSync(join(tmpdir(), "picket-sso-"));
+  try {
+    const made = await picket(home, ["login", fleet.url, "--sso"], address => new Browser().follow(address));
+    expect(made).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("as sso:anna@example.com (operator)"),
+    });
+    expect(made.stdout + made.stderr).not.toMatch(/pkt_/);
+    const who = await picket(home, ["whoami", "--json"]);
+    expect(JSON.parse(who.stdout)).toMatchObject({ role: "operator", scope: { team: "shop" } });
+
+    idp.person = "nobody";
+    const refused = await picket(home, ["login", fleet.url, "--sso"], address =>
+      new Browser().follow(address),
+    );
+    expect(refused).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining("nothing in the configuration gives you a role"),
+    });
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
 });

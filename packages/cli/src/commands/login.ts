@@ -9,28 +9,37 @@ import { usage } from "../errors.ts";
 import { facts, labelsText } from "../output.ts";
 import type { Surroundings } from "../program.ts";
 import { readSecret } from "../secret.ts";
+import { signInByBrowser } from "../sso.ts";
 
 export function loginCommands(program: Command, surroundings: Surroundings): void {
   leaf(program, surroundings, {
     name: "login <url>",
-    description: "keep the control plane's address and an API token",
+    description: "keep the control plane's address and an API token, or sign in by --sso",
     talks: "nobody",
     build: command =>
-      command.option("--token <token>", "the token; better in PICKET_TOKEN, or on standard input with -"),
-    async run({ env, output }, options: { token?: string }, url: string) {
+      command
+        .option("--token <token>", "the token; better in PICKET_TOKEN, or on standard input with -")
+        .option("--sso", "sign in by single sign-on, in a browser on this machine"),
+    async run({ env, output }, options: { token?: string; sso?: boolean }, url: string) {
       const address = URL.canParse(url) ? new URL(url) : null;
       if (!address || !/^https?:$/.test(address.protocol))
         throw usage(`"${url}" is not an address`, "write https://picket.example.com");
       const local = ["localhost", "127.0.0.1", "[::1]"].includes(address.hostname);
       if (address.protocol === "http:" && !local)
         output.note("warning: http sends the token in clear text over the network; use https");
-      const token = await readSecret({
-        what: "API token",
-        variable: "PICKET_TOKEN",
-        argument: options.token,
-        env,
-      });
-      const config = { url: address.href.replace(/\/+$/, ""), token };
+      if (options.sso && options.token !== undefined)
+        throw usage("--sso and --token exclude each other", "--sso makes a token of its own");
+      const base = address.href.replace(/\/+$/, "");
+      const token = options.sso
+        ? (await signInByBrowser(base, at => output.note(`Open in a browser on this machine:\n  ${at}`)))
+            .token
+        : await readSecret({
+            what: "API token",
+            variable: "PICKET_TOKEN",
+            argument: options.token,
+            env,
+          });
+      const config = { url: base, token };
       const me = await createClient(config).request({ path: "/v1/me", answer: Me });
       const file = writeConfig(env, config);
       output.result(

@@ -10,6 +10,7 @@ import {
   NodeDetails,
   Rollout,
   RolloutDetails,
+  SsoState,
 } from "@picket/shared/api";
 import { QueryCache, QueryClient, queryOptions } from "@tanstack/react-query";
 import { get, isSignedOut, isUnreachable, list } from "./http.ts";
@@ -47,6 +48,13 @@ export const me = queryOptions({
     }
   },
   refetchInterval: 60_000,
+});
+
+/** Asked before anybody has signed in. */
+export const sso = queryOptions({
+  queryKey: ["sso"],
+  queryFn: ({ signal }) => get("/v1/sso", SsoState, signal),
+  refetchInterval: false,
 });
 
 export const nodes = queryOptions({
