@@ -45,6 +45,7 @@
       "defines": ["_GNU_SOURCE"],
       "sources": [
         "src/keeper/main.c",
+        "src/keeper/last-words.c",
         "src/keeper/kernel.c",
         "src/keeper/connections.c",
         "src/keeper/judge.c",

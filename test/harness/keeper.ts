@@ -88,7 +88,12 @@ export async function startKeeper(pins: string, pollMs = 2): Promise<Keeper> {
       );
     },
     policy({ deadlineMs = 5_000, consult = 0, onFailure = 0, failMask = 0 }) {
-      const policy = { deadlineNs: BigInt(deadlineMs) * 1_000_000n, stepsMax: 1_000_000n, workloads: 0 };
+      const policy = {
+        deadlineNs: BigInt(deadlineMs) * 1_000_000n,
+        stepsMax: 1_000_000n,
+        workloads: 0,
+        bytesMax: 1n << 28n,
+      };
       send(KeeperKind.POLICY, KeeperPolicy.encode({ ...policy, consult, onFailure, failMask }));
     },
     answer(hold, answer, rule = "") {

@@ -142,6 +142,32 @@ test("what was held is counted, in the report and for the doctor", async () => {
   expect(checks.find(({ name }) => name.includes("first uses"))?.detail).toContain("the keeper runs");
 });
 
+test("a keeper that hangs or crashes is told of with the reason and replaced; meanwhile what the rule set declares holds", async () => {
+  const installed = async () => (await agent.status()).report.installed[0]?.version;
+  const before = await installed();
+  agent.writeRules(`${CORE_RULES}  hold: { onFailure: closed }\n`);
+  await eventually(async () => (await installed()) !== before || undefined, "the rules that fail closed");
+  const restarts = async () => (await agent.status()).report.held?.restarts ?? 0;
+  const counted = await restarts();
+  const [first] = keeperOf();
+  process.kill(first!, "SIGSTOP");
+  const refused = await eventually(async () => {
+    const [got] = await run("pg", "text", [`SELECT name AS away_${Date.now()} FROM picket_users`]);
+    return got?.error;
+  }, "a shape never seen is refused while the keeper is away");
+  expect(refused.message).toContain("picket:unjudged");
+  const second = await eventually(() => keeperOf().find(pid => pid !== first), "a keeper in its place");
+  expect(agent.log()).toContain("the keeper is silent");
+  await eventually(async () => {
+    const [got] = await run("pg", "text", [`SELECT name AS back_${Date.now()} FROM picket_users`]);
+    return got?.rows;
+  }, "a shape never seen is held and released again");
+  process.kill(second, "SIGSEGV");
+  await eventually(() => agent.log().includes("fatal signal 11") || undefined, "why it ended");
+  await eventually(async () => (await restarts()) === counted + 2 || undefined, "both are counted");
+  agent.writeRules(CORE_RULES);
+});
+
 test("a keeper that is killed is started again, and holds again", async () => {
   const [before] = keeperOf();
   process.kill(before!, "SIGKILL");

@@ -112,6 +112,7 @@ static bool dies(struct link *l)
 		char name_[160];                                                                             \
 		snprintf(name_, sizeof(name_), __VA_ARGS__);                                                 \
 		begin_case(name_);                                                                           \
+		keeper_lives();                                                                              \
 		keeper_settles();                                                                            \
 	} while (0)
 
@@ -198,7 +199,7 @@ static void denial_cases(int protocol, int agent)
 	}
 }
 
-static void order_cases(int protocol, int agent)
+static int order_cases(int protocol, int agent)
 {
 	CASE("%s: what is sent behind a held statement stays behind it, another connection does not wait", names[protocol]);
 	struct link l = logins[protocol](), other = logins[protocol]();
@@ -234,7 +235,21 @@ static void order_cases(int protocol, int agent)
 	check(counters(&stable).known == before.known + 1 && hold_of(l.cookie).released == first.size + second.size + 2 * known.size,
 	      "still diverted");
 
+	CASE("%s: a send of several statements, its first one given back while the others are read, arrives whole", names[protocol]);
+	struct bytes long_one = query(protocol, (char *)join(3, text("select longer, '"), repeat("abcdefgh", 300 << 10), text("' from a")).at);
+	struct bytes both = join(2, raw(first.at, first.size), long_one);
+
+	agent_policy(agent, 5000, CONSULT_NEVER, FAIL_OPEN);
+	for (int i = 0; i < 100; i++) {
+		give(&l, both);
+		if (!check_same(arrived(&l, both.size), both))
+			break;
+	}
+	agent_policy(agent, 5000, CONSULT_ALWAYS, FAIL_OPEN);
+	close(agent); // told of more than it ever read
+
 	CASE("%s: a known-bad statement behind a held one is replaced in its place", names[protocol]);
+	agent = agent_connect();
 	struct bytes bad = query(protocol, "select evil, 3 from users");
 
 	give(&l, bad);
@@ -286,6 +301,7 @@ static void order_cases(int protocol, int agent)
 	check_same(arrived(&l, want.size), want);
 	close_link(&l);
 	close_link(&other);
+	return agent;
 }
 
 static void deadline_cases(int protocol, int agent)
@@ -436,12 +452,103 @@ static void fault_cases(int protocol, int *keeper, int *agent)
 	check_same(arrived(&l, first.size), first);
 	agent_answer(*agent, h.hold, ANSWER_RELEASE, "");
 	check_same(arrived(&other, first.size), first);
-	check(keeper_ends(*keeper), "it stays");
+	check(keeper_ends(*keeper) == 0, "how it ended");
 	close(*agent);
 	*keeper = keeper_start();
 	*agent = agent_connect();
 	close_link(&l);
+
+	CASE("%s: SIGTERM is no reason to lose what is held: it is given back, then the keeper ends", names[protocol]);
+	agent_policy(*agent, 5000, CONSULT_ALWAYS, FAIL_OPEN);
+	give(&other, first);
+	h = held(*agent, &other);
+	keeper_kill(*keeper, SIGTERM);
+	usleep(50000);
+	agent_answer(*agent, h.hold, ANSWER_RELEASE, "");
+	check_same(arrived(&other, first.size), first);
+	check(keeper_ends(*keeper) == 0, "how it ended");
+	close(*agent);
+	*keeper = keeper_start();
+	*agent = agent_connect();
+
+	CASE("%s: a keeper that a signal ends, ends by that signal", names[protocol]);
+	kill(*keeper, SIGSEGV);
+	check(keeper_ends(*keeper) == 256 + SIGSEGV, "how it ended");
+	close(*agent);
+	*keeper = keeper_start();
+	*agent = agent_connect();
 	close_link(&other);
+}
+
+// True once nothing is counted as held: what was given back is settled right after.
+static bool settles(void)
+{
+	for (int i = 0; i < 3000; i++, usleep(1000))
+		if (keeper_now().settled == keeper_now().diverted)
+			return true;
+	return false;
+}
+
+// All connections together may have so much in the keeper's hands, and no more.
+static void room_case(int protocol, int agent)
+{
+	CASE("%s: what is held of all connections together is bounded: beyond it nothing new is held, and order is kept",
+	     names[protocol]);
+	struct link a = logins[protocol](), b = logins[protocol](), c = logins[protocol](), d = logins[protocol]();
+	struct bytes filling = repeat("abcdefgh", 56 << 10);
+	struct bytes big = query(protocol, (char *)join(3, text("select big, '"), filling, text("' from a")).at);
+	struct bytes serious = query(protocol, (char *)join(3, text("select 1 union select '"), repeat("abcdefgh", 56 << 10), text("'")).at);
+	struct bytes small = query(protocol, "select waits, 1 from a");
+
+	check(settles(), "something is held");
+	keeper_bytes_max = 256 << 10;
+	agent_policy(agent, 10000, CONSULT_ALWAYS, FAIL_OPEN);
+	uint64_t full = loss(LOSS_HOLD_FULL), overrun = loss(LOSS_HOLD_OVERRUN);
+	struct picket_keeper_held h[3];
+
+	give(&a, big);
+	h[0] = held(agent, &a);
+	give(&b, big);
+	h[1] = held(agent, &b);
+	give(&b, big);
+	h[2] = held(agent, &b);
+	check(loss(LOSS_HOLD_FULL) == full, "full too early");
+	// Three quarters are used up.
+	give(&c, big);
+	check_same(arrived(&c, big.size), big);
+	check(loss(LOSS_HOLD_FULL) == full + 1, "not counted");
+	give(&d, serious);
+	struct bytes got = arrived(&d, 133);
+
+	check(memmem(got.at, got.size, "Picket blocked: picket:unjudged", 31), "%.60s", got.at + 5);
+	// The last quarter is for what has to follow.
+	give(&a, small);
+	check(!arrived_now(&a).size, "overtaken");
+	int error = 0;
+
+	for (int i = 0; i < 2 && !error; i++)
+		if (send(b.client, big.at, big.size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EAGAIN)
+			error = errno;
+	check(error == EACCES && loss(LOSS_HOLD_OVERRUN) > overrun, "error %d", error);
+	struct picket_keeper k = keeper_now();
+
+	check(k.diverted - k.settled <= k.bytes_max, "%llu bytes are held", (unsigned long long)(k.diverted - k.settled));
+	agent_answer(agent, h[0].hold, ANSWER_RELEASE, "");
+	agent_answer(agent, held(agent, &a).hold, ANSWER_RELEASE, "");
+	check_same(arrived(&a, big.size + small.size), join(2, big, raw(small.at, small.size)));
+	close_link(&b);
+	agent_answer(agent, h[1].hold, ANSWER_RELEASE, "");
+	agent_answer(agent, h[2].hold, ANSWER_RELEASE, "");
+	check(settles(), "it is not settled");
+	give(&c, small);
+	h[0] = held(agent, &c);
+	agent_answer(agent, h[0].hold, ANSWER_RELEASE, "");
+	check_same(arrived(&c, small.size), small);
+	close_link(&a);
+	close_link(&c);
+	close_link(&d);
+	keeper_bytes_max = 256 << 20;
+	agent_policy(agent, 5000, CONSULT_ALWAYS, FAIL_OPEN);
 }
 
 // Bounds: of one connection's bytes, of its statements within a second, and a server that does not read.
@@ -491,7 +598,9 @@ static int bound_cases(int protocol, int agent)
 	agent_answer(agent, h.hold, ANSWER_RELEASE, "");
 	close_link(&l);
 	close(agent); // told of more than it ever read
-	return agent_connect();
+	agent = agent_connect();
+	room_case(protocol, agent);
+	return agent;
 }
 
 #define CONNECTIONS 1000
@@ -656,7 +765,7 @@ static void integrity_case(int agent, uint64_t bytes)
 		struct bytes q = query(i % 2, "select known, 'a'");
 
 		give(&s[i].l, q);
-		if (i < 2)
+		if (i < 2 && counters(&stable).held > before.held + i)
 			set_verdict(&stable, held(agent, &s[i].l).held.fingerprint, VERDICT_BENIGN, ACTION_OBSERVE, PICKET_NO_RULE);
 		arrived(&s[i].l, q.size);
 	}
@@ -739,7 +848,18 @@ int main(int argc, char **argv)
 	int keeper = keeper_start(), agent = agent_connect();
 
 	set_rule(&stable, 3, "known-bad");
-	integrity_case(agent, (uint64_t)(getenv("HOLD_MB") ? atoi(getenv("HOLD_MB")) : 100) << 20);
+	uint64_t bytes = (uint64_t)(getenv("HOLD_MB") ? atoi(getenv("HOLD_MB")) : 100) << 20;
+
+	// By hand, to find what happens once in many times: HOLD_ROUNDS of it and nothing else.
+	for (int round = getenv("HOLD_ROUNDS") ? atoi(getenv("HOLD_ROUNDS")) : 0; round > 0; round--) {
+		integrity_case(agent, bytes);
+		keeper_lives();
+		close(agent);
+		agent = agent_connect();
+		if (round == 1)
+			goto out;
+	}
+	integrity_case(agent, bytes);
 	close(agent); // told of more than it ever read
 	agent = agent_connect();
 	many_case(agent);
@@ -749,11 +869,13 @@ int main(int argc, char **argv)
 		fault_cases(protocol, &keeper, &agent);
 		release_cases(protocol, agent);
 		denial_cases(protocol, agent);
-		order_cases(protocol, agent);
+		agent = order_cases(protocol, agent);
 		split_cases(protocol, agent);
 		deadline_cases(protocol, agent);
 		agent = agent_connect(); // the last cases took its place
 	}
+out:
+	keeper_lives();
 	keeper_kill(keeper, SIGKILL);
 	int status = report_results();
 

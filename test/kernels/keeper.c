@@ -17,6 +17,7 @@
 
 static const char *keeper_binary;
 static char pins[128], control[128];
+static int running;
 
 static void fail(const char *what)
 {
@@ -91,22 +92,38 @@ int keeper_start(void)
 	if (read(out[0], line, sizeof(line)) <= 0)
 		fail("the keeper does not start");
 	close(out[0]);
-	return pid;
+	return running = pid;
 }
 
 void keeper_kill(int pid, int number)
 {
 	kill(pid, number);
-	if (number == SIGKILL)
-		waitpid(pid, 0, 0);
+	if (number != SIGKILL)
+		return;
+	waitpid(pid, 0, 0);
+	running = 0;
 }
 
-bool keeper_ends(int pid)
+int keeper_ends(int pid)
 {
+	int status;
+
 	for (int i = 0; i < 500; i++, usleep(10000))
-		if (waitpid(pid, 0, WNOHANG) == pid)
-			return true;
-	return false;
+		if (waitpid(pid, &status, WNOHANG) == pid) {
+			running = 0;
+			return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+		}
+	return -1;
+}
+
+void keeper_lives(void)
+{
+	int status;
+
+	if (running && waitpid(running, &status, WNOHANG) == running) {
+		check(false, "the keeper ended: exit code %d, signal %d", WEXITSTATUS(status), WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+		running = 0;
+	}
 }
 
 int agent_connect(void)
@@ -137,12 +154,15 @@ void agent_send(int fd, uint32_t kind, struct bytes payload)
 		check(false, "the keeper hung up: %s", strerror(errno));
 }
 
+uint64_t keeper_bytes_max = 256 << 20;
+
 void agent_policy(int fd, uint64_t deadline_ms, uint8_t consult, uint8_t on_failure)
 {
 	struct picket_keeper_policy p = {
 		.deadline_ns = deadline_ms * 1000000,
 		.steps_max = 1000000,
 		.fail_mask = more_settings.fail_mask,
+		.bytes_max = keeper_bytes_max,
 		.consult = consult,
 		.on_failure = on_failure,
 	};
@@ -211,11 +231,13 @@ void keeper_settles(void)
 	}
 }
 
-uint64_t heartbeat(void)
+struct picket_keeper keeper_now(void)
 {
 	struct picket_keeper k = { 0 };
 	uint32_t zero = 0;
 
 	bpf_map_lookup_elem(map_fd(dispatcher, "keeper"), &zero, &k);
-	return k.heartbeat_ns;
+	return k;
 }
+
+uint64_t heartbeat(void) { return keeper_now().heartbeat_ns; }

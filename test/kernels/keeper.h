@@ -9,7 +9,10 @@ void keeper_set_up(const char *binary); // pins what a keeper opens; starts none
 void keeper_tear_down(void);
 int keeper_start(void);                 // its pid, once it is ready
 void keeper_kill(int pid, int signal);  // and waits for its end where the signal ends it
-bool keeper_ends(int pid);
+int keeper_ends(int pid);               // its exit code, 256 + the signal that ended it, -1 where it stays
+void keeper_lives(void);                // fails the case where the keeper ended by itself
+extern uint64_t keeper_bytes_max;       // in the next policy
+struct picket_keeper keeper_now(void);
 int agent_connect(void);
 void agent_hang_up(int fd);
 void agent_send(int fd, uint32_t kind, struct bytes payload);

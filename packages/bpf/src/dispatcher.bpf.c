@@ -215,12 +215,13 @@ static __always_inline int follow(struct sk_msg_md *msg, struct connection *c)
 	enum held held = held_of(c);
 
 	c->hold.flags = 0;
-	if (held == HELD_NOTHING) {
+	if (must_follow(c, held)) {
+		if (!divert(msg, c, msg->size))
+			return SK_PASS;
+	} else if (held == HELD_NOTHING) {
 		bpf_msg_apply_bytes(msg, msg->size);
 		return SK_PASS;
 	}
-	if (held == HELD_BYTES && !divert(msg, c, msg->size))
-		return SK_PASS;
 	struct bpf_sock *sk = msg->sk;
 
 	report_connection(c, sk ? bpf_skc_to_tcp_sock(sk) : 0, CONNECTION_KILLED, TCP_ESTABLISHED, TCP_ESTABLISHED);
@@ -241,7 +242,7 @@ int dispatcher(struct sk_msg_md *msg)
 		return SK_PASS;
 	}
 	if (c->frame.protocol >= PROTOCOL_TLS) {
-		if (c->redirected != c->given_back)
+		if (may_follow(c))
 			return follow(msg, c);
 		bpf_msg_apply_bytes(msg, PASS_LONG);
 		return SK_PASS;
@@ -256,7 +257,7 @@ int dispatcher(struct sk_msg_md *msg)
 	c->frame.phase = PHASE_RESYNC;
 	c->frame.latched = 0;
 	c->frame.resynced = 1;
-	if (c->redirected != c->given_back)
+	if (may_follow(c))
 		return follow(msg, c);
 	bpf_msg_apply_bytes(msg, msg->size);
 	return SK_PASS;

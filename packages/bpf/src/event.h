@@ -9,7 +9,7 @@
 #define PICKET_EVENT_H
 
 /* Layout number of everything below and of the lexer state in socket storage. */
-#define PICKET_ABI 2
+#define PICKET_ABI 3
 
 enum picket_event_kind {
 	EVENT_STATEMENT = 1,
@@ -84,9 +84,10 @@ enum picket_loss {
 	LOSS_HOLD_ABSENT = 14,  /* not held: no keeper, or its heartbeat is old */
 	LOSS_HOLD_BOUND = 15,   /* not held: too many bytes or statements of this connection are held */
 	LOSS_HOLD_FAILED = 16,  /* not held: the kernel had no memory or room for it */
-	LOSS_HOLD_OVERRUN = 17, /* connection killed: it sent more behind a held statement than may be held */
+	LOSS_HOLD_OVERRUN = 17, /* connection killed: it sent more behind a held statement than may be held, or there was no room */
 	LOSS_RELEASE_FAILED = 18, /* bytes that the keeper sent were not what their header said */
-	LOSS_KINDS = 19,
+	LOSS_HOLD_FULL = 19, /* not held: the keeper has as much of all connections together as it may have */
+	LOSS_KINDS = 20,
 };
 
 /* Why a connection event was sent. */
@@ -375,9 +376,15 @@ struct picket_hold {
 	__u32 pad;
 };
 
-/* The one entry of the keeper map, written by the keeper's own loop. */
+/* What a record costs beside its bytes: its header, and what kernel and keeper need to have it in a queue. */
+#define HOLD_COST 1024
+
+/* The one entry of the keeper map, written by the keeper's own loop, but for `diverted`. */
 struct picket_keeper {
 	__u64 heartbeat_ns; /* CLOCK_MONOTONIC; 0: no keeper */
+	__u64 bytes_max; /* of all connections together; a quarter of it is kept for what has to follow held bytes */
+	__u64 diverted;  /* bytes that ever went to a keeper, each record with its cost; the slots count */
+	__u64 settled;   /* of them, those that no keeper has any more */
 	__u32 judges;       /* sockets in the judges map: keys 0 to judges - 1 */
 	__u32 sweep;        /* sever_held ends every connection with bytes that were not given back */
 	__u32 magic;        /* drawn at its start, told to nobody */
@@ -441,6 +448,7 @@ struct picket_keeper_policy {
 	__u64 steps_max;   /* of the token rules over one statement: more is a probe */
 	__u32 fail_mask;   /* enum sql_danger bits: see picket_slot_settings */
 	__u32 workloads;   /* how many follow; they need differ from this */
+	__u64 bytes_max;   /* see struct picket_keeper */
 	__u8 consult;      /* enum picket_consult */
 	__u8 on_failure;   /* enum picket_on_failure */
 	__u8 pad[6];

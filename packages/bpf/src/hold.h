@@ -36,13 +36,31 @@ static __always_inline enum held held_of(struct connection *c)
 	return c->redirected == c->given_back ? HELD_NOTHING : HELD_BYTES;
 }
 
-/* The keeper's loop turns, and it has sockets. Signed: a heartbeat may be newer than this look at the clock. */
-static __always_inline bool keeper_ready(__u64 now)
+/* Something may be held, or has to go where the rest of its message went. */
+static __always_inline bool may_follow(const struct connection *c)
+{
+	return c->redirected != c->given_back || c->to_divert;
+}
+
+/* The keeper, if its loop turns and it has sockets. Signed: a heartbeat may be newer than this look at the clock. */
+static __always_inline struct picket_keeper *keeper_ready(__u64 now)
 {
 	__u32 zero = 0;
 	struct picket_keeper *k = bpf_map_lookup_elem(&keeper, &zero);
 
-	return k && k->heartbeat_ns && k->judges && (__s64)(now - k->heartbeat_ns) < HEARTBEAT_MAX_NS;
+	return k && k->heartbeat_ns && k->judges && (__s64)(now - k->heartbeat_ns) < HEARTBEAT_MAX_NS ? k : 0;
+}
+
+/*
+ * All that the keeper has, of whichever connection, is bounded. Signed: a keeper that starts sets its count to what
+ * another processor may be adding to. Two sends at once may both find room: the bound is passed by as many messages
+ * as there are processors.
+ */
+static __always_inline bool keeper_has_room(const struct picket_keeper *k, __u64 bytes, __u64 max)
+{
+	__s64 has = *(volatile __u64 *)&k->diverted - *(volatile __u64 *)&k->settled;
+
+	return has <= 0 || has + bytes + HOLD_COST <= max;
 }
 
 static __always_inline void fill_held(struct picket_held *h, struct connection *c, __u32 magic, __u32 bytes)
@@ -82,9 +100,10 @@ static __always_inline void fill_held(struct picket_held *h, struct connection *
 }
 
 /*
- * At the hard limit of TCP's memory a redirected message is cut wherever memory
- * ends (bpf_tcp_ingress), and the program is then asked about the rest as if it
- * were new. Below it one is never refused.
+ * Where TCP's memory is short a redirected message may be cut wherever memory ends (bpf_tcp_ingress), and the program
+ * is then asked about the rest as if it were new. Up to the pressure mark, and while nothing has set the flag that
+ * stays until much less is in use, one is never refused: beyond, sockets with more than their share are
+ * (__sk_mem_raise_allocated).
  */
 static __always_inline bool memory_short(struct sk_msg_md *msg, __u32 bytes)
 {
@@ -95,24 +114,43 @@ static __always_inline bool memory_short(struct sk_msg_md *msg, __u32 bytes)
 		return true;
 	struct proto *prot = BPF_CORE_READ((struct sock *)tp, __sk_common.skc_prot);
 	long used = BPF_CORE_READ(prot, memory_allocated, counter), limit = 0;
+	unsigned long pressure = 0;
 
-	bpf_probe_read_kernel(&limit, sizeof(limit), BPF_CORE_READ(prot, sysctl_mem) + 2);
+	bpf_probe_read_kernel(&limit, sizeof(limit), BPF_CORE_READ(prot, sysctl_mem) + 1);
+	bpf_probe_read_kernel(&pressure, sizeof(pressure), BPF_CORE_READ(prot, memory_pressure));
 	/* In pages. A sixteenth stays for what other processors take meanwhile. */
-	return used + (bytes >> 12) + 16 > limit - (limit >> 4);
+	return pressure || used + (bytes >> 12) + 16 > limit - (limit >> 4);
+}
+
+#define DIVERT_FULL (-2)
+
+/*
+ * A message of the kernel that was redirected once stays so: the socket that bpf_msg_redirect_hash found is not
+ * forgotten between two runs over the same message, and SK_PASS without a header would send what is left of it to
+ * the keeper all the same. So once a piece of a message was diverted all of it is, held bytes or not.
+ */
+static __always_inline bool must_follow(const struct connection *c, enum held held)
+{
+	return held == HELD_BYTES || (held == HELD_NOTHING && c->to_divert);
 }
 
 /*
  * Sends the first `bytes` of the message to the keeper. Returns 0, or an error
- * with the message as it was; 1 where it is not, and the connection must die.
+ * with the message as it was (DIVERT_FULL: the keeper has all it may have); 1
+ * where it is not, and the connection must die.
  */
 __noinline int divert(struct sk_msg_md *msg, struct connection *c, __u32 bytes)
 {
 	__u32 zero = 0;
 	struct picket_keeper *k = bpf_map_lookup_elem(&keeper, &zero);
 
-	if (!c || !k || !k->judges || memory_short(msg, bytes))
+	if (!c || !k || !k->judges)
 		return -1;
-	__u32 judge = (__u32)c->cookie % k->judges, magic = k->magic;
+	if (!keeper_has_room(k, bytes, k->bytes_max))
+		return DIVERT_FULL;
+	if (memory_short(msg, bytes))
+		return -1;
+	__u32 judge = (__u32)c->cookie % k->judges, magic = k->magic, left = msg->size - bytes;
 
 	if (!c->redirected) {
 		__u64 cookie = c->cookie;
@@ -136,6 +174,8 @@ __noinline int divert(struct sk_msg_md *msg, struct connection *c, __u32 bytes)
 	if (bpf_msg_redirect_hash(msg, &judges, &judge, BPF_F_INGRESS) != SK_PASS)
 		return bpf_msg_pop_data(msg, 0, sizeof(*h), 0) ? 1 : -1;
 	c->redirected += bytes;
+	c->to_divert = left;
+	__sync_fetch_and_add(&k->diverted, bytes + HOLD_COST);
 	bpf_msg_apply_bytes(msg, sizeof(*h) + bytes);
 	return 0;
 }

@@ -141,6 +141,7 @@ struct connection {
 	__u8 sockets; /* enum picket_sockets */
 	__u8 pad[2];
 	__u32 read; /* of the SQL in hand, by the lexer (lexing.h) */
+	__u32 to_divert; /* bytes of the kernel's message at hand that have to go to the keeper, too (hold.h) */
 	struct frame frame;
 	struct watch watch;
 	struct holding hold; /* of this run; here, since it would not fit the stack */

@@ -160,9 +160,15 @@ static __always_inline void use(struct picket_verdict_entry *entry)
 static __always_inline bool may_hold(struct connection *c, const struct place *p)
 {
 	__u64 now = bpf_ktime_get_ns();
+	struct picket_keeper *k = keeper_ready(now);
 
-	if (!keeper_ready(now)) {
+	if (!k) {
 		count_loss(LOSS_HOLD_ABSENT);
+		return false;
+	}
+	/* What is left is for connections that have bytes there already: without room they would be killed. */
+	if (!keeper_has_room(k, p->sql_at + p->sql_bytes, k->bytes_max - (k->bytes_max >> 2))) {
+		count_loss(LOSS_HOLD_FULL);
 		return false;
 	}
 	if (now - c->hold_ns >= HOLD_REFILL_NS) {
@@ -682,7 +688,9 @@ static __noinline int hold(struct sk_msg_md *msg, struct connection *c, struct t
 		count_loss(p->following ? LOSS_HOLD_OVERRUN : LOSS_HOLD_BOUND);
 	} else {
 		failed = divert(msg, c, bytes);
-		if (failed)
+		if (failed == DIVERT_FULL)
+			count_loss(p->following ? LOSS_HOLD_OVERRUN : LOSS_HOLD_FULL);
+		else if (failed)
 			count_loss(LOSS_HOLD_FAILED);
 	}
 	if (!failed) {
@@ -708,14 +716,14 @@ int slot(struct sk_msg_md *msg)
 	struct place p = {};
 
 	c->hold.flags = 0;
-	if (c->redirected == c->given_back) {
+	if (!may_follow(c)) {
 		catch_up(c, tp);
 	} else {
 		enum held held = held_of(c);
 
 		if (held == HELD_DENIED)
 			return kill(msg, c, tp);
-		p.following = held == HELD_BYTES;
+		p.following = must_follow(c, held);
 		c->frame.expected = tp->write_seq; /* the keeper moved it, and a denial changes lengths */
 	}
 	__u32 bytes = read_message(msg, c, tp, &p);

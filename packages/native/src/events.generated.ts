@@ -7,7 +7,7 @@
 
 import type { Codec } from "./bpf/codec.ts";
 
-export const ABI = 2;
+export const ABI = 3;
 export const TEXT_MAX = 16384;
 export const NO_RULE = 4294967295;
 export const LATENCY_BUCKETS = 24;
@@ -102,7 +102,8 @@ export const Loss = {
   HOLD_FAILED: 16,
   HOLD_OVERRUN: 17,
   RELEASE_FAILED: 18,
-  KINDS: 19,
+  HOLD_FULL: 19,
+  KINDS: 20,
 } as const;
 export type Loss = (typeof Loss)[keyof typeof Loss];
 
@@ -1917,16 +1918,19 @@ export const Hold: Codec<Hold> = {
   decode: bytes => HoldView.of(bytes).copy(),
 };
 
-/** struct picket_keeper, 24 bytes */
+/** struct picket_keeper, 48 bytes */
 export interface Keeper {
   heartbeatNs: bigint;
+  bytesMax: bigint;
+  diverted: bigint;
+  settled: bigint;
   judges: number;
   sweep: number;
   magic: number;
 }
 
 export class KeeperView {
-  static readonly size = 24;
+  static readonly size = 48;
   view: DataView;
   at: number;
 
@@ -1949,22 +1953,37 @@ export class KeeperView {
     return this.view.getBigUint64(this.at, little);
   }
 
+  get bytesMax(): bigint {
+    return this.view.getBigUint64(this.at + 8, little);
+  }
+
+  get diverted(): bigint {
+    return this.view.getBigUint64(this.at + 16, little);
+  }
+
+  get settled(): bigint {
+    return this.view.getBigUint64(this.at + 24, little);
+  }
+
   get judges(): number {
-    return this.view.getUint32(this.at + 8, little);
+    return this.view.getUint32(this.at + 32, little);
   }
 
   get sweep(): number {
-    return this.view.getUint32(this.at + 12, little);
+    return this.view.getUint32(this.at + 36, little);
   }
 
   get magic(): number {
-    return this.view.getUint32(this.at + 16, little);
+    return this.view.getUint32(this.at + 40, little);
   }
 
   /** Everything, taken out of the bytes. */
   copy(): Keeper {
     return {
       heartbeatNs: this.heartbeatNs,
+      bytesMax: this.bytesMax,
+      diverted: this.diverted,
+      settled: this.settled,
       judges: this.judges,
       sweep: this.sweep,
       magic: this.magic,
@@ -1973,14 +1992,17 @@ export class KeeperView {
 }
 
 export const Keeper: Codec<Keeper> = {
-  size: 24,
+  size: 48,
   encode(value) {
-    const encoded = new Uint8Array(24);
+    const encoded = new Uint8Array(48);
     const view = viewOf(encoded);
     view.setBigUint64(0, setBig("picket_keeper.heartbeatNs", value.heartbeatNs, 0n, 18446744073709551615n), little);
-    view.setUint32(8, setInteger("picket_keeper.judges", value.judges, 0, 4294967295), little);
-    view.setUint32(12, setInteger("picket_keeper.sweep", value.sweep, 0, 4294967295), little);
-    view.setUint32(16, setInteger("picket_keeper.magic", value.magic, 0, 4294967295), little);
+    view.setBigUint64(8, setBig("picket_keeper.bytesMax", value.bytesMax, 0n, 18446744073709551615n), little);
+    view.setBigUint64(16, setBig("picket_keeper.diverted", value.diverted, 0n, 18446744073709551615n), little);
+    view.setBigUint64(24, setBig("picket_keeper.settled", value.settled, 0n, 18446744073709551615n), little);
+    view.setUint32(32, setInteger("picket_keeper.judges", value.judges, 0, 4294967295), little);
+    view.setUint32(36, setInteger("picket_keeper.sweep", value.sweep, 0, 4294967295), little);
+    view.setUint32(40, setInteger("picket_keeper.magic", value.magic, 0, 4294967295), little);
     return encoded;
   },
   decode: bytes => KeeperView.of(bytes).copy(),
@@ -2218,18 +2240,19 @@ export const KeeperRule: Codec<KeeperRule> = {
   decode: bytes => KeeperRuleView.of(bytes).copy(),
 };
 
-/** struct picket_keeper_policy, 32 bytes */
+/** struct picket_keeper_policy, 40 bytes */
 export interface KeeperPolicy {
   deadlineNs: bigint;
   stepsMax: bigint;
   failMask: number;
   workloads: number;
+  bytesMax: bigint;
   consult: Consult;
   onFailure: OnFailure;
 }
 
 export class KeeperPolicyView {
-  static readonly size = 32;
+  static readonly size = 40;
   view: DataView;
   at: number;
 
@@ -2264,12 +2287,16 @@ export class KeeperPolicyView {
     return this.view.getUint32(this.at + 20, little);
   }
 
+  get bytesMax(): bigint {
+    return this.view.getBigUint64(this.at + 24, little);
+  }
+
   get consult(): Consult {
-    return this.view.getUint8(this.at + 24) as Consult;
+    return this.view.getUint8(this.at + 32) as Consult;
   }
 
   get onFailure(): OnFailure {
-    return this.view.getUint8(this.at + 25) as OnFailure;
+    return this.view.getUint8(this.at + 33) as OnFailure;
   }
 
   /** Everything, taken out of the bytes. */
@@ -2279,6 +2306,7 @@ export class KeeperPolicyView {
       stepsMax: this.stepsMax,
       failMask: this.failMask,
       workloads: this.workloads,
+      bytesMax: this.bytesMax,
       consult: this.consult,
       onFailure: this.onFailure,
     };
@@ -2286,16 +2314,17 @@ export class KeeperPolicyView {
 }
 
 export const KeeperPolicy: Codec<KeeperPolicy> = {
-  size: 32,
+  size: 40,
   encode(value) {
-    const encoded = new Uint8Array(32);
+    const encoded = new Uint8Array(40);
     const view = viewOf(encoded);
     view.setBigUint64(0, setBig("picket_keeper_policy.deadlineNs", value.deadlineNs, 0n, 18446744073709551615n), little);
     view.setBigUint64(8, setBig("picket_keeper_policy.stepsMax", value.stepsMax, 0n, 18446744073709551615n), little);
     view.setUint32(16, setInteger("picket_keeper_policy.failMask", value.failMask, 0, 4294967295), little);
     view.setUint32(20, setInteger("picket_keeper_policy.workloads", value.workloads, 0, 4294967295), little);
-    view.setUint8(24, setInteger("picket_keeper_policy.consult", value.consult, 0, 255));
-    view.setUint8(25, setInteger("picket_keeper_policy.onFailure", value.onFailure, 0, 255));
+    view.setBigUint64(24, setBig("picket_keeper_policy.bytesMax", value.bytesMax, 0n, 18446744073709551615n), little);
+    view.setUint8(32, setInteger("picket_keeper_policy.consult", value.consult, 0, 255));
+    view.setUint8(33, setInteger("picket_keeper_policy.onFailure", value.onFailure, 0, 255));
     return encoded;
   },
   decode: bytes => KeeperPolicyView.of(bytes).copy(),

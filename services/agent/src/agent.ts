@@ -110,6 +110,7 @@ async function startClaimed(input: {
       decoder: () => decoder,
       exempt: (pid, replaced) => workloads.exempt(pid, replaced),
       handle: held => pipeline.held(held),
+      bytesMax: config.holdBytesMax,
       log,
     });
     const holdingRules = createHoldingRules({
@@ -207,6 +208,7 @@ async function startClaimed(input: {
       versions.retire(nowMs);
       if (workloads.moving && workloads.refresh()) adopt();
       holdingRules.refresh();
+      holding.tick();
       if (ticks % PROFILES_TICKS === 0) sight.profiles.save();
       spool.flush().catch(error => log.error({ error: String(error) }, "the spool could not be flushed"));
       if (ticks % certificateTicks === 0) lookAtCertificates();

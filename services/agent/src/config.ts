@@ -24,6 +24,8 @@ export type Config = {
   /** Stop leaves the programs judging; the next start takes over without a gap. */
   keepEnforcing: boolean;
   spoolBytesMax: number;
+  /** What the keeper may hold of all connections together. */
+  holdBytesMax: number;
   /** How often each database's TLS endpoint is probed. */
   certificateIntervalMs: number;
   /** How often a fleet's agent tells which shapes it has seen. */
@@ -56,7 +58,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     hostname: env.PICKET_HOSTNAME || hostname(),
     kernel: release(),
     keepEnforcing: env.PICKET_KEEP_ENFORCING === "1",
-    spoolBytesMax: parseBytes(env.PICKET_SPOOL_BYTES_MAX ?? "67108864"),
+    spoolBytesMax: parseBytes("PICKET_SPOOL_BYTES_MAX", env.PICKET_SPOOL_BYTES_MAX ?? "67108864"),
+    holdBytesMax: parseBytes("PICKET_HOLD_BYTES_MAX", env.PICKET_HOLD_BYTES_MAX ?? "268435456"),
     certificateIntervalMs: parseInterval(
       "PICKET_CERTIFICATE_INTERVAL",
       env.PICKET_CERTIFICATE_INTERVAL ?? "1h",
@@ -91,10 +94,10 @@ function parseListen(text: string): { host: string; port: number } | null {
   return { host: (match[1] ?? match[2])!, port };
 }
 
-function parseBytes(text: string): number {
+function parseBytes(name: string, text: string): number {
   const bytes = Number(text);
   if (!Number.isSafeInteger(bytes) || bytes < 1 << 20)
-    throw new ConfigError(`PICKET_SPOOL_BYTES_MAX wants at least 1048576 bytes, not "${text}"`);
+    throw new ConfigError(`${name} wants at least 1048576 bytes, not "${text}"`);
   return bytes;
 }
 

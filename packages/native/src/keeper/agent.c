@@ -38,7 +38,7 @@ static uint8_t *room_for(struct buffer *b, size_t more)
 		b->room = (b->bytes + more) * 2;
 		b->at = realloc(b->at, b->room);
 		if (!b->at)
-			die("no memory");
+			no_memory(b->room);
 	}
 	return b->at + b->from + b->bytes;
 }
@@ -210,7 +210,7 @@ static void read_frames(void)
 		// A copy: it is aligned, and handling it may hang up.
 		payload = malloc(frame.bytes + 1);
 		if (!payload)
-			die("no memory");
+			no_memory(frame.bytes);
 		memcpy(payload, in.at + in.from + sizeof(frame), frame.bytes);
 		in.from += sizeof(frame) + frame.bytes;
 		in.bytes -= sizeof(frame) + frame.bytes;

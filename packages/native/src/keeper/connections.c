@@ -43,6 +43,7 @@ static struct connection **place_of(uint64_t cookie)
 static void free_record(struct record *r)
 {
 	stats.queued_bytes -= r->bytes;
+	kernel_settle(r->held.bytes);
 	if (r->owned)
 		free(r->data);
 	free(r);
@@ -147,7 +148,7 @@ static struct connection *connection_for(uint64_t cookie, uint32_t judge)
 	if (!*place) {
 		*place = calloc(1, sizeof(**place));
 		if (!*place)
-			die("no memory");
+			no_memory(sizeof(**place));
 		(*place)->cookie = cookie;
 		(*place)->judge = judge;
 		stats.connections++;
@@ -220,7 +221,7 @@ static struct record *enqueue(struct connection *c, const struct picket_held *he
 	struct record *r = calloc(1, sizeof(*r));
 
 	if (!r)
-		die("no memory");
+		no_memory(sizeof(*r));
 	r->held = *held;
 	r->connection = c;
 	r->bytes = bytes;
@@ -229,7 +230,7 @@ static struct record *enqueue(struct connection *c, const struct picket_held *he
 	if (!own) {
 		r->data = malloc(bytes ? bytes : 1);
 		if (!r->data)
-			die("no memory");
+			no_memory(bytes);
 		memcpy(r->data, data, bytes);
 	}
 	stats.queued_bytes += bytes;
@@ -251,7 +252,7 @@ static void ask(struct record *r, uint64_t hold)
 	stats.waiting++;
 }
 
-void connections_take(const struct picket_held *held, uint32_t judge_index, const uint8_t *data)
+bool connections_take(const struct picket_held *held, uint32_t judge_index, const uint8_t *data)
 {
 	struct connection *c = *place_of(held->cookie);
 	struct decision d = { .outcome = OUTCOME_RELEASED };
@@ -260,20 +261,21 @@ void connections_take(const struct picket_held *held, uint32_t judge_index, cons
 	size_t bytes = held->bytes;
 
 	if (c && c->killed)
-		return;
+		return false;
 	uint64_t expected = c ? c->expected : kernel_given_back(held->cookie);
 
 	if (expected == ~0ull)
-		return; // closed meanwhile
+		return false; // closed meanwhile
 	if (expected != held->offset) {
 		stats.broken++;
 		kill_connection(held, judge_index);
-		return;
+		return false;
 	}
 	if (held->flags & HELD_JUDGE) {
 		if (held->sql_at > held->bytes || held->sql_bytes > held->bytes - held->sql_at ||
 		    held->frame_bytes > held->bytes)
-			die("a header that contradicts itself");
+			end(ENDED_STREAM, "a header that contradicts itself: text at %u, %u bytes, frame %u of %u", held->sql_at,
+			    held->sql_bytes, held->frame_bytes, held->bytes);
 		hold = ++holds_made;
 		stats.held++;
 		d = judge(held, data + held->sql_at, agent_connected());
@@ -282,13 +284,13 @@ void connections_take(const struct picket_held *held, uint32_t judge_index, cons
 		if (d.outcome == OUTCOME_SUBSTITUTED) {
 			own = judge_substitute(held, data, d.text, &bytes);
 			if (!own)
-				die("no memory");
+				no_memory(held->bytes);
 		}
 	}
 	if (d.outcome == OUTCOME_KILLED) {
 		tell_held(held, hold, &d, data + held->sql_at);
 		kill_connection(held, judge_index);
-		return;
+		return false;
 	}
 	// Straight back, where nothing is before it.
 	size_t sent = 0;
@@ -306,7 +308,7 @@ void connections_take(const struct picket_held *held, uint32_t judge_index, cons
 		tell_held(held, hold, &d, data + held->sql_at);
 	if (!c && sent == bytes) {
 		free(own);
-		return;
+		return false;
 	}
 	if (!c)
 		c = connection_for(held->cookie, judge_index);
@@ -318,6 +320,7 @@ void connections_take(const struct picket_held *held, uint32_t judge_index, cons
 		ask(r, hold);
 	else if (c->first == r)
 		block(c, now_ns());
+	return true;
 }
 
 void connections_stray(const struct picket_release *header)
@@ -352,7 +355,7 @@ static void conclude(struct record *r, struct decision d)
 		uint8_t *own = judge_substitute(&r->held, r->data, d.text, &bytes);
 
 		if (!own)
-			die("no memory");
+			no_memory(r->bytes);
 		stats.queued_bytes += bytes - r->bytes;
 		free(r->data);
 		r->data = own;

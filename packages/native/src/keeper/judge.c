@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What becomes of a held statement: the rules of its version, then the policy. No clock, no I/O.
+// What becomes of a held statement: the rules of its version, then the policy. No clock.
 #include "keeper.h"
 
 #include <stdlib.h>
@@ -71,7 +71,7 @@ const char *judge_set_rules(const uint8_t *payload, size_t bytes)
 	v.each = calloc(v.count + 1, sizeof(*v.each));
 	v.spans = calloc(v.count + 1, sizeof(*v.spans));
 	if (!v.table || !v.each || !v.spans)
-		die("no memory");
+		no_memory(head->table_bytes);
 	memcpy(v.table, payload + sizeof(*head), head->table_bytes);
 	memcpy(v.each, payload + sizeof(*head) + head->table_bytes, v.count * sizeof(*v.each));
 	if (picket_rules_open(&v.rules, v.table, head->table_bytes) || v.rules.header->rules != v.count) {
@@ -82,7 +82,7 @@ const char *judge_set_rules(const uint8_t *payload, size_t bytes)
 	}
 	v.scratch = calloc(1, picket_rules_scratch_bytes(&v.rules));
 	if (!v.scratch)
-		die("no memory");
+		no_memory(picket_rules_scratch_bytes(&v.rules));
 	judge_drop_rules(v.version);
 	for (int i = 0; i < VERSIONS_MAX; i++)
 		if (!versions[i].used) {
@@ -106,9 +106,10 @@ const char *judge_set_policy(const uint8_t *payload, size_t bytes)
 	free(workloads);
 	workloads = malloc(bytes - sizeof(*p) + 1);
 	if (!workloads)
-		die("no memory");
+		no_memory(bytes);
 	memcpy(workloads, payload + sizeof(*p), bytes - sizeof(*p));
 	policy = *p;
+	kernel_bound(p->bytes_max);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 // the token rules, asks the agent where the policy says so, and gives the bytes back in order, or what stands in for
 // them. One thread turns: nothing in it waits but epoll.
 //
+//   last-words.c   whatever ends it says why, in one line
 //   kernel.c       maps, judge sockets, heartbeat, giving back
 //   connections.c  a queue for each connection: what is held, and what has to follow it
 //   judge.c        what becomes of a statement
@@ -26,10 +27,23 @@
 
 extern uint32_t magic; // drawn at the start: no application can write a header
 uint64_t now_ns(void); // CLOCK_MONOTONIC
-_Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 extern struct picket_keeper_stats stats;
+
+// last-words.c
+enum ending {
+	ENDED = 0,         // told to, or alone for a minute
+	ENDED_START = 1,   // what it needs is not there
+	ENDED_USAGE = 2,
+	ENDED_MEMORY = 3,
+	ENDED_STREAM = 4,  // what the kernel redirected to it cannot be read any more
+};
+void last_words_open(void);
+extern volatile int asked_to_end; // the number of the signal, or 0
+_Noreturn void end(enum ending how, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#define die(...) end(ENDED_START, __VA_ARGS__)
+#define no_memory(bytes) end(ENDED_MEMORY, "no memory for %zu bytes", (size_t)(bytes))
+void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 // kernel.c
 struct judge_socket {
@@ -43,6 +57,9 @@ void kernel_open(const char *pins);
 void kernel_join(void); // from now on the slots may divert to it
 void kernel_heartbeat(uint64_t now);
 void kernel_sweep(bool on);
+void kernel_bound(uint64_t bytes_max);
+void kernel_settle(uint64_t bytes); // a record of so many bytes is nobody's here any more
+void kernel_recount(uint64_t now, bool idle);
 bool kernel_released(uint64_t cookie, uint64_t released); // false: the connection is gone
 bool kernel_killed(uint64_t cookie, uint64_t released);
 bool kernel_alive(uint64_t cookie);
@@ -67,7 +84,8 @@ struct record {
 	uint8_t *data; // to be freed where it is owned
 	bool owned;
 };
-void connections_take(const struct picket_held *held, uint32_t judge, const uint8_t *data);
+// False: nothing of it is kept.
+bool connections_take(const struct picket_held *held, uint32_t judge, const uint8_t *data);
 void connections_stray(const struct picket_release *header);
 void connections_answer(const struct picket_keeper_answer *answer);
 // Sends again what found no room, decides what is overdue. Milliseconds until it wants to be called again.

@@ -24,6 +24,8 @@ static struct picket_keeper *mine;
 static int keeper_map;
 
 #define READ_MAX (1u << 20)
+#define BYTES_MAX (256ull << 20) // until a policy says otherwise
+#define RECOUNT_NS 1000000000ull
 #define RECORD_MAX (4u << 20) // the kernel's messages are smaller: a header that says more is broken
 
 static int pinned(const char *pins, const char *name)
@@ -38,25 +40,29 @@ static int pinned(const char *pins, const char *name)
 	return fd;
 }
 
-// A connected loopback pair. Nobody else can take the place of the second end: its address is compared.
+/*
+ * A connected loopback pair. Nobody else can take the place of the connecting end: its address is compared. What is
+ * kept is the accepted one: another agent on this host that guards everything enrols sockets that connect, and a
+ * socket can be in the maps of one agent only.
+ */
 static void open_pair(struct judge_socket *j)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) }, peer, own;
 	socklen_t size = sizeof(address);
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
-	j->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (listener < 0 || j->fd < 0 || bind(listener, (void *)&address, size) || listen(listener, 1) ||
-	    getsockname(listener, (void *)&address, &size) || connect(j->fd, (void *)&address, size))
+	j->drain = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (listener < 0 || j->drain < 0 || bind(listener, (void *)&address, size) || listen(listener, 1) ||
+	    getsockname(listener, (void *)&address, &size) || connect(j->drain, (void *)&address, size))
 		die("a loopback pair: %s", strerror(errno));
-	getsockname(j->fd, (void *)&own, &size);
+	getsockname(j->drain, (void *)&own, &size);
 	do {
-		j->drain = accept4(listener, (void *)&peer, &size, SOCK_CLOEXEC);
-		if (j->drain >= 0 && peer.sin_port == own.sin_port)
+		j->fd = accept4(listener, (void *)&peer, &size, SOCK_CLOEXEC);
+		if (j->fd >= 0 && peer.sin_port == own.sin_port)
 			break;
-		close(j->drain);
-	} while (j->drain >= 0);
-	if (j->drain < 0)
+		close(j->fd);
+	} while (j->fd >= 0);
+	if (j->fd < 0)
 		die("a loopback pair: %s", strerror(errno));
 	close(listener);
 	setsockopt(j->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
@@ -89,6 +95,8 @@ void kernel_open(const char *pins)
 	if (mine == MAP_FAILED)
 		die("the keeper map cannot be mapped: %s", strerror(errno));
 	mine->heartbeat_ns = 0;
+	__atomic_store_n(&mine->settled, __atomic_load_n(&mine->diverted, __ATOMIC_SEQ_CST), __ATOMIC_SEQ_CST);
+	kernel_bound(BYTES_MAX);
 	if (getrandom(&magic, sizeof(magic), 0) != sizeof(magic))
 		die("getrandom: %s", strerror(errno));
 	mine->magic = magic;
@@ -112,6 +120,26 @@ void kernel_join(void)
 void kernel_heartbeat(uint64_t now)
 {
 	__atomic_store_n(&mine->heartbeat_ns, retiring ? 0 : now, __ATOMIC_RELEASE);
+}
+
+void kernel_bound(uint64_t bytes_max) { __atomic_store_n(&mine->bytes_max, bytes_max, __ATOMIC_RELEASE); }
+
+void kernel_settle(uint64_t bytes)
+{
+	__atomic_store_n(&mine->settled, mine->settled + bytes + HOLD_COST, __ATOMIC_RELEASE);
+}
+
+// What was diverted and never came (the kernel had no memory for it) would else count for ever.
+void kernel_recount(uint64_t now, bool idle)
+{
+	static uint64_t seen, since;
+	uint64_t diverted = __atomic_load_n(&mine->diverted, __ATOMIC_ACQUIRE);
+
+	if (!idle || diverted != seen)
+		since = now;
+	else if (now - since > RECOUNT_NS)
+		__atomic_store_n(&mine->settled, seen, __ATOMIC_RELEASE);
+	seen = diverted;
 }
 
 void kernel_sweep(bool on) { __atomic_store_n(&mine->sweep, on, __ATOMIC_SEQ_CST); }
@@ -186,12 +214,13 @@ static size_t take_record(uint32_t judge, const uint8_t *at, size_t bytes)
 	memcpy(&held, at, sizeof(held));
 	if (held.magic != magic || held.bytes > RECORD_MAX) {
 		// Where the next record begins nobody can say. Whoever starts the keeper anew ends these connections.
-		die("judge socket %u: what came is no record: %08x, %u bytes", judge, held.magic, held.bytes);
+		end(ENDED_STREAM, "judge socket %u: what came is no record: %08x, %u bytes", judge, held.magic, held.bytes);
 	}
 	if (bytes < sizeof(held) + held.bytes)
 		return 0;
 	stats.bytes += held.bytes;
-	connections_take(&held, judge, at + sizeof(held));
+	if (!connections_take(&held, judge, at + sizeof(held)))
+		kernel_settle(held.bytes);
 	return sizeof(held) + held.bytes;
 }
 
@@ -214,7 +243,7 @@ void kernel_read(uint32_t judge)
 			j->room = j->bytes + READ_MAX;
 			j->at = realloc(j->at, j->room);
 			if (!j->at)
-				die("no memory");
+				no_memory(j->room);
 		}
 		ssize_t n = recv(j->fd, j->at + j->bytes, j->room - j->bytes, MSG_DONTWAIT);
 

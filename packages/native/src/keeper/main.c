@@ -4,8 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,32 +25,6 @@ uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static void say(const char *format, va_list details)
-{
-	fputs("picket-keeper: ", stderr);
-	vfprintf(stderr, format, details);
-	fputc('\n', stderr);
-}
-
-void warn(const char *format, ...)
-{
-	va_list details;
-
-	va_start(details, format);
-	say(format, details);
-	va_end(details);
-}
-
-void die(const char *format, ...)
-{
-	va_list details;
-
-	va_start(details, format);
-	say(format, details);
-	va_end(details);
-	exit(1);
 }
 
 // Two keepers of one instance would take each other's sockets. The lock goes with the process.
@@ -85,9 +57,9 @@ int main(int argc, char **argv)
 
 	if (argc != 3) {
 		fputs("usage: picket-keeper <directory of pins> <path of the control socket>\n", stderr);
-		return 2;
+		return ENDED_USAGE;
 	}
-	signal(SIGPIPE, SIG_IGN);
+	last_words_open();
 	/* Who starts it tells the kernel first to leave this process's own connections alone, then writes a line. */
 	for (int c = getchar(); c != '\n' && c != EOF;)
 		c = getchar();
@@ -116,12 +88,17 @@ int main(int argc, char **argv)
 		int wait = connections_turn(now, HEARTBEAT_NS / 1000000);
 		bool idle = connections_idle();
 
+		if (asked_to_end && !retiring) {
+			warn("retires: signal %d", asked_to_end);
+			retiring = true;
+		}
 		kernel_heartbeat(now);
+		kernel_recount(now, idle);
 		if (!idle || (agent_connected() && !retiring))
 			busy = now;
 		if (now - busy > (retiring ? DRAINED_NS : ALONE_NS)) {
 			if (retiring)
-				return 0;
+				end(ENDED, "ends: nothing is held, and %s", agent_connected() || asked_to_end ? "it was told to" : "no agent came");
 			retiring = true; // once more round: what was diverted meanwhile is given back first
 			busy = now;
 		}

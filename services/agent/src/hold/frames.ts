@@ -78,6 +78,7 @@ export function policyFrame(input: {
   all: HoldPolicy;
   stepsMax: number;
   failMask: number;
+  bytesMax: number;
   workloads: readonly { id: number; policy: HoldPolicy }[];
 }): Buffer {
   return frame(KeeperKind.POLICY, [
@@ -85,6 +86,7 @@ export function policyFrame(input: {
       deadlineNs: BigInt(Math.round(input.all.deadlineMs * 1e6)),
       stepsMax: BigInt(input.stepsMax),
       failMask: input.failMask,
+      bytesMax: BigInt(input.bytesMax),
       workloads: input.workloads.length,
       consult: CONSULTS[input.all.consult],
       onFailure: FAILURES[input.all.onFailure],

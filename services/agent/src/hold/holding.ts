@@ -49,6 +49,7 @@ export class Holding {
   readonly #keeper: Keeper;
   readonly #decoder: () => EventDecoder;
   readonly #handle: (held: HeldStatement) => void;
+  readonly #bytesMax: number;
   readonly #waiting = new Map<bigint, (decided: Decided) => void>();
 
   constructor(input: {
@@ -58,10 +59,13 @@ export class Holding {
     /** The process of the keeper, before it opens a connection: its own traffic is nobody's. */
     exempt: (pid: number, replaced: number | null) => void;
     handle: (held: HeldStatement) => void;
+    /** Of all connections together. */
+    bytesMax: number;
     log: Log;
   }) {
     this.#decoder = input.decoder;
     this.#handle = input.handle;
+    this.#bytesMax = input.bytesMax;
     this.#keeper = new Keeper({
       pins: input.pins,
       path: input.path,
@@ -73,6 +77,11 @@ export class Holding {
 
   start(): Promise<void> {
     return this.#keeper.start();
+  }
+
+  /** Each second. */
+  tick(): void {
+    this.#keeper.tick();
   }
 
   /** Before anybody is judged by the version. */
@@ -92,6 +101,7 @@ export class Holding {
         all: planFor(parts, {}).policy,
         stepsMax: stepsMaxDefault,
         failMask: FAIL_MASK,
+        bytesMax: this.#bytesMax,
         workloads: workloads.map(({ id, plan }) => ({ id, policy: plan.policy })),
       }),
     );

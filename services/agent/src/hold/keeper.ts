@@ -2,10 +2,11 @@
  * The keeper as the agent has it: a process of its own (packages/native/src/keeper) that owns what is held, so that
  * a pause or a crash of this one loses no query. It is started detached, found again by a successor over its socket,
  * and told to retire when the agent stops. Whenever it is away the kernel does not hold, and what the rule version
- * declares for that case holds; it is started again with a growing pause.
+ * declares for that case holds; it is started again with a growing pause. Why it ended is in its exit code and in the
+ * last line that it wrote (packages/native/src/keeper/last-words.c), and is told.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, rmSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import type { KeeperHeldView, KeeperHello, KeeperResultView, KeeperStats } from "@picket/native/events";
@@ -24,6 +25,12 @@ const READY_MS = 5_000;
 const RETIRE_MS = 5_000;
 const PAUSE_FIRST_MS = 100;
 const PAUSE_MAX_MS = 10_000;
+/** One that ran so long and then ended is started again at once; one that does not come that far, ever later. */
+const SETTLED_MS = 10_000;
+/** It tells its counts each second: silent for so many, it is stopped or hangs, and what it has waits with it. */
+const SILENT_TICKS_MAX = 5;
+/** Between the end of its connection and that of its process. */
+const EXIT_MS = 200;
 
 export type KeeperHandlers = {
   held(held: KeeperHeldView): void;
@@ -43,6 +50,10 @@ export class Keeper {
   #stopping = false;
   #pauseMs = PAUSE_FIRST_MS;
   #timer: NodeJS.Timeout | null = null;
+  #sinceMs = 0;
+  #silentTicks = 0;
+  /** How its process ended; null for one that a predecessor started: its last line has to do. */
+  #exited: Promise<string> | null = null;
   hello: KeeperHello | null = null;
   stats: KeeperStats | null = null;
   /** Times that it was found gone while it should have been there. */
@@ -70,6 +81,7 @@ export class Keeper {
   /** Finds the one that a predecessor left, or starts one. The pins must be there. */
   async start(): Promise<void> {
     const left = existsSync(this.#path) ? await open(this.#path) : null;
+    if (left) this.#exited = null;
     this.#use(left ?? (await this.#spawn()));
   }
 
@@ -94,6 +106,19 @@ export class Keeper {
     this.#write(answerFrame(hold, deny));
   }
 
+  /** Each second. */
+  tick(): void {
+    if (!this.#socket || this.#pid === null) return;
+    this.#silentTicks += 1;
+    if (this.#silentTicks !== SILENT_TICKS_MAX) return;
+    this.#log.error({ pid: this.#pid }, "the keeper is silent: it is ended, and another one started");
+    try {
+      process.kill(this.#pid, "SIGKILL");
+    } catch {
+      // It ended by itself: its connection says so next.
+    }
+  }
+
   /** Leaves it running, for a successor. */
   leave(): void {
     this.#end();
@@ -115,6 +140,7 @@ export class Keeper {
     socket.destroy();
     rmSync(this.#path, { force: true });
     rmSync(`${this.#path}.lock`, { force: true });
+    rmSync(this.#wordsPath, { force: true });
   }
 
   #end(close = true): void {
@@ -124,17 +150,39 @@ export class Keeper {
     this.#socket = null;
   }
 
+  get #wordsPath(): string {
+    return `${this.#path}.log`;
+  }
+
+  #lastWords(): string {
+    try {
+      return readFileSync(this.#wordsPath, "utf8").trim().split("\n").at(-1)!.slice(0, 500);
+    } catch {
+      return "";
+    }
+  }
+
   async #spawn(): Promise<Socket> {
+    // A file and no pipe: it outlives this process, and a successor reads there why the keeper ended.
+    const words = openSync(this.#wordsPath, "w", 0o600);
     const child = spawn(BINARY, [this.#pins, this.#path], {
       // Of its own session: what ends the agent must not end what it holds.
       detached: true,
-      stdio: ["pipe", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", words],
       env: {},
     });
+    closeSync(words);
     child.stdin!.on("error", () => {});
     if (child.pid !== undefined) this.#own(child.pid);
     child.stdin!.end("\n");
-    await ready(child);
+    this.#exited = new Promise(resolve =>
+      child.once("exit", (code, signal) => resolve(signal ?? `exit code ${code}`)),
+    );
+    try {
+      await ready(child, this.#exited);
+    } catch (error) {
+      throw new Error(`the keeper did not start: ${this.#lastWords() || (error as Error).message}`);
+    }
     child.unref();
     const socket = await open(this.#path);
     if (!socket) throw new Error(`the keeper does not listen on ${this.#path}`);
@@ -148,6 +196,8 @@ export class Keeper {
     }
     const reader = new FrameReader();
     this.#socket = socket;
+    this.#sinceMs = performance.now();
+    this.#silentTicks = 0;
     socket.on("data", chunk => {
       try {
         for (const message of reader.feed(chunk)) this.#read(message);
@@ -168,7 +218,6 @@ export class Keeper {
         this.hello = message.hello;
         // Of one that a predecessor started, too.
         this.#own(message.hello.pid);
-        this.#pauseMs = PAUSE_FIRST_MS;
         if (message.hello.severed + message.hello.notSevered > 0)
           this.#log.warn(
             { ended: message.hello.severed, left: message.hello.notSevered },
@@ -183,6 +232,7 @@ export class Keeper {
         break;
       case "stats":
         this.stats = message.stats;
+        this.#silentTicks = 0;
         break;
     }
   }
@@ -197,9 +247,18 @@ export class Keeper {
     if (this.#socket !== socket || this.#stopping) return;
     this.#socket = null;
     this.restarts += 1;
+    if (performance.now() - this.#sinceMs > SETTLED_MS) this.#pauseMs = PAUSE_FIRST_MS;
     const pauseMs = this.#pauseMs;
     this.#pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS);
-    this.#log.error({ pauseMs }, "the keeper is gone: nothing is held until it is back");
+    const said = this.#lastWords();
+    const pid = this.#pid;
+    Promise.race([this.#exited, new Promise<null>(resolve => setTimeout(resolve, EXIT_MS, null))]).then(
+      ended =>
+        this.#log.error(
+          { pid, ended, said, pauseMs },
+          "the keeper is gone: nothing is held until it is back",
+        ),
+    );
     this.#again(pauseMs);
   }
 
@@ -230,29 +289,23 @@ function open(path: string): Promise<Socket | null> {
   });
 }
 
-/** It says one line once it listens; what it says on the other stream is why it does not. */
-function ready(child: ChildProcess): Promise<void> {
+/** It says one line once it listens. */
+function ready(child: ChildProcess, exited: Promise<string>): Promise<void> {
   return new Promise((resolve, reject) => {
-    let errors = "";
     const fail = (why: string) => {
       clearTimeout(timer);
-      reject(new Error(`the keeper did not start: ${(errors || why).trim().slice(0, 500)}`));
+      reject(new Error(why));
     };
     const timer = setTimeout(() => {
       child.kill("SIGKILL");
       fail("no answer");
     }, READY_MS);
-    child.stderr!.on("data", chunk => {
-      errors = `${errors}${chunk}`.slice(-2_000);
-    });
     child.once("error", error => fail(error.message));
-    child.once("exit", code => fail(`exit code ${code}`));
+    exited.then(fail);
     child.stdout!.once("data", () => {
       clearTimeout(timer);
-      child.removeAllListeners("exit");
-      // Nobody reads these any more; a closed pipe must not end it, so it writes to them no longer either.
+      // Nobody reads it any more; a closed pipe does not end the keeper, and it writes there no longer either.
       child.stdout!.destroy();
-      child.stderr!.destroy();
       resolve();
     });
   });
