@@ -220,7 +220,7 @@ struct picket_verdict_entry {
 	__u32 rule;
 	__u8 verdict; /* enum picket_verdict */
 	__u8 action;  /* enum picket_action */
-	__u8 source;  /* 0 bundle, 1 learned, 2 judged here, 3 control socket */
+	__u8 source;  /* 0 bundle, 1 learned, 2 judged here, 3 control socket, 4 fleet */
 	__u8 pad;
 };
 

@@ -6,6 +6,7 @@ import { detectionCommands } from "./commands/detections.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { fleetCommands } from "./commands/fleet.ts";
 import { guardCommand } from "./commands/guard.ts";
+import { immunityCommands } from "./commands/immunity.ts";
 import { judgeCommand } from "./commands/judge.ts";
 import { keyCommands } from "./commands/keys.ts";
 import { loginCommands } from "./commands/login.ts";
@@ -68,6 +69,7 @@ export function createProgram(surroundings: Surroundings): Command {
     fleetCommands,
     nodeCommands,
     detectionCommands,
+    immunityCommands,
     alertCommands,
     webhookCommands,
     agentCommands,

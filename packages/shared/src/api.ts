@@ -12,6 +12,8 @@
  * GET /v1/detections?since=&node=&limit= · GET /v1/detections/stream (text/event-stream of DetectionRow)
  * GET /v1/certificates · GET /v1/alerts?state= · GET /v1/alerts/:id · POST /v1/alerts/:id/ack
  * GET|POST /v1/webhooks · DELETE /v1/webhooks/:id · GET /v1/deliveries · POST /v1/deliveries/:id/resend
+ * GET /v1/immunity · POST|DELETE /v1/immunity/stop
+ * GET /v1/immunity/verdicts?state= · GET|DELETE /v1/immunity/verdicts/:id
  * GET /v1/tickets · GET /v1/audit · GET /v1/audit/verify
  * GET|POST /v1/api-tokens · DELETE /v1/api-tokens/:id
  * GET /v1/policies · PUT|DELETE /v1/policies/:policy
@@ -21,10 +23,21 @@
  */
 import { z } from "zod";
 import { Backtest } from "./backtest.ts";
-import { Envelope, ReleaseKey } from "./bundle-format.ts";
+import { Delegation, Envelope, ReleaseKey } from "./bundle-format.ts";
 import { ConnectionState, Installed, LocalOverride, VersionCounters } from "./contract.ts";
 import { Certificate, CertificateDetection, Detection } from "./detection.ts";
-import { AlertId, BundleDigest, NodeId, ObjectDigest, RolloutId, RuleSetName, RuleVersion } from "./ids.ts";
+import {
+  AlertId,
+  BundleDigest,
+  NodeId,
+  ObjectDigest,
+  RolloutId,
+  RuleSetName,
+  RuleVersion,
+  ShapeDigest,
+  SharedVerdictId,
+} from "./ids.ts";
+import { DisbeliefCode, ImmunityReport } from "./immunity.ts";
 import { Dialect, Duration, Guarantee, Labels, Priority } from "./vocabulary.ts";
 
 export const page = <T extends z.ZodType>(item: T) =>
@@ -54,6 +67,8 @@ export const NodeDetails = Node.extend({
   counters: z.array(VersionCounters),
   losses: z.record(z.string(), z.int()),
   overrides: z.array(LocalOverride),
+  /** Its part in shared verdicts; null: none. */
+  immunity: ImmunityReport.nullable(),
   missing: z.array(z.string()),
   residentBytes: z.int().nullable(),
 });
@@ -104,6 +119,56 @@ export const RuleSetSummary = z.object({
   pushedAt: z.iso.datetime(),
 });
 export type RuleSetSummary = z.infer<typeof RuleSetSummary>;
+
+export const SharedVerdictRow = z.object({
+  id: SharedVerdictId,
+  state: z.enum(["pending", "in-force", "refused", "revoked", "expired"]),
+  shape: ShapeDigest,
+  dialect: Dialect,
+  text: z.string(),
+  rule: z.string(),
+  ruleSet: RuleSetName,
+  version: RuleVersion,
+  /** Who judged it first. */
+  source: NodeId,
+  judgedAt: z.iso.datetime(),
+  claimedAt: z.iso.datetime(),
+  issuedAt: z.iso.datetime().nullable(),
+  expiresAt: z.iso.datetime().nullable(),
+  endedAt: z.iso.datetime().nullable(),
+  endedBy: z.string().nullable(),
+  /** Why it was refused or revoked. */
+  because: z.string().nullable(),
+  /** Nodes that say so, that believe it, and that do not, by reason. */
+  claims: z.int(),
+  believed: z.int(),
+  refused: z.partialRecord(DisbeliefCode, z.int()),
+});
+export type SharedVerdictRow = z.infer<typeof SharedVerdictRow>;
+
+export const VerdictAnswerRow = z.object({
+  node: NodeId,
+  hostname: z.string(),
+  /** Null: believed. */
+  because: DisbeliefCode.nullable(),
+  at: z.iso.datetime(),
+});
+export type VerdictAnswerRow = z.infer<typeof VerdictAnswerRow>;
+
+export const SharedVerdictDetails = SharedVerdictRow.extend({ nodes: z.array(VerdictAnswerRow) });
+
+export const ImmunityStatus = z.object({
+  /** Of this control plane's online key; null: it has none, and shares nothing. */
+  keyid: z.string().nullable(),
+  /** Rule versions that let the key share verdicts. */
+  delegations: z.array(z.object({ ruleSet: RuleSetName, version: RuleVersion, delegation: Delegation })),
+  stopped: z.object({ at: z.iso.datetime(), by: z.string(), reason: z.string() }).nullable(),
+  verdicts: z.partialRecord(SharedVerdictRow.shape.state, z.int()),
+});
+export type ImmunityStatus = z.infer<typeof ImmunityStatus>;
+
+export const SharingStopRequest = z.strictObject({ reason: z.string().min(1).max(500) });
+export type SharingStopRequest = z.infer<typeof SharingStopRequest>;
 
 export const ReleaseKeyRow = ReleaseKey.extend({ createdAt: z.iso.datetime(), createdBy: z.string() });
 export type ReleaseKeyRow = z.infer<typeof ReleaseKeyRow>;

@@ -7,7 +7,7 @@
  * | call | who answers | |
  * |---|---|---|
  * | POST /v1/enrol                      | API     | join token → node id |
- * | GET  /v1/agent/assignments?wait=25  | gateway | long poll; 200 Lease or 204 |
+ * | GET  /v1/agent/assignments?wait=25  | gateway | long poll; 200 Lease or 204; with &verdicts=N also VerdictNotice |
  * | POST /v1/agent/assignments/:id/ack  | gateway | ends the lease |
  * | GET  /v1/agent/desired              | API     | reconcile on a timer: what this node should run |
  * | GET  /v1/agent/bundles/:digest      | API     | Envelope; immutable |
@@ -15,6 +15,9 @@
  * | POST /v1/agent/report               | API     | Report: installed state, connections, losses |
  * | POST /v1/agent/events               | API     | EventBatch, idempotent by event id |
  * | POST /v1/agent/shapes               | API     | ShapeBatch: what was used how often, idempotent by epoch |
+ * | POST /v1/agent/claims               | API     | ClaimBatch: what this node judged hostile |
+ * | GET  /v1/agent/verdicts?after=N     | API     | SharedVerdictFeed: what other nodes did (docs/immunity.md) |
+ * | POST /v1/agent/verdicts/answers     | API     | VerdictAnswers: which of them it believes |
  */
 import { z } from "zod";
 import { ReleaseKey } from "./bundle-format.ts";
@@ -28,12 +31,12 @@ import {
   RuleVersion,
   ShapeDigest,
 } from "./ids.ts";
+import { ImmunityReport, VerdictNotice } from "./immunity.ts";
+import { SHAPE_TEXT_MAX } from "./shape.ts";
 import { Dialect, Guarantee, Labels, WorkloadMode } from "./vocabulary.ts";
 
 export const NODE_TOKEN_AUDIENCE = "picket";
 export const NODE_TOKEN_LIFETIME_S = 60;
-/** Characters; longer shapes are not reported. */
-export const SHAPE_TEXT_MAX = 4_096;
 
 export const EnrolRequest = z.strictObject({
   joinToken: z.string().min(1).max(200),
@@ -80,6 +83,10 @@ export const Lease = z.strictObject({
   leaseExpiresAt: z.iso.datetime(),
 });
 export type Lease = z.infer<typeof Lease>;
+
+/** What ends a long poll of an agent that says how far it has read the shared verdicts. */
+export const Polled = z.union([Lease, VerdictNotice]);
+export type Polled = z.infer<typeof Polled>;
 
 export const Desired = z.strictObject({ assignments: z.array(Assignment) });
 export type Desired = z.infer<typeof Desired>;
@@ -217,6 +224,8 @@ export const Report = z.strictObject({
       restarts: z.int(),
     })
     .optional(),
+  /** Shared verdicts; absent: this agent takes no part. */
+  immunity: ImmunityReport.optional(),
   /** What this kernel lacks, in plain words. */
   missing: z.array(z.string().max(300)).max(32),
 });

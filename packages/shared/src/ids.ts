@@ -11,6 +11,8 @@ export const AssignmentId = uuid().brand<"AssignmentId">();
 export type AssignmentId = z.infer<typeof AssignmentId>;
 export const AlertId = uuid().brand<"AlertId">();
 export type AlertId = z.infer<typeof AlertId>;
+export const SharedVerdictId = uuid().brand<"SharedVerdictId">();
+export type SharedVerdictId = z.infer<typeof SharedVerdictId>;
 /** Drawn by the node for each event it spools: the idempotency key of ingest. */
 export const EventId = uuid().brand<"EventId">();
 export type EventId = z.infer<typeof EventId>;

@@ -24,6 +24,8 @@ import { createHoldingRules } from "./hold/rules.ts";
 import { cgroupId } from "./host/cgroups.ts";
 import { claim } from "./host/claim.ts";
 import { type Host, hostChecks, requireHost } from "./host/requirements.ts";
+import { createImmunity } from "./immunity/immunity.ts";
+import { SharedVerdicts } from "./immunity/shared-verdicts.ts";
 import type { Log } from "./log.ts";
 import { createJudging } from "./rules/assemble.ts";
 import { drawSecrets, readSecrets } from "./rules/secrets.ts";
@@ -137,9 +139,32 @@ async function startClaimed(input: {
       changed: () => sources.reportSoon(),
       log,
     });
-    const sight = createSight({ config, host, kernel, judging, store, labels: () => sources.labels, log });
-    const { versions, overrides, installer, bench } = judging;
-    const { pipeline, workloads, certificates, adopt } = sight;
+    const sight = createSight({
+      config,
+      host,
+      kernel,
+      judging,
+      store,
+      judged: (...judged) => immunity?.judged(...judged),
+      labels: () => sources.labels,
+      log,
+    });
+    const { versions, overrides, installer, bench, lexing } = judging;
+    const { pipeline, workloads, certificates, profiles, adopt } = sight;
+    const immunity = config.immunity
+      ? createImmunity({
+          lexing,
+          shared: new SharedVerdicts({
+            stateDirectory: config.stateDirectory,
+            versions,
+            lexing,
+            learned: shape => profiles.know(shape),
+            nowMs: Date.now,
+          }),
+          changed: () => sources.claimSoon(),
+          nowMs: Date.now,
+        })
+      : null;
 
     // What a predecessor's programs told while nobody read can be named only once its rules are back.
     let early: KernelEvent[] | null = [];
@@ -160,6 +185,7 @@ async function startClaimed(input: {
       sight,
       spool,
       holding,
+      immunity,
       labels: () => sources.labels,
       missing: [...hostChecks(config.kernel), ...socketChecks(sockets, kernel.enrolled())]
         .filter(({ state }) => state !== "ok")
@@ -173,12 +199,14 @@ async function startClaimed(input: {
       log,
       makeReport: () => reporter.report(),
       shapes: new ShapeLedger(shapeSource(judging), randomUUID()),
+      immunity,
       enrolment: readEnrolment(config.stateDirectory),
     });
 
     // The keeper first, then rules, then eyes: the first statement that is seen is judged.
     if (kernel.attachKeeper()) await holding.start();
     await sources.start();
+    await immunity?.shared.refresh();
     const waited = early;
     early = null;
     for (const event of waited) pipeline.handle(event);
@@ -206,10 +234,13 @@ async function startClaimed(input: {
       pipeline.flush();
       if (overrides.expire(nowMs)) sources.reportSoon();
       versions.retire(nowMs);
+      immunity?.shared
+        .refresh()
+        .catch(error => log.error({ error: String(error) }, "shared verdicts could not be judged"));
       if (workloads.moving && workloads.refresh()) adopt();
       holdingRules.refresh();
       holding.tick();
-      if (ticks % PROFILES_TICKS === 0) sight.profiles.save();
+      if (ticks % PROFILES_TICKS === 0) profiles.save();
       spool.flush().catch(error => log.error({ error: String(error) }, "the spool could not be flushed"));
       if (ticks % certificateTicks === 0) lookAtCertificates();
     }, TICK_MS);
@@ -234,6 +265,7 @@ async function startClaimed(input: {
       sources,
       reporter,
       recent,
+      immunity,
     });
     servers.push(
       await openControlSocket({
@@ -269,7 +301,7 @@ async function startClaimed(input: {
       versions.close();
       const { socketsLeft } = await kernel.close({ keep });
       pipeline.flush(true);
-      sight.profiles.save();
+      profiles.save();
       spool.close();
       if (keep) log.info("stopped; the programs keep enforcing until the next start");
       else if (socketsLeft > 0)

@@ -30,6 +30,8 @@ export type Config = {
   certificateIntervalMs: number;
   /** How often a fleet's agent tells which shapes it has seen. */
   shapesIntervalMs: number;
+  /** Tell the fleet what was found hostile here, and heed what was found elsewhere. */
+  immunity: boolean;
   logLevel: string;
 };
 
@@ -65,6 +67,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
       env.PICKET_CERTIFICATE_INTERVAL ?? "1h",
     ),
     shapesIntervalMs: parseInterval("PICKET_SHAPES_INTERVAL", env.PICKET_SHAPES_INTERVAL ?? "5m"),
+    immunity: parseSwitch("PICKET_IMMUNITY", env.PICKET_IMMUNITY || "on"),
     logLevel: env.PICKET_LOG_LEVEL || "info",
   };
 }
@@ -99,6 +102,11 @@ function parseBytes(name: string, text: string): number {
   if (!Number.isSafeInteger(bytes) || bytes < 1 << 20)
     throw new ConfigError(`${name} wants at least 1048576 bytes, not "${text}"`);
   return bytes;
+}
+
+function parseSwitch(name: string, text: string): boolean {
+  if (text !== "on" && text !== "off") throw new ConfigError(`${name} is on or off, not "${text}"`);
+  return text === "on";
 }
 
 /** Below a second the probes themselves would be a load. */

@@ -1,4 +1,5 @@
 /** Settings by environment, checked at start: a wrong one says its name and what would be right. */
+import { createPrivateKey, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Priority } from "@picket/shared/vocabulary";
 import { z } from "zod";
@@ -25,6 +26,16 @@ const Listen = z
     return { host: text.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(text.slice(colon + 1)) };
   });
 
+/** Line ends may be written as \\n, where an environment cannot hold them. */
+function ed25519(pem: string): KeyObject | null {
+  try {
+    const key = createPrivateKey(pem.replaceAll("\\n", "\n"));
+    return key.asymmetricKeyType === "ed25519" ? key : null;
+  } catch {
+    return null;
+  }
+}
+
 const Environment = z.object({
   DATABASE_URL: z.string({ error: "where PostgreSQL is: postgres://user@host/database" }),
   REDIS_URL: z.string({ error: "where Redis is: redis://host or the path of a unix socket" }),
@@ -38,6 +49,15 @@ const Environment = z.object({
   PICKET_SECRET_KEY: z
     .string()
     .regex(/^[0-9a-f]{64}$/, "32 bytes in lower-case hex: openssl rand -hex 32")
+    .optional(),
+  PICKET_SHARING_KEY: z
+    .string()
+    .transform((pem, context) => {
+      const key = ed25519(pem);
+      if (key) return key;
+      context.addIssue("an Ed25519 private key in PEM, as `picket immunity key` makes it");
+      return z.NEVER;
+    })
     .optional(),
   PICKET_GITHUB_API: z.url({ protocol: /^https?$/ }).default("https://api.github.com"),
   PICKET_GITHUB_REPO: z
@@ -78,6 +98,8 @@ export interface Config {
   /** Where people reach the console; https makes the session cookie Secure. */
   publicUrl: string | undefined;
   secretKey: Buffer | undefined;
+  /** With which shared verdicts are signed (docs/immunity.md); absent: none are. */
+  sharingKey: KeyObject | undefined;
   allowPrivateWebhooks: string[];
   github: { api: string; repo: string; token: string | undefined } | undefined;
   ticketPriorityMin: Priority;
@@ -119,6 +141,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     oidc: readOidc(env),
     publicUrl: env.PICKET_PUBLIC_URL,
     secretKey: env.PICKET_SECRET_KEY === undefined ? undefined : Buffer.from(env.PICKET_SECRET_KEY, "hex"),
+    sharingKey: env.PICKET_SHARING_KEY,
     allowPrivateWebhooks: env.PICKET_ALLOW_PRIVATE_WEBHOOKS,
     github:
       env.PICKET_GITHUB_REPO === undefined

@@ -55,6 +55,18 @@ export function createMetrics({ processMetrics = false }: { processMetrics?: boo
       help: "Node tokens that only this process remembers, since Redis was away",
       registers,
     }),
+    claims: new Counter({
+      name: "picket_verdict_claims_total",
+      help: "Shapes that nodes claim to be hostile: taken or refused (another shape's text, or too many)",
+      labelNames: ["outcome"] as const,
+      registers,
+    }),
+    sharedVerdicts: new Counter({
+      name: "picket_shared_verdicts_total",
+      help: "Claims that were judged again: issued or refused",
+      labelNames: ["outcome"] as const,
+      registers,
+    }),
     waiters: new Gauge({ name: "picket_gateway_waiters", help: "Long polls that wait now", registers }),
     leases: new Counter({
       name: "picket_gateway_leases_total",

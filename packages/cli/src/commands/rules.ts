@@ -12,6 +12,7 @@ import { PICKET_ABI } from "../abi.ts";
 import type { BacktestOptions } from "../backtesting.ts";
 import { collectLabel, group, leaf, parseVersioned, wholeNumber } from "../command.ts";
 import type { Context } from "../context.ts";
+import { type DelegateOptions, delegationOf } from "../delegation.ts";
 import { CliError, usage } from "../errors.ts";
 import type { ExplainOptions } from "../explaining.ts";
 import { ago, facts, table } from "../output.ts";
@@ -26,7 +27,7 @@ type SignOptions = {
   object?: string;
   kernelMin: string;
   out?: string;
-};
+} & DelegateOptions;
 
 export function ruleCommands(program: Command, surroundings: Surroundings): void {
   const rules = group(program, "rules", "check, sign and store rule sets");
@@ -96,6 +97,12 @@ export function ruleCommands(program: Command, surroundings: Surroundings): void
         )
         .option("--object <file>", "slot program (default: the one built in packages/bpf)")
         .option("--kernel-min <major.minor>", "oldest kernel", "6.1")
+        .option("--delegate <file>", "public key that may share verdicts with nodes that run this version")
+        .option("--delegate-expires <duration>", "until when", "90d")
+        .option("--share-max <n>", "shared verdicts in force at once", wholeNumber("--share-max", 1), 200)
+        .option("--share-node-max <n>", "of one node", wholeNumber("--share-node-max", 1), 20)
+        .option("--share-hour-max <n>", "issued in an hour", wholeNumber("--share-hour-max", 1), 60)
+        .option("--share-ttl <duration>", "how long each holds", "24h")
         .option("--out <file>", "where to (default: <name>-<version>.bundle.json)"),
     run: sign,
   });
@@ -239,6 +246,7 @@ async function sign({ env, output }: Context, options: SignOptions, file: string
     floor,
     createdAt: new Date(nowMs).toISOString(),
     expiresAt: new Date(nowMs + durationMs(expires)).toISOString(),
+    delegation: delegationOf(options, nowMs),
   });
   if (!bundle.success) {
     const issue = bundle.error.issues[0];
@@ -259,6 +267,7 @@ async function sign({ env, output }: Context, options: SignOptions, file: string
     signedBy: releaseKey(key).keyid,
     floor,
     expiresAt: bundle.data.expiresAt,
+    delegatesTo: bundle.data.delegation?.keyid ?? null,
     slot: bundle.data.objects.slot,
   };
   output.result(made, () =>
@@ -270,6 +279,7 @@ async function sign({ env, output }: Context, options: SignOptions, file: string
         ["Signed by", made.signedBy],
         ["Slot program", made.slot],
         ["Expires", made.expiresAt],
+        ...(made.delegatesTo === null ? [] : ([["Delegates to", made.delegatesTo]] as [string, string][])),
       ]),
       "",
       `Next: picket rules push ${out}`,

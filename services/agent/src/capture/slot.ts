@@ -21,8 +21,8 @@ import type { Responses } from "@picket/shared/contract";
 import type { Action, Verdict } from "@picket/shared/vocabulary";
 
 /** source of struct picket_verdict_entry. */
-export type VerdictSource = "bundle" | "learned" | "judged" | "control-socket";
-const SOURCES: readonly VerdictSource[] = ["bundle", "learned", "judged", "control-socket"];
+export type VerdictSource = "bundle" | "learned" | "judged" | "control-socket" | "shared";
+const SOURCES: readonly VerdictSource[] = ["bundle", "learned", "judged", "control-socket", "shared"];
 
 const ACTIONS: Record<Action, KernelAction> = {
   observe: KernelAction.OBSERVE,
@@ -174,6 +174,13 @@ export class Slot {
 
   knows(fingerprint: bigint): boolean {
     return this.#verdicts.get(fingerprint) !== undefined;
+  }
+
+  verdictOf(fingerprint: bigint): { verdict: Verdict; source: VerdictSource } | null {
+    const entry = this.#verdicts.get(fingerprint);
+    if (!entry) return null;
+    const [verdict] = Object.entries(VERDICTS).find(([, kernel]) => kernel === entry.verdict)!;
+    return { verdict: verdict as Verdict, source: SOURCES[entry.source]! };
   }
 
   deleteVerdict(fingerprint: bigint): void {

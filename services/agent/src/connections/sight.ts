@@ -26,6 +26,7 @@ export function createSight(input: {
   kernel: Kernel;
   judging: Judging;
   store: (detections: Detection[]) => void;
+  judged: Parameters<typeof createUnknown>[0]["judged"];
   /** The node's. */
   labels: () => Labels;
   log: Log;
@@ -68,7 +69,7 @@ export function createSight(input: {
     statements: new Statements(),
     connections,
     versions,
-    unknown: createUnknown({ versions, learned, profiles, nowMs: Date.now }),
+    unknown: createUnknown({ versions, learned, profiles, judged: input.judged, nowMs: Date.now }),
     lexing,
     workloads,
     processes,

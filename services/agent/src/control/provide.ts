@@ -5,6 +5,7 @@ import type { Config } from "../config.ts";
 import type { Sight } from "../connections/sight.ts";
 import type { Reporter } from "../health/report.ts";
 import type { Holding } from "../hold/holding.ts";
+import type { Immunity } from "../immunity/immunity.ts";
 import { Refused } from "../refusal.ts";
 import type { Judging } from "../rules/assemble.ts";
 import type { RuleSources } from "../rules/sources.ts";
@@ -22,10 +23,15 @@ export function provideControl(input: {
   sources: RuleSources;
   reporter: Reporter;
   recent: RecentDetections;
+  immunity: Immunity | null;
 }): Control {
-  const { config, holding, kernel, sockets, sources, reporter, recent } = input;
+  const { config, holding, kernel, sockets, sources, reporter, recent, immunity } = input;
   const { workloads, profiles, adopt } = input.sight;
   const { overrides, versions } = input.judging;
+  const learnedAnew = () => {
+    versions.forgetJudged();
+    immunity?.shared.reconsider();
+  };
   return {
     status: async () => ({
       ...sources.status(),
@@ -78,12 +84,12 @@ export function provideControl(input: {
       put(exported) {
         const wrong = profiles.put(exported, Date.now());
         if (wrong !== null) throw new Refused("invalid", wrong);
-        versions.forgetJudged();
+        learnedAnew();
       },
       delete(identity, shape) {
         const done = shape === null ? profiles.forget(identity) : profiles.revoke(identity, shape);
         if (!done) throw new Refused("not-found", "there is no such profile, or no such shape in it");
-        versions.forgetJudged();
+        learnedAnew();
       },
     },
     recent,

@@ -33,6 +33,11 @@ export function createRenderer(): (report: Report) => Promise<string> {
   const held = gauge("held_total", "Statements that waited for their judgement, by what became of them.", [
     "outcome",
   ]);
+  const shared = gauge(
+    "shared_verdicts",
+    "Of the fleet's shared verdicts: believed now; refused since the start, by reason.",
+    ["outcome", "because"],
+  );
   const installed = gauge("rule_version_installed", "1 for each rule version that judges.", [
     "rule_set",
     "version",
@@ -70,6 +75,12 @@ export function createRenderer(): (report: Report) => Promise<string> {
     shapes.set(report.shapesLearned);
     held.reset();
     for (const [outcome, count] of Object.entries(report.held ?? {})) held.set({ outcome }, count);
+    shared.reset();
+    if (report.immunity) {
+      shared.set({ outcome: "believed", because: "" }, report.immunity.believed);
+      for (const [because, count] of Object.entries(report.immunity.refused))
+        shared.set({ outcome: "refused", because }, count);
+    }
     installed.reset();
     for (const each of report.installed)
       if (each.version !== null)

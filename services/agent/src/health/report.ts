@@ -7,6 +7,7 @@ import { AGENT_VERSION, type Config } from "../config.ts";
 import { discoverUnseen } from "../connections/discovery.ts";
 import type { Sight } from "../connections/sight.ts";
 import type { Holding } from "../hold/holding.ts";
+import type { Immunity } from "../immunity/immunity.ts";
 import type { Judging } from "../rules/assemble.ts";
 import type { Spool } from "../spool/spool.ts";
 
@@ -31,6 +32,7 @@ export function createReporter(input: {
   sight: Sight;
   spool: Spool;
   holding: Holding;
+  immunity: Immunity | null;
   attachedCgroup: string;
   labels: () => Labels;
   missing: string[];
@@ -95,6 +97,7 @@ export function createReporter(input: {
         uptimeSeconds: (nowMs - startedMs) / 1_000,
       },
       ...heldIn(input.holding.counts()),
+      ...(input.immunity && { immunity: input.immunity.report() }),
       missing: input.missing.slice(0, 32),
     };
   }

@@ -99,6 +99,11 @@ export class Profiles {
     return null;
   }
 
+  /** Whether any workload has learned to send this shape. */
+  know(shapeSha256: string): boolean {
+    return [...this.#kept.values()].some(({ profile }) => profile.known(shapeSha256));
+  }
+
   export(identity: ProfileIdentity): ProfileExport | null {
     return this.#kept.get(keyOf(identity))?.profile.export() ?? null;
   }

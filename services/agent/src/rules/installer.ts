@@ -223,6 +223,7 @@ export class Installer {
           version: bundle.version,
           bundle: assignment.bundle,
           rules: compiled.value,
+          delegation: bundle.delegation,
         },
         good: { assignment, envelope: fetched.value as LastGood["envelope"] },
       };

@@ -8,6 +8,7 @@ import type { Report } from "@picket/shared/contract";
 import type { JoinRequest, Status } from "@picket/shared/control-socket";
 import type { Labels } from "@picket/shared/vocabulary";
 import type { Config } from "../config.ts";
+import type { Immunity } from "../immunity/immunity.ts";
 import type { Log } from "../log.ts";
 import { Refused } from "../refusal.ts";
 import type { Spool } from "../spool/spool.ts";
@@ -27,6 +28,7 @@ export class RuleSources {
   readonly #log: Log;
   readonly #makeReport: () => Promise<Report>;
   readonly #shapes: Pick<ShapeLedger, "batches">;
+  readonly #immunity: Immunity | null;
   readonly #stop = new AbortController();
   #enrolment: Enrolment | null;
   #fleet: Fleet | null = null;
@@ -40,6 +42,7 @@ export class RuleSources {
     log: Log;
     makeReport: () => Promise<Report>;
     shapes: Pick<ShapeLedger, "batches">;
+    immunity: Immunity | null;
     enrolment: Enrolment | null;
   }) {
     this.#config = input.config;
@@ -48,6 +51,7 @@ export class RuleSources {
     this.#log = input.log;
     this.#makeReport = input.makeReport;
     this.#shapes = input.shapes;
+    this.#immunity = input.immunity;
     this.#enrolment = input.enrolment;
   }
 
@@ -90,11 +94,16 @@ export class RuleSources {
     forgetEnrolment(this.#config.stateDirectory);
     this.#enrolment = null;
     this.#installer.forget();
+    this.#immunity?.shared.forget();
     await this.#local();
   }
 
   reportSoon(): void {
     this.#fleet?.report();
+  }
+
+  claimSoon(): void {
+    this.#fleet?.claim();
   }
 
   uploadSoon(): void {
@@ -134,6 +143,7 @@ export class RuleSources {
       installer: this.#installer,
       makeReport: this.#makeReport,
       shapes: { ledger: this.#shapes, intervalMs: this.#config.shapesIntervalMs },
+      immunity: this.#immunity,
       log: this.#log,
     });
   }

@@ -27,6 +27,8 @@ export function createUnknown(input: {
   versions: Versions;
   learned: LearnedShapes;
   profiles: Profiles;
+  /** Its verdict went into the kernel's map; what was sent is valid only now. */
+  judged: (sent: Sent, judgement: Judgement, loaded: Loaded) => void;
   nowMs: () => number;
 }): Unknown {
   const { versions, learned, profiles, nowMs } = input;
@@ -70,6 +72,7 @@ export function createUnknown(input: {
     const sample = whole ? { sql, dialect, session } : null;
     const workload = sent.context?.workload ?? "";
     learned.learn(fingerprint, { verdict, action, rules, sample, workload });
+    if (whole) input.judged(sent, judgement, loaded);
   }
 
   /** The profile of who sent it, and what it makes of a statement that the rules find honest. */

@@ -6,6 +6,7 @@
  * that was switched away from stays a while, since a statement finishes in the slot where it began (WIRE §8).
  */
 
+import type { Delegation } from "@picket/shared/bundle-format";
 import type { VersionCounters } from "@picket/shared/contract";
 import type { BundleDigest, RuleSetName, RuleVersion } from "@picket/shared/ids";
 import { err, ok, type Result } from "@picket/shared/result";
@@ -17,7 +18,14 @@ import type { LearnedShapes } from "./learned.ts";
 import type { Refusal } from "./verify.ts";
 
 /** One rule set's part of what a slot judges by. */
-export type Part = { ruleSet: RuleSetName; version: RuleVersion; bundle: BundleDigest; rules: CompiledRules };
+export type Part = {
+  ruleSet: RuleSetName;
+  version: RuleVersion;
+  bundle: BundleDigest;
+  rules: CompiledRules;
+  /** Who may share verdicts with the nodes that run it. */
+  delegation?: Delegation | undefined;
+};
 
 export type Loaded = {
   ordinal: number;
@@ -162,7 +170,7 @@ export class Versions {
 
   /** All are judged by it from the next message on. */
   makeStable(loaded: Loaded, nowMs: number): void {
-    const before = this.#live().filter(each => each !== loaded);
+    const before = this.live().filter(each => each !== loaded);
     this.#recall(loaded);
     this.#stable = loaded;
     this.#candidate = null;
@@ -217,21 +225,44 @@ export class Versions {
 
   /** What a profile says has changed: shapes that were judged by it are judged anew. */
   forgetJudged(): void {
-    for (const { slot } of this.#live()) slot.forgetJudged();
+    for (const { slot } of this.live()) slot.forgetJudged();
   }
 
   setOverride({ fingerprint, verdict }: Override): void {
-    for (const { slot } of this.#live()) slot.setVerdict(fingerprint, verdict);
+    for (const { slot } of this.live()) slot.setVerdict(fingerprint, verdict);
   }
 
   /** Back to what each rule set says of it; what none names is judged anew at its next use. */
   clearOverride(fingerprint: bigint): void {
     this.#learned.forget(fingerprint);
-    for (const { slot, bundled } of this.#live()) {
+    for (const { slot, bundled } of this.live()) {
       const verdict = bundled.get(fingerprint);
       if (verdict) slot.setVerdict(fingerprint, verdict);
       else slot.deleteVerdict(fingerprint);
     }
+  }
+
+  /** Whether its rule sets, or a verdict by hand, say that the shape may be sent. */
+  allows(loaded: Loaded, fingerprint: bigint): boolean {
+    const byHand = [...this.#overrides()].find(override => override.fingerprint === fingerprint);
+    return (byHand?.verdict ?? loaded.bundled.get(fingerprint))?.verdict === "benign";
+  }
+
+  /** Whether the kernel lets the shape pass, since it was found honest when it was sent. */
+  foundHonest({ slot }: Loaded, fingerprint: bigint): boolean {
+    return slot.verdictOf(fingerprint)?.verdict === "benign";
+  }
+
+  /** Another node found the shape hostile, and so does this one. What is known of it already stands. */
+  share(loaded: Loaded, fingerprint: bigint, judgement: Judgement): void {
+    if (!loaded.slot.knows(fingerprint))
+      loaded.slot.setVerdict(fingerprint, this.#verdictOf(loaded, judgement, "shared"));
+  }
+
+  /** Its next use is judged here. */
+  unshare(fingerprint: bigint): void {
+    for (const { slot } of this.live())
+      if (slot.verdictOf(fingerprint)?.source === "shared") slot.deleteVerdict(fingerprint);
   }
 
   /** Lets go of every slot; what is pinned stays for a successor. */
@@ -249,7 +280,7 @@ export class Versions {
   }
 
   counters(): VersionCounters[] {
-    return this.#live().flatMap(({ parts, slot }) => {
+    return this.live().flatMap(({ parts, slot }) => {
       const counters = { ...slot.counters(), responses: slot.responses() };
       return parts.map(({ ruleSet, version }) => ({ ruleSet, version, ...counters }));
     });
@@ -332,7 +363,7 @@ export class Versions {
       newProcessesOnly: candidate?.newProcessesOnly ?? false,
     });
     commit();
-    this.#holding.switched(this.#live().flatMap(({ parts }) => parts.map(({ rules }) => rules)));
+    this.#holding.switched(this.live().flatMap(({ parts }) => parts.map(({ rules }) => rules)));
   }
 
   #retire(loaded: Loaded, sinceMs: number): void {
@@ -356,12 +387,13 @@ export class Versions {
     this.#predecessor = null;
   }
 
-  #live(): Loaded[] {
+  /** By which somebody is judged now. */
+  live(): Loaded[] {
     return [this.#stable, this.#candidate?.loaded].filter(loaded => loaded !== null && loaded !== undefined);
   }
 
   #all(): Loaded[] {
-    return [...this.#live(), ...this.#retired.map(({ loaded }) => loaded)];
+    return [...this.live(), ...this.#retired.map(({ loaded }) => loaded)];
   }
 
   #spare(): number {

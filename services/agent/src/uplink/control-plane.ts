@@ -8,13 +8,19 @@ import {
   type EnrolRequest,
   EnrolResponse,
   EventBatchResponse,
-  Lease,
+  Polled,
   Problem,
   type Report,
   type ShapeBatch,
   ShapeBatchResponse,
 } from "@picket/shared/contract";
 import type { AssignmentId, BundleDigest, ObjectDigest } from "@picket/shared/ids";
+import {
+  ClaimBatchResponse,
+  SharedVerdictFeed,
+  type VerdictAnswer,
+  type VerdictClaim,
+} from "@picket/shared/immunity";
 import { err, ok, type Result } from "@picket/shared/result";
 import { z } from "zod";
 import type { Log } from "../log.ts";
@@ -30,6 +36,9 @@ type Answer<T> = Promise<Result<T, UplinkError>>;
 
 /** What an agent may ask; tests stand in for the other end by serving HTTP, not by replacing this. */
 export type ControlPlane = ReturnType<typeof connectControlPlane>;
+
+/** One envelope that makes no sense must not hide the others. */
+const Feed = SharedVerdictFeed.extend({ items: z.array(z.unknown()).max(200) });
 
 const LONG_POLL_S = 25;
 const ANSWER_BYTES_MAX = 4 << 20;
@@ -69,15 +78,18 @@ export function connectControlPlane(
   }
 
   return {
-    /** Waits at the gateway for an assignment; null when there is none after the wait. */
-    async assignment(): Answer<Lease | null> {
+    /**
+     * Waits at the gateway for an assignment, and for shared verdicts after the given one, if any; null when there is
+     * neither after the wait.
+     */
+    async poll(verdicts: number | null): Answer<Polled | null> {
       const answer = await call({
         method: "GET",
-        path: `/v1/agent/assignments?wait=${LONG_POLL_S}`,
+        path: `/v1/agent/assignments?wait=${LONG_POLL_S}${verdicts === null ? "" : `&verdicts=${verdicts}`}`,
         timeoutMs: (LONG_POLL_S + 15) * 1_000,
       });
       if (!answer.ok) return answer;
-      return answer.value.status === 204 ? ok(null) : parse(answer.value, Lease);
+      return answer.value.status === 204 ? ok(null) : parse(answer.value, Polled);
     },
 
     async acknowledge(id: AssignmentId): Answer<null> {
@@ -123,6 +135,24 @@ export function connectControlPlane(
     async shapes(batch: ShapeBatch): Answer<ShapeBatchResponse> {
       const answer = await call({ method: "POST", path: "/v1/agent/shapes", body: JSON.stringify(batch) });
       return answer.ok ? parse(answer.value, ShapeBatchResponse) : answer;
+    },
+
+    async claim(claims: readonly VerdictClaim[]): Answer<ClaimBatchResponse> {
+      const body = JSON.stringify({ claims });
+      const answer = await call({ method: "POST", path: "/v1/agent/claims", body });
+      return answer.ok ? parse(answer.value, ClaimBatchResponse) : answer;
+    },
+
+    /** Not verified here: the envelopes are only what somebody sent. */
+    async verdicts(after: number): Answer<z.infer<typeof Feed>> {
+      const answer = await call({ method: "GET", path: `/v1/agent/verdicts?after=${after}` });
+      return answer.ok ? parse(answer.value, Feed) : answer;
+    },
+
+    async answerVerdicts(answers: readonly VerdictAnswer[]): Answer<null> {
+      const body = JSON.stringify({ answers });
+      const answer = await call({ method: "POST", path: "/v1/agent/verdicts/answers", body });
+      return answer.ok ? ok(null) : answer;
     },
   };
 }

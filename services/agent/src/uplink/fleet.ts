@@ -5,6 +5,7 @@
  */
 import type { Assignment, Report } from "@picket/shared/contract";
 import { err, ok } from "@picket/shared/result";
+import type { Immunity } from "../immunity/immunity.ts";
 import type { Log } from "../log.ts";
 import type { Downloads, Installer } from "../rules/installer.ts";
 import type { Spool } from "../spool/spool.ts";
@@ -20,6 +21,8 @@ import { startUpload } from "./upload.ts";
 const RECONCILE_MS = 60_000;
 const REPORT_MS = 15_000;
 const SHAPES_FIRST_MS = 15_000;
+/** What a lost call left to be told of shared verdicts. */
+const ANSWERS_MS = 30_000;
 /** Changes that come together are one report. */
 const SETTLE_MS = 100;
 
@@ -28,6 +31,8 @@ export type Fleet = {
   report(): void;
   /** There are new events in the spool. */
   upload(): void;
+  /** This node found something hostile. */
+  claim(): void;
   stop(): Promise<void>;
 };
 
@@ -39,9 +44,11 @@ export function joinFleet(input: {
   makeReport: () => Promise<Report>;
   /** Reading the kernel's counts costs a walk over its map, so this is not done often. */
   shapes: { ledger: Pick<ShapeLedger, "batches">; intervalMs: number };
+  /** Null: this node takes no part in what the fleet shares. */
+  immunity: Immunity | null;
   log: Log;
 }): Fleet {
-  const { enrolment, spool, installer, makeReport, log } = input;
+  const { enrolment, spool, installer, makeReport, immunity, log } = input;
   const stop = new AbortController();
   const { signal } = stop;
   const tokens = tokenSource(nodeKey(input.stateDirectory), enrolment.node);
@@ -62,6 +69,8 @@ export function joinFleet(input: {
 
   const uploader = startUpload({ spool, controlPlane, log, signal });
   const changed = new Doorbell();
+  const claiming = new Doorbell();
+  const answering = new Doorbell();
 
   /** A download that failed is not this version's fault: it is tried again until it arrives or is replaced. */
   async function install(assignment: Assignment): Promise<boolean> {
@@ -72,7 +81,7 @@ export function joinFleet(input: {
   async function listen(): Promise<void> {
     let failures = 0;
     while (!signal.aborted) {
-      const lease = await controlPlane.assignment();
+      const lease = await controlPlane.poll(immunity?.shared.position() ?? null);
       if (signal.aborted) return;
       if (!lease.ok) {
         failures += 1;
@@ -83,6 +92,10 @@ export function joinFleet(input: {
       if (failures > 0) log.info("the control plane answers again");
       failures = 0;
       if (!lease.value) continue;
+      if ("verdicts" in lease.value) {
+        if (!(await readVerdicts())) await sleep(backoffMs(3, Math.random()), signal);
+        continue;
+      }
       // Not acknowledged, the lease ends and the assignment comes again.
       if (await install(lease.value.assignment)) await controlPlane.acknowledge(lease.value.assignment.id);
       else await sleep(backoffMs(3, Math.random()), signal);
@@ -93,7 +106,53 @@ export function joinFleet(input: {
     while (!signal.aborted) {
       const desired = await controlPlane.desired();
       if (desired.ok) for (const assignment of desired.value.assignments) await install(assignment);
+      await readVerdicts();
       await sleep(RECONCILE_MS * (0.5 + Math.random()), signal);
+    }
+  }
+
+  /** What other nodes found hostile, since it was last read; then the word of what is believed. */
+  async function readVerdicts(): Promise<boolean> {
+    const shared = immunity?.shared;
+    for (let after = shared?.position() ?? null; shared && after !== null; ) {
+      const feed = await controlPlane.verdicts(after);
+      if (!feed.ok) return false;
+      const { items, last, more } = feed.value;
+      await shared.receive(items, last);
+      after = more && last > after ? last : null;
+    }
+    answering.ring();
+    return true;
+  }
+
+  /** Level-triggered: what was not told is told at the next ring, or after a while. */
+  async function answer(): Promise<void> {
+    while (immunity && !signal.aborted) {
+      await answering.wait(ANSWERS_MS, signal);
+      for (let answers = immunity.shared.answers(); answers.length > 0; ) {
+        const told = await controlPlane.answerVerdicts(answers);
+        if (!told.ok || signal.aborted) break;
+        immunity.shared.answered(answers);
+        answers = immunity.shared.answers();
+      }
+    }
+  }
+
+  async function claim(): Promise<void> {
+    let failures = 0;
+    while (immunity && !signal.aborted) {
+      await claiming.wait(ANSWERS_MS, signal);
+      while (immunity.claims.waiting && !signal.aborted) {
+        const claims = immunity.claims.batch();
+        const told = await controlPlane.claim(claims);
+        // What is wrong in itself would be refused for ever.
+        if (told.ok || (told.error.kind === "refused" && told.error.code === "invalid"))
+          immunity.claims.arrived(claims);
+        failures = told.ok ? 0 : failures + 1;
+        if (told.ok) continue;
+        if (failures === 1) log.warn(`what was found hostile could not be told: ${explain(told.error)}`);
+        await sleep(backoffMs(failures, Math.random()), signal);
+      }
     }
   }
 
@@ -126,12 +185,13 @@ export function joinFleet(input: {
     }
   }
 
-  const loops = [uploader.stopped, listen(), reconcile(), report(), tellShapes()].map(loop =>
-    loop.catch(error => log.error({ error: String(error) }, "a loop of the uplink ended")),
+  const loops = [uploader.stopped, listen(), reconcile(), report(), tellShapes(), claim(), answer()].map(
+    loop => loop.catch(error => log.error({ error: String(error) }, "a loop of the uplink ended")),
   );
   return {
     report: () => changed.ring(),
     upload: () => uploader.nudge(),
+    claim: () => claiming.ring(),
     async stop() {
       stop.abort();
       await Promise.all(loops);

@@ -3,8 +3,9 @@
  * kernel counts; here are the totals of this agent's run, of those that changed since they last arrived. A batch that
  * is lost is simply told again, with newer totals.
  */
-import { SHAPE_TEXT_MAX, type ShapeBatch, type ShapeUse } from "@picket/shared/contract";
+import type { ShapeBatch, ShapeUse } from "@picket/shared/contract";
 import type { ShapeDigest } from "@picket/shared/ids";
+import { SHAPE_TEXT_MAX } from "@picket/shared/shape";
 import type { Dialect } from "@picket/shared/vocabulary";
 
 export type KnownShape = {

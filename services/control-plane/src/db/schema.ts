@@ -14,6 +14,7 @@ import type {
 } from "@picket/shared/api";
 import type { BacktestReport, BacktestState } from "@picket/shared/backtest";
 import type { Envelope } from "@picket/shared/bundle";
+import type { Delegation } from "@picket/shared/bundle-format";
 import type { ConnectionState, Installed, LocalOverride, VersionCounters } from "@picket/shared/contract";
 import type { Certificate, Detection } from "@picket/shared/detection";
 import type {
@@ -24,7 +25,9 @@ import type {
   RuleSetName,
   RuleVersion,
   ShapeDigest,
+  SharedVerdictId,
 } from "@picket/shared/ids";
+import type { DisbeliefCode, ImmunityReport, SharedVerdictEnvelope } from "@picket/shared/immunity";
 import type { Dialect, Guarantee, Labels, Priority, Verdict } from "@picket/shared/vocabulary";
 import { sql } from "drizzle-orm";
 import {
@@ -37,6 +40,7 @@ import {
   integer,
   json,
   jsonb,
+  pgSequence,
   pgTable,
   primaryKey,
   text,
@@ -161,6 +165,8 @@ export const nodes = pgTable(
     overrides: jsonb().$type<LocalOverride[]>().notNull().default([]),
     missing: jsonb().$type<string[]>().notNull().default([]),
     shapesLearned: integer("shapes_learned").notNull().default(0),
+    /** Its part in shared verdicts, as it says; null: none. */
+    immunity: jsonb().$type<ImmunityReport>(),
     residentBytes: bigint("resident_bytes", { mode: "number" }),
     uptimeSeconds: doublePrecision("uptime_seconds"),
     /** As the agent last said, since it started. */
@@ -206,6 +212,8 @@ export const ruleVersions = pgTable(
     /** The scope of who pushed the rule set's first version: who may push the next lies within it. */
     owner: jsonb().$type<Labels>().notNull().default({}),
     floor: integer().notNull(),
+    /** Who may share verdicts with nodes that run it. */
+    delegation: jsonb().$type<Delegation>(),
     object: text().$type<ObjectDigest>().notNull(),
     lostEventsMax: integer("lost_events_max").notNull(),
     expiresAt: at("expires_at").notNull(),
@@ -573,4 +581,96 @@ export const backtests = pgTable(
     index("backtests_version").on(table.ruleSet, table.version, table.sequence),
     index("backtests_unfinished").on(table.createdAt).where(sql`${table.finishedAt} is null`),
   ],
+);
+
+// ---- immunity
+
+/** Drawn under a lock: who reads up to one must not find a lower one later. */
+export const sharedVerdictSequence = pgSequence("shared_verdict_sequence");
+
+/** A shape that some node judged hostile, and what became of it. */
+export const sharedVerdicts = pgTable(
+  "shared_verdicts",
+  {
+    id: uuid().$type<SharedVerdictId>().primaryKey(),
+    state: text().$type<"pending" | "in-force" | "refused" | "revoked" | "expired">().notNull(),
+    shape: text().$type<ShapeDigest>().notNull(),
+    dialect: text().$type<Dialect>().notNull(),
+    text: text().notNull(),
+    rule: text().notNull(),
+    ruleSet: text("rule_set").$type<RuleSetName>().notNull(),
+    version: integer().$type<RuleVersion>().notNull(),
+    /** Who judged it first; others that did are in the claims. */
+    source: uuid().$type<NodeId>().notNull(),
+    judgedAt: at("judged_at").notNull(),
+    claimedAt: at("claimed_at").notNull(),
+    /** Why it was refused or revoked. */
+    because: text(),
+    issuedAt: at("issued_at"),
+    expiresAt: at("expires_at"),
+    endedAt: at("ended_at"),
+    endedBy: text("ended_by"),
+    /** Of what is signed last: the denial, or its revocation. */
+    sequence: bigint({ mode: "number" }).unique(),
+    envelope: jsonb().$type<SharedVerdictEnvelope>(),
+  },
+  table => [
+    uniqueIndex("shared_verdicts_one_per_shape")
+      .on(table.shape)
+      .where(sql`${table.state} in ('pending', 'in-force')`),
+    index("shared_verdicts_state").on(table.state, table.claimedAt),
+  ],
+);
+
+/** Who says so. A node's claims go with its standing. */
+export const sharedVerdictClaims = pgTable(
+  "shared_verdict_claims",
+  {
+    verdict: uuid()
+      .$type<SharedVerdictId>()
+      .notNull()
+      .references(() => sharedVerdicts.id, { onDelete: "cascade" }),
+    node: uuid()
+      .$type<NodeId>()
+      .notNull()
+      .references(() => nodes.id, { onDelete: "cascade" }),
+    at: at("at").notNull(),
+  },
+  table => [
+    primaryKey({ columns: [table.verdict, table.node] }),
+    index("shared_verdict_claims_node").on(table.node),
+  ],
+);
+
+/** What each node made of it. */
+export const sharedVerdictAnswers = pgTable(
+  "shared_verdict_answers",
+  {
+    verdict: uuid()
+      .$type<SharedVerdictId>()
+      .notNull()
+      .references(() => sharedVerdicts.id, { onDelete: "cascade" }),
+    node: uuid()
+      .$type<NodeId>()
+      .notNull()
+      .references(() => nodes.id, { onDelete: "cascade" }),
+    /** Null: believed. */
+    because: text().$type<DisbeliefCode>(),
+    at: at("at").notNull(),
+  },
+  table => [primaryKey({ columns: [table.verdict, table.node] })],
+);
+
+/** While one is in force nothing is shared. */
+export const sharingStops = pgTable(
+  "sharing_stops",
+  {
+    id: uuid().primaryKey(),
+    at: at("at").notNull(),
+    by: text().notNull(),
+    reason: text().notNull(),
+    releasedAt: at("released_at"),
+    releasedBy: text("released_by"),
+  },
+  table => [uniqueIndex("sharing_stops_one").on(sql`(true)`).where(sql`${table.releasedAt} is null`)],
 );

@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import type { Lease } from "@picket/shared/contract";
+import type { Lease, Polled } from "@picket/shared/contract";
 import type { Ctx } from "../context.ts";
 import { authorise } from "../identity/policy.ts";
 import { theNode } from "../nodes/the-node.ts";
@@ -10,28 +10,32 @@ export const WAIT_S_MAX = 300;
 /** Who asks, and may go. */
 export type Poll = Pick<ServerResponse, "once" | "off" | "destroyed">;
 
-/** Waits for an assignment; null when there is none after the wait. Redis away throws at once. */
+/**
+ * Waits for an assignment, or for shared verdicts that the node has not read; null when there is neither after the
+ * wait. Redis away throws at once.
+ */
 export async function lease({
   ctx,
   input,
   waiters,
 }: {
   ctx: Ctx;
-  input: { waitMs: number; poll: Poll };
+  input: { waitMs: number; readTo: number | null; poll: Poll };
   waiters: Waiters;
-}): Promise<Lease | null> {
+}): Promise<Polled | null> {
   authorise(ctx, "agent.lease");
   const node = theNode(ctx);
-  const { poll } = input;
-  const waiter = waiters.register(node);
+  const { poll, readTo } = input;
+  const news = () => (readTo !== null && readTo < waiters.verdicts ? { verdicts: waiters.verdicts } : null);
+  const waiter = waiters.register(node, readTo);
   ctx.metrics.waiters.set(waiters.size);
   poll.once("close", waiter.end);
   try {
-    const waiting = await take(ctx);
+    const waiting = news() ?? (await take(ctx));
     if (waiting) return waiting;
     const rung = await waiter.rung(spread(ctx, input.waitMs));
     // Whoever has gone must not take a lease along.
-    return rung && !poll.destroyed ? await take(ctx) : null;
+    return rung && !poll.destroyed ? (news() ?? (await take(ctx))) : null;
   } finally {
     waiter.end();
     ctx.metrics.waiters.set(waiters.size);

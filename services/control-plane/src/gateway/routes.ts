@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { z } from "@hono/zod-openapi";
-import { Lease } from "@picket/shared/contract";
+import { Polled } from "@picket/shared/contract";
 import type { Ctx, Services } from "../context.ts";
 import { authenticateBearer } from "../http/authenticate.ts";
 import { problemAnswer } from "../http/problems.ts";
@@ -26,13 +26,17 @@ const ACKNOWLEDGE = routeOf("agent.acknowledge");
 const ACKNOWLEDGE_PATH = new RegExp(`^${ACKNOWLEDGE.path.replace("{id}", "([^/]{1,100})")}$`);
 const BODY_BYTES_MAX = 1_024;
 
-const Wait = z.object({ wait: z.coerce.number().min(0).max(WAIT_S_MAX).default(0) });
+const Wait = z.object({
+  wait: z.coerce.number().min(0).max(WAIT_S_MAX).default(0),
+  /** How far the node has read shared verdicts. */
+  verdicts: z.coerce.number().int().min(0).optional(),
+});
 
 export function describeGateway(app: App): void {
   describe(app, "agent.lease", {
-    summary: "Long poll for the next assignment; 204 when there is none after the wait",
+    summary: "Long poll for the next assignment or shared verdicts; 204 when there are none after the wait",
     query: Wait,
-    answer: Lease,
+    answer: Polled,
   });
   describe(app, "agent.acknowledge", {
     summary: "The node has the assignment in hand",
@@ -102,8 +106,9 @@ async function answer(
   }
 }
 
-function poll(ctx: Ctx, query: string, response: ServerResponse, waiters: Waiters): Promise<Lease | null> {
+function poll(ctx: Ctx, query: string, response: ServerResponse, waiters: Waiters): Promise<Polled | null> {
   const parsed = Wait.safeParse(Object.fromEntries(new URLSearchParams(query)));
   if (!parsed.success) throw new Refusal("invalid", z.prettifyError(parsed.error));
-  return lease({ ctx, input: { waitMs: parsed.data.wait * 1_000, poll: response }, waiters });
+  const { wait, verdicts = null } = parsed.data;
+  return lease({ ctx, input: { waitMs: wait * 1_000, readTo: verdicts, poll: response }, waiters });
 }

@@ -12,19 +12,33 @@ export interface Waiter {
 
 export class Waiters {
   #closed = false;
-  readonly #waiting = new Map<NodeId, { settle: (rung: boolean) => void }>();
+  readonly #waiting = new Map<NodeId, { settle: (rung: boolean) => void; readTo: number | null }>();
+  #verdicts = 0;
 
   get size(): number {
     return this.#waiting.size;
   }
 
-  register(node: NodeId): Waiter {
+  /** The last sequence of shared verdicts that was heard of. */
+  get verdicts(): number {
+    return this.#verdicts;
+  }
+
+  /** Rings for who has not read so far, and says how far it has. */
+  issued(sequence: number): void {
+    this.#verdicts = Math.max(this.#verdicts, sequence);
+    for (const { settle, readTo } of this.#waiting.values())
+      if (readTo !== null && readTo < this.#verdicts) settle(true);
+  }
+
+  /** `readTo`: how far the node has read shared verdicts; null: it takes no part. */
+  register(node: NodeId, readTo: number | null = null): Waiter {
     let settle!: (rung: boolean) => void;
     const outcome = new Promise<boolean>(resolve => {
       settle = resolve;
     });
     if (this.#closed) settle(false);
-    const entry = { settle };
+    const entry = { settle, readTo };
     // A node has one poll: an older one is a connection that it has given up.
     this.#waiting.get(node)?.settle(false);
     this.#waiting.set(node, entry);

@@ -12,6 +12,7 @@ import { alertRoutes } from "./routes/alerts.ts";
 import { backtestRoutes } from "./routes/backtests.ts";
 import { detectionRoutes } from "./routes/detections.ts";
 import { identityRoutes } from "./routes/identity.ts";
+import { immunityRoutes } from "./routes/immunity.ts";
 import { nodeRoutes } from "./routes/nodes.ts";
 import { policyRoutes } from "./routes/policies.ts";
 import { rolloutRoutes } from "./routes/rollouts.ts";
@@ -68,6 +69,7 @@ export function app(
   agentRoutes(api, services);
   ruleRoutes(api, services);
   backtestRoutes(api, services);
+  immunityRoutes(api, services);
   rolloutRoutes(api, services);
   detectionRoutes(api, services);
   alertRoutes(api, services);

@@ -77,6 +77,9 @@ export const permissions = {
   "agent.report": ["POST /v1/agent/report", "agent", "own"],
   "agent.events": ["POST /v1/agent/events", "agent", "own"],
   "agent.shapes": ["POST /v1/agent/shapes", "agent", "own"],
+  "agent.claims": ["POST /v1/agent/claims", "agent", "own"],
+  "agent.verdicts": ["GET /v1/agent/verdicts", "agent", "own"],
+  "agent.answers": ["POST /v1/agent/verdicts/answers", "agent", "own"],
 
   "bundles.list-keys": ["GET /v1/release-keys", "view", "catalogue"],
   "bundles.register-key": ["POST /v1/release-keys", "administer", "fleet"],
@@ -85,6 +88,14 @@ export const permissions = {
   "rules.list-versions": ["GET /v1/rule-sets/{name}/versions", "view", "catalogue"],
   "rules.show-version": ["GET /v1/rule-sets/{name}/versions/{version}", "view", "catalogue"],
   "rules.push": ["POST /v1/rule-sets/{name}/versions", "author", "rule-set"],
+
+  // What is shared concerns every node.
+  "immunity.show": ["GET /v1/immunity", "view", "fleet"],
+  "immunity.list": ["GET /v1/immunity/verdicts", "view", "fleet"],
+  "immunity.answers": ["GET /v1/immunity/verdicts/{id}", "view", "fleet"],
+  "immunity.revoke": ["DELETE /v1/immunity/verdicts/{id}", "operate", "fleet"],
+  "immunity.stop": ["POST /v1/immunity/stop", "halt", "fleet"],
+  "immunity.release": ["DELETE /v1/immunity/stop", "operate", "fleet"],
 
   // A replay reads what every node of the fleet has sent.
   "backtests.start": ["POST /v1/backtests", "author", "fleet"],

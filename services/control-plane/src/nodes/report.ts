@@ -46,6 +46,7 @@ export async function report({ ctx, input }: { ctx: Ctx; input: Report }): Promi
         overrides: input.overrides,
         missing: input.missing,
         shapesLearned: input.shapesLearned,
+        immunity: input.immunity ?? null,
         residentBytes: input.agent.residentBytes,
         uptimeSeconds: input.agent.uptimeSeconds,
         lostByAgent: input.events.lost,

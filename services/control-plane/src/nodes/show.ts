@@ -65,6 +65,7 @@ export async function showNode({ ctx, input }: { ctx: Ctx; input: { id: string }
     counters: row.counters,
     losses: row.losses,
     overrides: row.overrides,
+    immunity: row.immunity,
     missing: row.missing,
     residentBytes: row.residentBytes,
   };

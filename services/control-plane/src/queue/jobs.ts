@@ -16,7 +16,8 @@ export type Job =
   | { kind: "fold-detections" }
   | { kind: "deliver-webhook"; delivery: string }
   | { kind: "sync-ticket"; causalKey: string }
-  | { kind: "run-backtest"; backtest: string };
+  | { kind: "run-backtest"; backtest: string }
+  | { kind: "share-verdicts" };
 
 export interface Jobs {
   /** `once` names a reminder: given again with the same name before it rang, it stays one. */
@@ -30,6 +31,7 @@ function keyOf(job: Job): string {
     case "reconcile-rollout":
       return `${job.kind}/${job.rollout}`;
     case "fold-detections":
+    case "share-verdicts":
       return job.kind;
     case "deliver-webhook":
       return `${job.kind}/${job.delivery}`;

@@ -50,6 +50,7 @@ export async function pushVersion({
           owner: await ownerOf(ctx, tx, bundle),
           signedBy: signers(ctx, input.envelope, keys),
           floor: bundle.floor,
+          delegation: bundle.delegation,
           object: bundle.objects.slot,
           lostEventsMax: spec.thresholds.lostEventsMax,
           expiresAt: new Date(bundle.expiresAt),

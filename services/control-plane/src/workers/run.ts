@@ -4,6 +4,8 @@ import { foldDetections } from "../alerts/fold-detections.ts";
 import { runBacktest } from "../backtests/run.ts";
 import { asSystem, type Ctx, type Services } from "../context.ts";
 import { deliver } from "../deliveries/deliver.ts";
+import { closeJudge } from "../immunity/judge.ts";
+import { shareVerdicts } from "../immunity/share.ts";
 import { type Job, QUEUE } from "../queue/jobs.ts";
 import { logOutages, patient, redisOptions } from "../queue/redis.ts";
 import { reconcileRollout } from "../rollouts/reconcile.ts";
@@ -28,6 +30,9 @@ export async function runJob(ctx: Ctx, job: Job): Promise<void> {
       return;
     case "run-backtest":
       await runBacktest({ ctx, input: job });
+      return;
+    case "share-verdicts":
+      await shareVerdicts({ ctx });
       return;
   }
 }
@@ -58,6 +63,7 @@ export function startWorkers(services: Services): { close(): Promise<void> } {
     async close() {
       await sweeper.close();
       await worker.close().catch(() => undefined);
+      await closeJudge();
     },
   };
 }

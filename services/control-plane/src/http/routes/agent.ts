@@ -9,11 +9,15 @@ import {
   ShapeBatchResponse,
 } from "@picket/shared/contract";
 import { BundleDigest, ObjectDigest } from "@picket/shared/ids";
+import { ClaimBatch, ClaimBatchResponse, SharedVerdictFeed, VerdictAnswers } from "@picket/shared/immunity";
 import { getBundle } from "../../bundles/get.ts";
 import { getObject } from "../../bundles/objects.ts";
 import type { Services } from "../../context.ts";
 import { storable } from "../../db/json.ts";
 import { BATCH_BYTES_MAX, ingest } from "../../detections/ingest.ts";
+import { answerVerdicts } from "../../immunity/answers.ts";
+import { claimVerdicts } from "../../immunity/claim.ts";
+import { verdictFeed } from "../../immunity/feed.ts";
 import { desired } from "../../nodes/desired.ts";
 import { report } from "../../nodes/report.ts";
 import { recordShapes } from "../../shapes/record.ts";
@@ -81,5 +85,30 @@ export function agentRoutes(app: App, services: Services): void {
       answer: ShapeBatchResponse,
     },
     (ctx, { body }) => recordShapes({ ctx, input: storable(body) }),
+  );
+  route(
+    app,
+    services,
+    "agent.claims",
+    { summary: "Shapes that this node judged hostile", body: ClaimBatch, answer: ClaimBatchResponse },
+    (ctx, { body }) => claimVerdicts({ ctx, input: storable(body) }),
+  );
+  route(
+    app,
+    services,
+    "agent.verdicts",
+    {
+      summary: "Shared verdicts that were signed after a sequence",
+      query: z.object({ after: z.coerce.number().int().min(0).default(0) }),
+      answer: SharedVerdictFeed,
+    },
+    (ctx, { query }) => verdictFeed({ ctx, input: query }),
+  );
+  route(
+    app,
+    services,
+    "agent.answers",
+    { summary: "What this node made of shared verdicts", body: VerdictAnswers },
+    (ctx, { body }) => answerVerdicts({ ctx, input: body }),
   );
 }
