@@ -23,7 +23,7 @@ function contextWith(looks: (() => Assignment | null)[]): Ctx {
 }
 
 const ask = (ctx: Ctx, waiters: Waiters, poll = new PassThrough()) =>
-  lease({ ctx, input: { waitMs: 600_000, poll: poll as unknown as Poll }, waiters });
+  lease({ ctx, input: { waitMs: 600_000, readTo: null, poll: poll as unknown as Poll }, waiters });
 
 test("what arrives while the inbox is being looked into is not slept over", async () => {
   const waiters = new Waiters();

@@ -1,18 +1,22 @@
 /**
  * Goes through what nodes have claimed, oldest first: judged again here, and signed where the online key may, within
- * its delegation's bounds. What there is no room for now waits. Who takes a row holds its lock, so two workers never
+ * its delegation's bounds. What the fleet has no room for now waits; what one node has too much of does not, lest it
+ * stand in others' way. Who takes a row holds its lock, so two workers never
  * sign one twice.
  */
-import type { SharedVerdictId } from "@picket/shared/ids";
+import type { NodeId, SharedVerdictId } from "@picket/shared/ids";
 import { durationMs } from "@picket/shared/vocabulary";
 import { and, asc, count, eq, gt, isNull, lt, lte, sql } from "drizzle-orm";
 import { record } from "../audit/record.ts";
 import { actorName, type Ctx, now } from "../context.ts";
+import type { Tx } from "../db/client.ts";
 import { ruleVersions, sharedVerdicts, sharingStops } from "../db/schema.ts";
 import { type Delegated, delegations } from "./delegations.ts";
 import { announceVerdicts, issueDenial } from "./issue.ts";
 import { judgeAgain } from "./judge.ts";
 
+/** Held while the last room is looked for. */
+const ROOM_LOCK = 7_400_012;
 const AT_ONCE = 100;
 const HOUR_MS = 3_600_000;
 /** A claim that could not be signed for so long says nothing any more. */
@@ -56,18 +60,21 @@ async function shareOne(ctx: Ctx, id: SharedVerdictId, delegated: readonly Deleg
       .where(and(eq(sharedVerdicts.id, id), eq(sharedVerdicts.state, "pending")))
       .for("update", { skipLocked: true });
     if (!row) return false;
-    if (refusal !== null || !by) {
+    const refuse = async (because: string | null) => {
       await tx
         .update(sharedVerdicts)
-        .set({ state: "refused", because: refusal, endedAt: now(ctx), endedBy: actorName(ctx.actor) })
+        .set({ state: "refused", because, endedAt: now(ctx), endedBy: actorName(ctx.actor) })
         .where(eq(sharedVerdicts.id, id));
       ctx.metrics.sharedVerdicts.inc({ outcome: "refused" });
       return false;
-    }
+    };
+    if (refusal !== null || !by) return refuse(refusal);
     // One after the other, so that two workers do not both find the last room.
     await tx.execute(sql`select pg_advisory_xact_lock(${ROOM_LOCK})`);
     const { caps, expiresAt } = by.delegation;
-    if (!(await hasRoom(ctx, tx, row.source, caps))) return false;
+    const used = await inUse(ctx, tx, row.source);
+    if (used.ofNode >= caps.inForcePerNode) return refuse("as much of its node is in force as may be");
+    if (used.inForce >= caps.inForce || used.lastHour >= caps.perHour) return false;
     const ttlMs = Math.min(durationMs(caps.ttl), Date.parse(expiresAt) - ctx.clock());
     await issueDenial(ctx, tx, row, ttlMs);
     await record(ctx, tx, {
@@ -80,27 +87,18 @@ async function shareOne(ctx: Ctx, id: SharedVerdictId, delegated: readonly Deleg
   });
 }
 
-const ROOM_LOCK = 7_400_012;
-
-async function hasRoom(
-  ctx: Ctx,
-  tx: Parameters<Parameters<Ctx["db"]["transaction"]>[0]>[0],
-  source: string,
-  caps: Delegated["delegation"]["caps"],
-): Promise<boolean> {
+async function inUse(ctx: Ctx, tx: Tx, source: NodeId) {
   const inForce = eq(sharedVerdicts.state, "in-force");
   const [found] = await tx
     .select({
       inForce: count(sql`case when ${inForce} then 1 end`),
-      ofNode: count(sql`case when ${inForce} and ${sharedVerdicts.source} = ${source} then 1 end`),
+      ofNode: count(sql`case when ${inForce} and ${eq(sharedVerdicts.source, source)} then 1 end`),
       lastHour: count(
         sql`case when ${gt(sharedVerdicts.issuedAt, new Date(ctx.clock() - HOUR_MS))} then 1 end`,
       ),
     })
     .from(sharedVerdicts);
-  return (
-    found!.inForce < caps.inForce && found!.ofNode < caps.inForcePerNode && found!.lastHour < caps.perHour
-  );
+  return found!;
 }
 
 /** Nodes end what has expired by themselves. */
