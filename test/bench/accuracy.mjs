@@ -3,7 +3,8 @@
 // by hash of their id, and the other half and all attacks are scored; templates of one row count only as cold. The
 // statements are not in this repository: --corpus DIR or PICKET_CORPUS names a folder with attack.jsonl, benign.jsonl,
 // probe.jsonl and modes.jsonl (each may be .gz), a line each of {id, dialect, sql | sql_hex, session?, label, family,
-// template}. They are judged by the real command, so that the throughput includes reading and writing JSON, and by
+// template}. Apart from them, statements that were made for this repository (test/corpus/accuracy) are always judged;
+// rules were developed with half of those. They are judged by the real command, so that the throughput includes reading and writing JSON, and by
 // what peers.mjs has at hand.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -23,26 +24,28 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
+import { accepted } from "../corpus/accuracy/accepted.mjs";
+import { attacks, honest } from "../corpus/accuracy/made.mjs";
 import { crs942, flaggedBy, libinjection } from "./peers.mjs";
 
 const picket = fileURLToPath(new URL("../../packages/cli/bin/picket.mjs", import.meta.url));
 
 export async function run({ json = false, corpus } = {}) {
   const folder = corpus ?? process.env.PICKET_CORPUS;
-  if (!folder) {
-    console.error(
-      "SKIPPED: accuracy was NOT measured. Name a folder of labelled statements: --corpus DIR or PICKET_CORPUS.",
-    );
-    return { name: "accuracy", skipped: "neither --corpus nor PICKET_CORPUS" };
-  }
   const scratch = mkdtempSync(join(tmpdir(), "picket-accuracy-"));
   try {
+    const made = await ofMade(scratch);
+    if (!json) printMade(made);
+    if (!folder) {
+      console.error(
+        "SKIPPED: accuracy on foreign statements was NOT measured. Name a folder of them: --corpus DIR or PICKET_CORPUS.",
+      );
+      return { name: "accuracy", skipped: "neither --corpus nor PICKET_CORPUS", made };
+    }
     const [attack, benign, probe, modes] = ["attack", "benign", "probe", "modes"].map(set =>
       read(folder, set),
     );
-    const sizes = countBy(benign, ({ template }) => template);
-    const learned = benign.filter(row => sizes.get(row.template) > 1 && isLearned(row));
-    const scored = benign.filter(row => sizes.get(row.template) > 1 && !isLearned(row));
+    const { learned, scored } = halves(benign);
 
     const cold = await judged(scratch, [...attack, ...benign, ...probe, ...modes], []);
     const file = join(scratch, "learned.jsonl");
@@ -55,6 +58,7 @@ export async function run({ json = false, corpus } = {}) {
     );
     const result = {
       name: "accuracy",
+      made,
       statementsPerSecond: Math.round(cold.rows.length / cold.seconds),
       cold: score(cold, [...attack, ...benign]),
       learned: { learnedStatements: learned.length, ...score(warm, [...attack, ...scored]) },
@@ -73,6 +77,50 @@ export async function run({ json = false, corpus } = {}) {
     return result;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Of the templates with more than one row: what is learned, and what is scored. */
+function halves(benign) {
+  const sizes = countBy(benign, ({ template }) => template);
+  const known = benign.filter(row => sizes.get(row.template) > 1);
+  return { learned: known.filter(isLearned), scored: known.filter(row => !isLearned(row)) };
+}
+
+/** By half: with the statements of "development" rules were developed, those of "final" were only counted. */
+async function ofMade(scratch) {
+  const attack = await accepted(attacks());
+  const benign = await accepted(honest());
+  const { learned, scored } = halves(benign);
+  const file = join(scratch, "made.jsonl");
+  writeFileSync(file, learned.map(requestLine).join(""));
+  const cold = await judged(scratch, [...attack, ...benign], []);
+  const warm = await judged(scratch, [...attack, ...scored], ["--learn", file]);
+  const byHalf = (judgement, rows) =>
+    Object.fromEntries(
+      ["development", "final"].map(half => [
+        half,
+        score(
+          judgement,
+          rows.filter(row => row.half === half),
+        ),
+      ]),
+    );
+  return {
+    cold: byHalf(cold, [...attack, ...benign]),
+    learned: byHalf(warm, [...attack, ...scored]),
+    idioms: byHalf(
+      cold,
+      benign.filter(({ family }) => family === "own-idioms"),
+    ),
+  };
+}
+
+function printMade({ cold, learned, idioms }) {
+  for (const half of ["development", "final"]) {
+    line(`made, ${half}: cold`, cold[half]);
+    line(`made, ${half}: learned`, learned[half]);
+    line(`made, ${half}: idioms of tools, cold`, idioms[half]);
   }
 }
 

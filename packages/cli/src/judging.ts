@@ -44,6 +44,7 @@ export async function learned(compiled: CompiledRuleSet, file: string): Promise<
         if (!request.ok) throw malformed(file, request.error);
         learn(compiled, profile, request.value.statement, { atMs: 0, vouched: true });
       }
+    profile.mode = "enforce";
   } catch (error) {
     if (error instanceof CliError) throw error;
     throw new CliError("not-found", "no-file", `cannot read ${file}: ${(error as Error).message}`);

@@ -3,7 +3,8 @@
  * same in places where no application pastes anything in. There a rule's word is told and nothing is blocked:
  * administration (CREATE PROCEDURE, EXPLAIN …), since input cannot change how a statement begins, and a statement
  * that touches no table and so gives an attacker nothing that he did not write himself; and constant conditions of
- * query builders, in statements that bind all of their values.
+ * query builders, in statements that bind all of their values; questions about the server in a statement that reads the
+ * catalogue alone, as monitoring does; and halves of a UNION that a report names by a constant in each.
  */
 import type { Severity } from "@picket/shared/vocabulary";
 
@@ -17,9 +18,27 @@ const habits = new Set(["literal-comparison", "constant-condition", "trailing-co
 /** A literal beside a column or in a list, and no constant compared with another. */
 const pasted = /(?:[=<>(,]|like|in|values|between|and|set|limit) \?(?= (?:[,)a-z]|$))/;
 
+/** A constant among the columns before the first UNION: a report that names its halves fills both of them. */
+const constantColumn =
+  /^(?:with .* )?\(* ?select (?:[^;]*? , )?(?:\?[=!]?|null|:\?)(?: as| ,| "| from| union)/;
+const unions = new Set(["union-literals", "union-form"]);
+
+function namesItsHalves(shape: string): boolean {
+  const at = shape.search(/ union /);
+  return at > 0 && constantColumn.test(shape.slice(0, at + 7));
+}
+
+/** Rules about questions that administrators' tools ask of the catalogue, and injections of an application's table. */
+const questions = new Set(["server-facts", "secret-subquery"]);
+const readTable =
+  /(?:^| )(?:from|join|into|update) (?!"?(?:pg_|information_schema"? \.|performance_schema"? \.))/;
+const bound = / (?::|@ )\?/;
+
 export function bears(shape: string, rules: readonly string[], severity: Severity): boolean {
   if (administration.test(shape)) return false;
-  if (rules.every(rule => habits.has(rule)) && shape.includes(" :?") && !pasted.test(shape)) return false;
+  if (rules.every(rule => habits.has(rule)) && bound.test(shape) && !pasted.test(shape)) return false;
+  if (rules.every(rule => unions.has(rule)) && namesItsHalves(shape)) return false;
+  if (rules.every(rule => questions.has(rule)) && !readTable.test(shape)) return false;
   // A comment may have swallowed the table.
   return severity === "critical" || table.test(shape) || comment.test(shape);
 }

@@ -131,32 +131,53 @@ function judgeStages({ compiled, profile, key }: Judge, statement: Statement): U
     drift: null,
     evidence: evidenceOf(met),
   };
-  return profile ? withDrift(cold, profile, statement) : cold;
+  return profile
+    ? withDrift(
+        cold,
+        profile,
+        statement,
+        met.every(({ rule }) => rule.core),
+      )
+    : cold;
 }
 
 function withDrift(
   cold: Unredacted,
   profile: Profile,
   { sql, dialect, session = UNKNOWN_SESSION }: Statement,
+  core: boolean,
 ): Unredacted {
   const drift = compare(profile, dialect, cold.shapeSha256, driftTokens(sql, { dialect, session }));
   switch (drift.kind) {
-    case "known": {
+    case "known":
+    case "variant": {
       // A rule that looks at more than the shape may speak where it did not when the shape was learned.
       const { rules } = drift.template;
       if (cold.verdict !== "benign" && cold.rules.every(rule => rules.has(rule)) && cold.rules.length > 0)
         return { ...cold, verdict: "benign", action: "observe", severity: "low", stage: "drift", drift };
       return { ...cold, drift };
     }
-    case "variant":
-      return { ...cold, drift };
     case "new":
-      return profile.locked && cold.verdict === "benign"
-        ? { ...cold, verdict: "probe", action: "alert", rules: ["drift-new"], stage: "drift", drift }
+      if (profile.locked && cold.verdict === "benign")
+        return { ...cold, verdict: "probe", action: "alert", rules: ["drift-new"], stage: "drift", drift };
+      return core && isForeign(cold, drift)
+        ? { ...cold, verdict: "probe", action: atMostAlert(cold.action), drift }
         : { ...cold, drift };
     case "splice":
       return spliced(cold, drift, profile);
   }
+}
+
+/**
+ * Whether one rule alone calls a statement an attack that nothing ties to what the workload sends: it does not begin
+ * like a template, so nothing was pasted into one. A new release writes such statements, and is told of. What several
+ * rules find, or one that is critical, stands.
+ */
+function isForeign(cold: Unredacted, drift: Extract<DriftFinding, { kind: "new" }>): boolean {
+  const { graftedAt, settled } = drift;
+  if (!settled || cold.verdict !== "attack" || cold.severity === "critical" || cold.rules.length > 1)
+    return false;
+  return graftedAt === null || cold.evidence.every(({ span }) => span[1] <= graftedAt);
 }
 
 function spliced(

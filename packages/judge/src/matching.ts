@@ -7,6 +7,7 @@ import { lex, SqlSession, tokenize } from "@picket/native/lexer";
 import type { Action, Dialect } from "@picket/shared/vocabulary";
 import type { CompiledRule, CompiledRuleSet, CompiledShape } from "./compile.ts";
 import type { Applies, CompiledMatch, Context } from "./match.ts";
+import { aboutComments, hasOnlyNotes } from "./notes.ts";
 import type { RegexSubject } from "./regex.ts";
 import type { Session } from "./session.ts";
 
@@ -51,6 +52,10 @@ export function metRules(
     for (const index of matched.rules)
       if (compiled.rules[index]!.dialects.includes(statement.dialect)) found.set(index, null);
   }
+  // The text of a comment is no part of the shape, so what follows from it is not remembered.
+  const aboutNotes = indices.filter(index => aboutComments.has(compiled.rules[index]!.id));
+  const noted = aboutNotes.length > 0 && hasOnlyNotes(statement);
+  if (noted) for (const index of aboutNotes) found.delete(index);
   const met = [...found].map(([index, span]): Met => {
     const rule = compiled.rules[index]!;
     const applies = rule.match?.applies({ ...context, dialect: statement.dialect }) ?? "yes";
@@ -60,9 +65,8 @@ export function metRules(
   return {
     met,
     exhausted: exhausted || !whole,
-    holdsForShape: met.every(
-      ({ rule }) => !contextual(rule.match) && (rule.on ?? "statement") === "statement",
-    ),
+    holdsForShape:
+      !noted && met.every(({ rule }) => !contextual(rule.match) && (rule.on ?? "statement") === "statement"),
   };
 }
 

@@ -14,6 +14,8 @@ export const stageRules: Record<StageRule, string> = {
   "ast-condition-in-list": "A condition over constants stands in ORDER BY, GROUP BY or LIMIT.",
   "ast-condition-as-value": "A value that is written is a condition over constants.",
   "ast-odd-subquery": "A value is a subquery that reads nothing.",
+  "ast-list-subquery": "ORDER BY, GROUP BY or LIMIT holds a subquery that is the same for each row.",
+  "ast-foreign-question": "A condition asks another table one question for all rows.",
   "ast-union-width": "The halves of a UNION have unlike numbers of columns.",
   "ast-union-constants": "A UNION adds nothing but constants to a table's rows.",
   "ast-catalogue": "A subquery or a UNION reads the catalogue, the statement does not.",

@@ -39,6 +39,18 @@ describe("what a parser sees in a statement, in both dialects", () => {
     ["ast-union-width", "SELECT a FROM t UNION SELECT b, c, d FROM u"],
     ["ast-union-constants", "SELECT a FROM t WHERE b = 1 UNION SELECT 7"],
     ["ast-server-function", "SELECT a FROM t WHERE b = version()"],
+    ["", "SELECT a FROM t WHERE 1 = 0 OR b = 2"],
+    ["ast-constant-condition", "SELECT a FROM t WHERE b = 1 OR NOT false AND c = 2"],
+    ["ast-foreign-question", "SELECT a FROM t WHERE b = 1 AND (SELECT k FROM u WHERE l = 'root') LIKE 'p%'"],
+    [
+      "ast-foreign-question",
+      "SELECT a FROM t WHERE b = 1 AND coalesce((SELECT k FROM u LIMIT 1), 'x') = 'y'",
+    ],
+    ["ast-foreign-question", "SELECT a FROM t WHERE b = 1 OR EXISTS (SELECT 2)"],
+    ["", "SELECT a FROM t WHERE b = 1 AND (SELECT count(*) FROM u WHERE u.t_id = t.id) > 3"],
+    ["", "SELECT a FROM t WHERE b = 1 AND EXISTS (SELECT 1 FROM u WHERE kind = 'x')"],
+    ["ast-list-subquery", "SELECT a FROM t ORDER BY (SELECT k FROM u LIMIT 1)"],
+    ["", "SELECT a FROM t ORDER BY (SELECT max(u.at) FROM u WHERE u.t_id = t.id)"],
   ] as const)
     for (const dialect of ["mysql", "pg"] as const)
       test(`${dialect}: ${rules || "nothing"} in ${sql}`, () =>

@@ -230,8 +230,11 @@ const telling = new RegExp(
     "(?:^| )(?:or|xor|union|case|procedure|regexp|rlike)(?: |$)",
     // An operator, a call or a subquery where a literal's comparison should end.
     "\\?[=!]? (?:[-+*/%^=<>!&|~]|(?:and|like|is|between|in) [a-z_0-9]* ?\\()",
+    // A literal that ended a comparison goes on.
+    "\\?[=!]? (?:is|not|between|like|ilike|in) ",
+    "(?:except|intersect) ",
     "[=<>(,] \\( select ",
-    "and \\( select ",
+    "(?:and|[-+*/%(]) \\( select ",
     "(?:by|limit|values|having) .*(?: and | = | < | > |\\( select )",
     "(?:@ @|\\| \\||& &)",
   ].join("|"),
@@ -266,8 +269,10 @@ function withAnalysis<J extends Judgement | Unredacted>(judgement: J, analysis: 
       if (rules.length === 0) return judgement;
       const all = [...rules, ...judgement.rules];
       const { drift } = judgement;
-      const proven =
-        rules.some(rule => !weakAstRules.has(rule)) || (drift?.kind === "splice" && drift.established);
+      const strong = rules.filter(rule => !weakAstRules.has(rule)).length;
+      // As judge.ts says of its rules: one alone is not believed of a statement that nothing was pasted into.
+      const foreign = drift?.kind === "new" && drift.settled && drift.graftedAt === null;
+      const proven = strong > (foreign ? 1 : 0) || (drift?.kind === "splice" && drift.established);
       return proven
         ? { ...judgement, verdict: "attack", action: "block", severity: "high", rules: all, stage: "ast" }
         : { ...probe(judgement, rules[0]!), rules: all };

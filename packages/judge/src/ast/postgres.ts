@@ -133,7 +133,10 @@ function expression(node: unknown): Expression {
         arguments: itemsOf(body.args).map(expression),
       };
     case "A_Expr": {
-      const operands = [body.lexpr, body.rexpr].filter(isObject).map(expression);
+      const list = field(body.rexpr, "List", "items");
+      const operands = [body.lexpr, ...(list === undefined ? [body.rexpr] : itemsOf(list))]
+        .filter(isObject)
+        .map(expression);
       const operator = strings(body.name).join("");
       return body.kind !== "AEXPR_OP" || /^(?:[<>=]+|!=|<>|~+\*?|!~+\*?)$/.test(operator)
         ? { kind: "comparison", equal: body.kind === "AEXPR_OP" && operator === "=", arguments: operands }

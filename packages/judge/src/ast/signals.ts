@@ -12,6 +12,8 @@ export type AstRule =
   | "ast-condition-in-list"
   | "ast-condition-as-value"
   | "ast-odd-subquery"
+  | "ast-list-subquery"
+  | "ast-foreign-question"
   | "ast-union-width"
   | "ast-union-constants"
   | "ast-catalogue"
@@ -51,7 +53,15 @@ function inspect(query: Query, found: Set<AstRule>, place: Place): void {
   // Who reads the catalogue asks about the server, too.
   if (ofApplication || query.kind !== "select")
     for (const condition of query.conditions) inspectCondition(condition, found, true);
-  for (const item of query.lists) if (isOddInList(item)) found.add("ast-condition-in-list");
+  for (const item of query.lists) {
+    if (isOddInList(item)) found.add("ast-condition-in-list");
+    if (ofApplication)
+      walk(item, inner => {
+        if (inner.kind !== "query" || inner.many || !standsAlone(inner.query)) return;
+        // A share of the same table, and nothing at all, are other people's habits.
+        if (inner.query.tables.some(table => !query.tables.includes(table))) found.add("ast-list-subquery");
+      });
+  }
   if (query.kind !== "other")
     for (const value of query.written) if (isWrittenCondition(value)) found.add("ast-condition-as-value");
   if (query.kind === "set-operation") inspectParts(query, found, place);
@@ -72,12 +82,15 @@ function inspectCondition(condition: Expression, found: Set<AstRule>, only: bool
   switch (condition.kind) {
     case "logic":
       for (const [i, argument] of condition.arguments.entries()) {
-        // WHERE 1=1 AND …, and AND 1=0 for an empty list, are habits of query builders.
-        const habit = condition.operator === "and" && i === 0 && only;
+        // What comes first in a condition is the application's: builders begin with 1=1 AND, and with 1=0 OR.
+        const habit = i === 0 && only;
         // Between ANDs, TRUE and 1=0 are habits too; a function that is called for nothing is none.
         const telling =
-          condition.operator === "and" ? calls(argument) : condition.operator !== "not" && decides(argument);
+          condition.operator === "and"
+            ? calls(argument) || (argument.kind === "logic" && argument.operator === "not")
+            : condition.operator !== "not" && decides(argument);
         if (telling && !habit && isConstant(argument)) found.add("ast-constant-condition");
+        if (argument.kind !== "logic" && isForeignQuestion(argument)) found.add("ast-foreign-question");
         inspectCondition(argument, found, habit);
       }
       return;
@@ -92,11 +105,49 @@ function inspectCondition(condition: Expression, found: Set<AstRule>, only: bool
         !condition.arguments.every(isConstant)
       )
         found.add("ast-constant-comparison");
+      for (const argument of condition.arguments)
+        if (argument.kind === "logic") inspectCondition(argument, found, false);
       return;
     }
     default:
       return;
   }
+}
+
+/**
+ * A condition that looks at no column of the rows that it decides about: it asks one question for all of them, and
+ * the answer comes from somewhere else.
+ */
+function isForeignQuestion(condition: Expression): boolean {
+  let [asks, looks] = [false, false];
+  walk(condition, inner => {
+    if (inner.kind === "column" || inner.kind === "parameter") looks = true;
+    // Whether there is any row elsewhere is asked by honest code, too: a setting, a lock.
+    if (inner.kind === "query")
+      if (inner.many ? readsNothing(inner.query) : standsAlone(inner.query)) asks = true;
+      else looks = true;
+  });
+  return asks && !looks;
+}
+
+const readsNothing = ({ kind, tables, nested, conditions, columns }: Query): boolean =>
+  kind === "select" &&
+  tables.length + nested.length + conditions.length === 0 &&
+  columns.length > 0 &&
+  columns.every(isConstant);
+
+/** No column is another table's, or compared with a column, so it is not about the row of the statement around it. */
+function standsAlone(query: Query): boolean {
+  if (query.kind !== "select") return query.kind === "set-operation" && query.parts.every(standsAlone);
+  let alone = true;
+  for (const expression of [...query.columns, ...query.conditions, ...query.lists])
+    walk(expression, inner => {
+      if (inner.kind === "column" && inner.name.includes(".")) alone = false;
+      if (inner.kind === "query" && !standsAlone(inner.query)) alone = false;
+      if (inner.kind === "comparison" && inner.arguments.filter(({ kind }) => kind === "column").length > 1)
+        alone = false;
+    });
+  return alone && query.nested.every(standsAlone);
 }
 
 const isDoubtful = (side: Expression): boolean =>
@@ -151,6 +202,14 @@ function inspectParts({ parts, union }: Query, found: Set<AstRule>, place: Place
   for (const part of parts) inspect(part, found, place);
   const [wide, narrow] = [widthOf(left), widthOf(right)];
   if (union && wide !== null && narrow !== null && wide !== narrow) found.add("ast-union-width");
+  if (
+    left.kind === "select" &&
+    left.conditions.length > 0 &&
+    right.kind === "other" &&
+    right.written.length > 0 &&
+    right.written.every(isConstant)
+  )
+    found.add("ast-union-constants");
   if (left.kind !== "select" || right.kind !== "select" || left.tables.length === 0) return;
   const constants = right.columns.filter(isConstant).length;
   const leftConstants = left.columns.filter(isConstant).length;

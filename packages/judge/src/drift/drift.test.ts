@@ -111,6 +111,71 @@ describe("a new statement beside what the workload has learned", () => {
   });
 });
 
+describe("what stands where a template has a name", () => {
+  const columns = ["id", "name", "price", "max(price)"].map(
+    column => () => `SELECT ${column} FROM items WHERE visible = 1`,
+  );
+  const tables = ["items", "staff", "carts"].map(table => () => `SELECT count(*) FROM ${table}`);
+  const named = taught(...columns, ...tables);
+  for (const [verdict, sql] of [
+    ["benign", "SELECT id, price, size FROM items WHERE visible = 1"],
+    ["probe", "SELECT avg(price) * 100 FROM items WHERE visible = 1"],
+    ["attack", "SELECT (SELECT pin FROM staff LIMIT 1) FROM items WHERE visible = 1"],
+    ["attack", "SELECT version() FROM items WHERE visible = 1"],
+    ["attack", "SELECT id OR 1 FROM items WHERE visible = 1"],
+    ["attack", "SELECT pin FROM staff -- FROM items WHERE visible = 1"],
+    ["benign", "SELECT count(*) FROM orders"],
+    ["benign", "SELECT count(*) FROM staff WHERE active = 1"],
+    ["attack", "SELECT count(*) FROM staff WHERE 1 = 1"],
+    ["attack", "SELECT count(*) FROM staff WHERE current_user = 'root'"],
+  ] as const)
+    test(`${verdict}: ${sql}`, () => expect(judged(sql, named).verdict).toBe(verdict));
+
+  test("a comment that hides just what a template ends with proves that something was put before it", () => {
+    const { drift } = judged("SELECT pin FROM staff -- x FROM items WHERE visible = 1", named);
+    if (drift?.kind !== "splice") throw new Error("no splice");
+    expect(drift.signals[0]).toBe("swallowed-rest");
+  });
+});
+
+test("several values of one column are a value", () => {
+  expect(judged("SELECT a FROM t WHERE b IN (1, 2)").verdict).toBe("benign");
+  const byOwner = taught(i => `SELECT a FROM t WHERE owner = ${i}`);
+  expect(judged("SELECT a FROM t WHERE owner = 1 OR owner = 2 OR owner = now()", byOwner).verdict).toBe(
+    "benign",
+  );
+  expect(judged("SELECT a FROM t WHERE owner = 1 OR kind = 2", byOwner).verdict).toBe("attack");
+});
+
+describe("one rule alone, in a statement that does not begin like anything learned", () => {
+  const many = taught(
+    ...Array.from({ length: 40 }, (_, n) => (i: number) => `SELECT c${n} FROM t${n} WHERE d = ${i}`),
+  );
+  const odd = "SELECT x, y FROM z WHERE v = 3 AND 1 = 1";
+  const grafted = "SELECT c7 FROM t7 WHERE d = 3 AND 1 = 1";
+  test("is an attack while the profile learns", () => expect(judged(odd, many).verdict).toBe("attack"));
+  test("is told and not blocked once it has learned; what was pasted into a template is blocked", () => {
+    const settled = taught(
+      ...Array.from({ length: 40 }, (_, n) => (i: number) => `SELECT c${n} FROM t${n} WHERE d = ${i}`),
+    );
+    settled.mode = "enforce";
+    expect(judged(odd, settled)).toMatchObject({ verdict: "probe", action: "alert" });
+    expect(judged(grafted, settled).verdict).toBe("attack");
+  });
+  test("is an attack where several rules, or a critical one, speak", () => {
+    const settled = taught(
+      ...Array.from({ length: 40 }, (_, n) => (i: number) => `SELECT c${n} FROM t${n} WHERE d = ${i}`),
+    );
+    settled.mode = "enforce";
+    expect(judged("SELECT x, y FROM z WHERE v = 3 AND sleep(3)", settled).verdict).toBe("attack");
+    expect(judged("SELECT x FROM z WHERE v = 3 OR 1 = 1 -- ' AND w = 2", settled).verdict).toBe("attack");
+  });
+  test("is an attack for a profile that knows next to nothing", () => {
+    const empty = createProfile(shop, { mode: "enforce" });
+    expect(judged(odd, empty).verdict).toBe("attack");
+  });
+});
+
 describe("what a profile learns", () => {
   test("never silently: a statement that a rule finds odd, or a form that is never known", () => {
     const strict = createProfile(shop);
@@ -152,10 +217,12 @@ describe("what a profile learns", () => {
     const shrinking = taught(byName);
     const { shapeSha256 } = judged(byName(3), shrinking);
     expect(shrinking.revoke(shapeSha256!)).toBe(true);
-    expect(judged(byName(3), shrinking).drift).toEqual({ kind: "new" });
-    expect(judged("SELECT id, role FROM staff WHERE login = id AND site = 3", shrinking).drift).toEqual({
-      kind: "new",
-    });
+    expect(judged(byName(3), shrinking).drift).toMatchObject({ kind: "new" });
+    expect(judged("SELECT id, role FROM staff WHERE login = id AND site = 3", shrinking).drift).toMatchObject(
+      {
+        kind: "new",
+      },
+    );
   });
 
   test("an exported profile holds no value and judges the same when it is loaded", () => {

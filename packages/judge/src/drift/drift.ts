@@ -12,9 +12,9 @@ import type { Dialect } from "@picket/shared/vocabulary";
 import type { Splice } from "./index.ts";
 import { type Profile, type Template, valuesOf } from "./profile.ts";
 import { type SpliceSignal, spliceSignals } from "./signals.ts";
-import type { Slot } from "./slots.ts";
+import { beforeTables, type Slot } from "./slots.ts";
 import { type DriftTokens, isComment, isName, LITERAL } from "./tokens.ts";
-import { areValues } from "./values.ts";
+import { areAlternatives, areValues } from "./values.ts";
 
 export type DriftFinding =
   | { kind: "known"; template: Template }
@@ -34,13 +34,24 @@ export type DriftFinding =
       /** Input is known to arrive at this place. */
       established: boolean;
     }
-  | { kind: "new" };
+  | {
+      kind: "new";
+      /** Byte offset from which on it is no known template's any more; null: it does not begin as one does. */
+      graftedAt: number | null;
+      /** The profile has learned what there is to learn, so that it says something that nothing is known. */
+      settled: boolean;
+    };
 
 /** Values that a literal must have shown, and uses of the template, before its place is an input's. */
 const ESTABLISHED_VALUES = 4;
 const ESTABLISHED_COUNT = 5;
 /** Names that were seen in one place. */
 const ESTABLISHED_NAMES = 3;
+
+/** What a comment hides may end like a template by chance; not in so many tokens. */
+const SWALLOWED_MIN = 2;
+/** Fewer templates than this, and a profile cannot say what is foreign to a workload. */
+const SETTLED_TEMPLATES = 32;
 
 export function compare(
   profile: Profile,
@@ -52,46 +63,115 @@ export function compare(
   if (known) return { kind: "known", template: known };
   const variant = profile.variant(dialect, tokens);
   if (variant) return { kind: "variant", template: variant };
+  const swallowed = swallowedRest(profile, dialect, tokens);
+  if (swallowed) return swallowed;
   const cut = tokens.words.some(word => isComment(word) && word !== "/*+*/") || tokens.words.includes(";");
   let best: Finding | undefined;
   const splices = profile.splices(dialect, tokens, { cut });
-  for (const { template, slot, from, to, whole } of splices) {
+  for (const splice of splices) {
+    const { slot, template, from, to } = splice;
     const inserted = tokens.words.slice(from, to);
-    if (slot.kind === "name" ? isNames(inserted) || !hasIdentity(template.words, slot) : areValues(inserted))
-      continue;
-    const context = { before: tokens.words[from - 1], after: whole ? template.words[slot.to] : undefined };
-    const alike = splices.filter(other => other.from === from && other.to === to && other.whole === whole);
-    const finding: Finding = {
-      kind: "splice",
-      template,
-      slot,
-      whole,
-      inserted,
-      span: [tokens.spans[from]![0], tokens.spans[to - 1]![1]],
-      signals: spliceSignals(inserted, context).filter(
-        signal => slot.kind === "literal" || !honestInLists.has(signal),
-      ),
-      established: isEstablished(template, slot, alike),
-    };
+    if (isHonest(template, slot, inserted)) continue;
+    const alike = splices.filter(
+      other => other.from === from && other.to === to && other.whole === splice.whole,
+    );
+    const finding = findingOf(splice, inserted, tokens, isEstablished(template, slot, alike));
+    // Another table makes another statement, and one that reads several tables, too.
+    if (slot.kind === "table" && (!finding.established || finding.signals.length === 0)) continue;
     if (!best || rank(finding) > rank(best)) best = finding;
   }
-  return best ?? { kind: "new" };
+  if (best) return best;
+  const at = profile.graft(dialect, tokens);
+  return {
+    kind: "new",
+    graftedAt: at === undefined ? null : tokens.spans[at]![0],
+    settled: profile.mode !== "learn" && profile.templates.size >= SETTLED_TEMPLATES,
+  };
+}
+
+/** A comment at the end that hides just what a template ends with: the rest was there, and was commented away. */
+function swallowedRest(profile: Profile, dialect: Dialect, tokens: DriftTokens): Finding | undefined {
+  const shown = tokens.words.length - 1;
+  for (const hidden of tokens.hidden) {
+    const words = [...tokens.words.slice(0, shown), ...hidden];
+    for (const splice of profile.splices(dialect, { ...tokens, words }, { cut: false })) {
+      const { slot, template, from, to } = splice;
+      if (
+        words.length - to < SWALLOWED_MIN ||
+        from >= shown ||
+        to < shown ||
+        !hasIdentity(template.words, slot)
+      )
+        continue;
+      const finding = findingOf({ ...splice, to: shown + 1 }, tokens.words.slice(from), tokens, true);
+      return { ...finding, signals: ["swallowed-rest", ...finding.signals] };
+    }
+  }
+  return undefined;
+}
+
+function isHonest({ words }: Template, slot: Slot, inserted: readonly string[]): boolean {
+  if (!hasIdentity(words, slot)) return true;
+  switch (slot.kind) {
+    case "name":
+    case "table":
+      return isNames(inserted);
+    case "literal":
+      return areValues(inserted) || areAlternatives(inserted, columnOf(words, slot));
+  }
+}
+
+function findingOf(
+  { template, slot, from, to, whole }: Splice<Template>,
+  inserted: readonly string[],
+  tokens: DriftTokens,
+  established: boolean,
+): Finding {
+  const context = { before: tokens.words[from - 1], after: whole ? template.words[slot.to] : undefined };
+  return {
+    kind: "splice",
+    template,
+    slot,
+    whole,
+    inserted: [...inserted],
+    span: [tokens.spans[from]![0], tokens.spans[to - 1]![1]],
+    signals: spliceSignals(inserted, context).filter(signal => !honestIn[slot.kind].has(signal)),
+    established,
+  };
 }
 
 type Finding = Extract<DriftFinding, { kind: "splice" }>;
 
-/** What honest lists of columns and tables have, too. */
-const honestInLists: ReadonlySet<SpliceSignal> = new Set([
-  "call",
-  "clause",
-  "variable",
-  "unbalanced",
-  "calculated-literals",
-  "subquery",
-]);
+/** What honest values, lists of columns, and tables have, too. */
+const honestIn: Record<Slot["kind"], ReadonlySet<SpliceSignal>> = {
+  literal: new Set<SpliceSignal>(["condition", "literal-after-name"]),
+  name: new Set<SpliceSignal>(["call", "clause", "unbalanced", "calculated-literals", "subquery"]),
+  table: new Set<SpliceSignal>([
+    "alternative",
+    "calculated-literals",
+    "call",
+    "clause",
+    "compared-literals",
+    "condition",
+    "literal-after-name",
+    "lone-subquery",
+    "second-statement",
+    "subquery",
+    "unbalanced",
+    "union",
+    "variable",
+  ]),
+};
 
 const rank = ({ signals, established }: Finding): number =>
   (signals.length > 0 ? 2 : 0) + (established ? 1 : 0);
+
+/** The same with aggregates: `max ( price )`, `count ( * )`; and the number of a column. */
+const areColumns = (words: readonly string[]): boolean =>
+  words.every(
+    (word, i) =>
+      isNames([word]) || (word === "(" && isName(words[i - 1])) || word === ")" || word === LITERAL,
+  );
 
 /** Names with commas, dots and directions between them: another list of columns, and no splice. */
 const isNames = (words: readonly string[]): boolean =>
@@ -99,17 +179,31 @@ const isNames = (words: readonly string[]): boolean =>
     word => isName(word) || word === "," || word === "." || word === "*" || word === "asc" || word === "desc",
   );
 
-/** Whether the template says enough besides the slot to be recognised: a name that is no function's. */
+/** The words of the column that a literal is compared with. */
+function columnOf(words: readonly string[], { from }: Slot): readonly string[] {
+  if (words[from - 1] !== "=") return [];
+  let start = from - 1;
+  while (isName(words[start - 1]) || words[start - 1] === ".") start--;
+  return words.slice(start, from - 1);
+}
+
+/** Whether the template names a table besides the slot; what names none says nothing of an application. */
 const hasIdentity = (words: readonly string[], { from, to }: Slot): boolean =>
   words[0] !== "explain" &&
-  words.some((word, i) => (i < from || i >= to) && isName(word) && words[i + 1] !== "(" && i > 0);
+  words.some(
+    (word, i) =>
+      beforeTables.has(word) && isName(words[i + 1]) && (i + 1 < from || i + 1 >= to || to === from + 1),
+  );
 
 /**
  * Whether input is known to arrive at a place: a literal that was seen with several values, or a name in whose
  * place several names were seen, or that stands in a template of many uses.
  */
 function isEstablished(template: Template, slot: Slot, alike: readonly Splice<Template>[]): boolean {
-  if (slot.kind === "name") return alike.length >= ESTABLISHED_NAMES || template.count >= ESTABLISHED_COUNT;
+  if (slot.kind !== "literal") {
+    const names = alike.filter(({ template, slot }) => areColumns(template.words.slice(slot.from, slot.to)));
+    return names.length >= ESTABLISHED_NAMES || (slot.kind === "name" && template.count >= ESTABLISHED_COUNT);
+  }
   let literal = -1;
   for (let i = 0; i <= slot.from; i++) if (template.words[i] === LITERAL) literal++;
   return template.count >= ESTABLISHED_COUNT && valuesOf(template, literal) >= ESTABLISHED_VALUES;

@@ -64,6 +64,19 @@ export class SpliceIndex<T extends Entry> {
   }
 
   /**
+   * The last token up to which `words` begin as a template does up to a value or a name: where something may have
+   * been pasted in. Undefined: no template begins so.
+   */
+  graft(words: readonly string[]): number | undefined {
+    const prefixes = prefixHashes(words);
+    for (let at = words.length - 1; at >= AGREE_MIN; at--)
+      for (const sameLength of this.#byPrefix.get(prefixes[at]!)?.values() ?? [])
+        for (const places of sameLength.values())
+          if (places.some(({ slot }) => slot.kind !== "table")) return at;
+    return undefined;
+  }
+
+  /**
    * Every template that `words` may be made from, the one with which it has most in common first. `cut`: the rest
    * of a template may be missing.
    */

@@ -132,6 +132,11 @@ export class Profile {
     return this.#index[dialect].find(words, { cut });
   }
 
+  /** The token from which on a statement is no template's any more, where it begins as one does. */
+  graft(dialect: Dialect, { words }: DriftTokens): number | undefined {
+    return this.#index[dialect].graft(words);
+  }
+
   /** Takes up an honest statement, or says why not; a refusal is counted and changes nothing else. */
   observe(observed: Observed, seen: Seen): Result<Template, Refusal> {
     const refusal = this.#refusalOf(observed, seen);

@@ -6,7 +6,7 @@
 import { isName, LITERAL } from "./tokens.ts";
 
 /** Tokens [from, to) of the template. */
-export type Slot = { from: number; to: number; kind: "literal" | "name" };
+export type Slot = { from: number; to: number; kind: "literal" | "name" | "table" };
 
 /** More slots than this, and a template is a script and no query. */
 const SLOTS_MAX = 96;
@@ -18,6 +18,17 @@ const listEnds = new Set(
   ),
 );
 
+/** A table is named after these. */
+export const beforeTables: ReadonlySet<string> = new Set([
+  "from",
+  "join",
+  "into",
+  "update",
+  "table",
+  "call",
+  "replace",
+]);
+
 export function slotsOf(words: readonly string[]): Slot[] {
   const slots: Slot[] = [];
   let inList = false;
@@ -25,6 +36,9 @@ export function slotsOf(words: readonly string[]): Slot[] {
   for (const [at, word] of words.entries()) {
     if (slots.length >= SLOTS_MAX) break;
     if (word === LITERAL) slots.push({ from: at, to: at + 1, kind: "literal" });
+    // Another table makes another statement; what else stands in its place does not (drift.ts).
+    if (beforeTables.has(words[at - 1] ?? "") && isName(word))
+      slots.push({ from: at, to: at + 1, kind: "table" });
     if (word === "(") depth++;
     else if (word === ")") depth--;
     // Lists of names in brackets are the code's own: derived tables, calls.
@@ -34,7 +48,7 @@ export function slotsOf(words: readonly string[]): Slot[] {
       const to = listEnd(words, at + 1);
       if (to > at + 2) slots.push({ from: at + 1, to, kind: "name" });
     } else if (listEnds.has(word)) inList = false;
-    else if (inList && isName(word) && words[at + 1] !== "(")
+    else if (inList && isName(word) && words[at + 1] !== "(" && slots.at(-1)?.from !== at)
       slots.push({ from: at, to: at + 1, kind: "name" });
   }
   return slots;

@@ -13,6 +13,8 @@ export type DriftTokens = {
   spans: [start: number, end: number][];
   /** The text of each literal, undefined for other tokens. */
   literals: (string | undefined)[];
+  /** The words in a line comment at the end, as they would read without it, and after a quote that it may hold. */
+  hidden: readonly (readonly string[])[];
 };
 
 export const LITERAL = "?";
@@ -20,11 +22,16 @@ const PLACEHOLDER = ":?";
 /** Longer statements are compared by their beginning: no application's template is longer. */
 export const TOKENS_MAX = 4_096;
 
+/** Comments at the end are short, or hide nothing that a template ends with. */
+const HIDDEN_CHARACTERS_MAX = 4_096;
+
 export type Reading = { dialect: SqlDialect; session?: number };
 
 export function driftTokens(sql: Uint8Array | string, reading: Reading): DriftTokens {
-  const out: DriftTokens = { words: [], spans: [], literals: [] };
+  const out: Unfolded = { words: [], spans: [], literals: [] };
+  let last = "";
   for (const { kind, start, end, text } of tokenize(sql, reading)) {
+    last = text;
     if (out.words.length === TOKENS_MAX) break;
     const span: [number, number] = [start, end];
     switch (kind) {
@@ -56,7 +63,21 @@ export function driftTokens(sql: Uint8Array | string, reading: Reading): DriftTo
   // Whether a client sends the last semicolon is its habit.
   while (out.words.at(-1) === ";") drop(out, out.words.length - 1, 1);
   foldRows(out);
-  return out;
+  return { ...out, hidden: isLineComment(out.words.at(-1)) ? hiddenIn(last, reading) : [] };
+}
+
+type Unfolded = Omit<DriftTokens, "hidden">;
+
+const isLineComment = (word: string | undefined) => word === "/*--*/" || word === "/*#*/";
+
+function hiddenIn(comment: string, reading: Reading): string[][] {
+  const text = comment.replace(/^(?:--|#)/, "");
+  if (text.length > HIDDEN_CHARACTERS_MAX) return [];
+  const [, afterQuote] = /^[^'"`]*['"`](.*)$/s.exec(text) ?? [];
+  // More dashes and quotes, and it hides what another comment or a text hid before.
+  return [text, afterQuote, text.replace(/--|["'`#]/g, " ")]
+    .flatMap(one => (one === undefined ? [] : [driftTokens(one, reading).words]))
+    .filter(words => words.length > 0);
 }
 
 /** Values that are words. `is null` is no value; `= null`, `, null` and `(true` are. */
@@ -80,13 +101,13 @@ function commentWord(text: string): string {
   return text.startsWith("/*+") ? "/*+*/" : "/**/";
 }
 
-function push(out: DriftTokens, word: string, span: [number, number], literal?: string): void {
+function push(out: Unfolded, word: string, span: [number, number], literal?: string): void {
   out.words.push(word);
   out.spans.push(span);
   out.literals.push(literal);
 }
 
-function drop(out: DriftTokens, from: number, count: number): void {
+function drop(out: Unfolded, from: number, count: number): void {
   out.words.splice(from, count);
   out.spans.splice(from, count);
   out.literals.splice(from, count);
@@ -96,7 +117,7 @@ const signAfter =
   /^(?:[(,=<>+*/%-]|and|or|between|limit|offset|values|then|else|when|in|select|where|by|set|like|return|on)$/;
 
 /** `- ?` where no operand stands before the sign. */
-function dropSign({ words, spans, literals }: DriftTokens, span: [number, number]): void {
+function dropSign({ words, spans, literals }: Unfolded, span: [number, number]): void {
   const sign = words.at(-1);
   if (sign !== "-" && sign !== "+") return;
   const before = words.at(-2);
@@ -107,7 +128,7 @@ function dropSign({ words, spans, literals }: DriftTokens, span: [number, number
 }
 
 /** `in ( ? , ?` becomes `in ( ?`. */
-function foldList(out: DriftTokens): void {
+function foldList(out: Unfolded): void {
   const { words } = out;
   const last = words.length - 1;
   if (words[last] !== LITERAL && words[last] !== PLACEHOLDER) return;
@@ -121,7 +142,7 @@ function foldList(out: DriftTokens): void {
 }
 
 /** `values ( … ) , ( … )` becomes `values ( … )` when the rows are alike. */
-function foldRows(out: DriftTokens): void {
+function foldRows(out: Unfolded): void {
   const { words } = out;
   const values = words.indexOf("values");
   if (values < 0 || words[values + 1] !== "(") return;

@@ -22,6 +22,21 @@ export function areValues(words: readonly string[]): boolean {
   return at === words.length;
 }
 
+/**
+ * Values of one column with `or column =` between them: what IN says in another way. Whoever may choose the value
+ * gains nothing by choosing several.
+ */
+export function areAlternatives(words: readonly string[], column: readonly string[]): boolean {
+  if (column.length === 0) return false;
+  let at = value(words, 0);
+  while (at > 0 && at < words.length) {
+    if (words[at] !== "or" || words[at + 1 + column.length] !== "=") return false;
+    if (!column.every((word, i) => words[at + 1 + i] === word)) return false;
+    at = value(words, at + 2 + column.length);
+  }
+  return at === words.length;
+}
+
 /** The index after the value that starts at `at`, or -1. */
 function value(words: readonly string[], at: number): number {
   const word = words[at];
