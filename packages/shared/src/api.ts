@@ -50,6 +50,8 @@ export const Node = z.object({
   kernel: z.string(),
   agentVersion: z.string(),
   enrolledAt: z.iso.datetime(),
+  /** Since when it has the key that it signs with. */
+  keySince: z.iso.datetime(),
   lastSeenAt: z.iso.datetime().nullable(),
   online: z.boolean(),
   /** Its key is refused since then, until it is released. */

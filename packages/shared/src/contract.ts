@@ -12,6 +12,7 @@
  * | GET  /v1/agent/desired              | API     | reconcile on a timer: what this node should run |
  * | GET  /v1/agent/bundles/:digest      | API     | Envelope; immutable |
  * | GET  /v1/agent/objects/:digest      | API     | eBPF object bytes; immutable |
+ * | POST /v1/agent/key                 | API     | KeyRotation: the node's next key |
  * | POST /v1/agent/report               | API     | Report: installed state, connections, losses |
  * | POST /v1/agent/events               | API     | EventBatch, idempotent by event id |
  * | POST /v1/agent/shapes               | API     | ShapeBatch: what was used how often, idempotent by epoch |
@@ -55,6 +56,17 @@ export const EnrolResponse = z.strictObject({
   releaseKeys: z.array(ReleaseKey),
 });
 export type EnrolResponse = z.infer<typeof EnrolResponse>;
+
+/** A node's next key. The call itself is signed by the one before. */
+export const KeyRotation = z.strictObject({
+  publicKey: EnrolRequest.shape.publicKey,
+  /** base64url of the new key's signature over `keyRotationMessage`. */
+  proof: z.string().regex(/^[A-Za-z0-9_-]{86}$/),
+});
+export type KeyRotation = z.infer<typeof KeyRotation>;
+
+export const keyRotationMessage = (node: NodeId, publicKey: string): string =>
+  `picket node key\n${node}\n${publicKey}\n`;
 
 /** What a node should run of one rule set. */
 export const Assignment = z.strictObject({

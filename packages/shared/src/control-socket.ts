@@ -3,7 +3,7 @@
  * commands use it. Every change is audited in the agent's log and reported up as a local override.
  *
  * GET /v1/status · GET /v1/doctor
- * POST /v1/join · POST /v1/leave
+ * POST /v1/join · POST /v1/leave · POST /v1/rotate-key
  * GET /v1/workloads · PUT /v1/workloads · DELETE /v1/workloads/:id
  * GET /v1/verdicts · PUT /v1/verdicts · DELETE /v1/verdicts/:id
  * GET /v1/profiles · GET /v1/profiles/export?workload=&user=&database= · PUT /v1/profiles (an export)

@@ -28,6 +28,8 @@ export type Config = {
   holdBytesMax: number;
   /** How often each database's TLS endpoint is probed. */
   certificateIntervalMs: number;
+  /** The node's key is changed when it is older. */
+  keyLifetimeMs: number;
   /** How often a fleet's agent tells which shapes it has seen. */
   shapesIntervalMs: number;
   /** Tell the fleet what was found hostile here, and heed what was found elsewhere. */
@@ -66,6 +68,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
       "PICKET_CERTIFICATE_INTERVAL",
       env.PICKET_CERTIFICATE_INTERVAL ?? "1h",
     ),
+    keyLifetimeMs: parseInterval("PICKET_KEY_LIFETIME", env.PICKET_KEY_LIFETIME ?? "30d"),
     shapesIntervalMs: parseInterval("PICKET_SHAPES_INTERVAL", env.PICKET_SHAPES_INTERVAL ?? "5m"),
     immunity: parseSwitch("PICKET_IMMUNITY", env.PICKET_IMMUNITY || "on"),
     logLevel: env.PICKET_LOG_LEVEL || "info",

@@ -31,7 +31,8 @@ export type Actor =
       token: string | null;
       via: "token" | "session";
     }
-  | { kind: "node"; node: NodeId }
+  /** `key`: the public key that has signed the call; absent where the node acts by enrolling. */
+  | { kind: "node"; node: NodeId; key?: string }
   | { kind: "system"; name: string }
   | { kind: "anyone" };
 

@@ -19,7 +19,18 @@ const unscoped = new Map<Role, Client>();
 beforeAll(async () => {
   stores = await startStores();
   // No sweep: rows that a test made by hand are nobody's work.
-  fleet = await startFleet(stores, { sweepMs: 3_600_000 });
+  fleet = await startFleet(stores, {
+    sweepMs: 3_600_000,
+    // Nobody is sent there: its routes are there, that is all.
+    oidc: {
+      issuer: "https://id.invalid",
+      clientId: "picket",
+      clientSecret: undefined,
+      scopes: "openid",
+      redirectUri: "https://picket.invalid/v1/sso/callback",
+      access: [],
+    },
+  });
   things = new Things(stores);
   node = await fleet.join("matrix");
   for (const role of Role.options)

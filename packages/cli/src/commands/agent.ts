@@ -51,6 +51,16 @@ export function agentCommands(program: Command, surroundings: Surroundings): voi
     },
   });
   leaf(agent, surroundings, {
+    name: "rotate-key",
+    description: "give this node a new key now; it also does so by itself (PICKET_KEY_LIFETIME)",
+    talks: "agent",
+    async run({ agent, output }) {
+      const answer = z.object({ publicKey: z.string() });
+      const made = await agent().request({ method: "POST", path: "/v1/rotate-key", body: {}, answer });
+      output.result(made, () => `This node signs with ${made.publicKey} from now on.`);
+    },
+  });
+  leaf(agent, surroundings, {
     name: "status",
     description: "what this host's agent runs and sees",
     talks: "agent",

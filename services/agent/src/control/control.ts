@@ -17,6 +17,8 @@ export type Control = {
   doctor(): Promise<Doctor>;
   join(request: JoinRequest): Promise<void>;
   leave(): Promise<void>;
+  /** The new public key. */
+  rotateKey(): Promise<string>;
   workloads: {
     list(): Workload[];
     put(request: WorkloadRequest): Workload;

@@ -48,6 +48,7 @@ export function provideControl(input: {
       }),
     join: request => sources.join(request),
     leave: () => sources.leave(),
+    rotateKey: () => sources.rotateKey(),
     workloads: {
       list: () => workloads.list(),
       put(request) {

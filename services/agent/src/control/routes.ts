@@ -57,6 +57,11 @@ export function controlRoutes(control: Control, audit: (entry: Omit<AuditEntry, 
       return control.status();
     },
 
+    "POST /v1/rotate-key": async () => {
+      audit({ verb: "rotate-key", subject: "node", detail: {} });
+      return { publicKey: await control.rotateKey() };
+    },
+
     "GET /v1/workloads": () => ({ items: control.workloads.list() }),
     "PUT /v1/workloads": ({ body }) => {
       const request = read(WorkloadRequest, body);

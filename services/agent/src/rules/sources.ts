@@ -98,6 +98,14 @@ export class RuleSources {
     await this.#local();
   }
 
+  /** The new public key. */
+  async rotateKey(): Promise<string> {
+    if (!this.#fleet) throw new Refused("not-enrolled", "this node is not enrolled");
+    const rotated = await this.#fleet.rotateKey();
+    if (rotated.ok) return rotated.value;
+    throw new Refused("control-plane-away", `the node keeps its key: ${rotated.error}`);
+  }
+
   reportSoon(): void {
     this.#fleet?.report();
   }
@@ -139,6 +147,7 @@ export class RuleSources {
     this.#fleet = joinFleet({
       enrolment,
       stateDirectory: this.#config.stateDirectory,
+      keyLifetimeMs: this.#config.keyLifetimeMs,
       spool: this.#spool,
       installer: this.#installer,
       makeReport: this.#makeReport,

@@ -8,6 +8,7 @@ import {
   type EnrolRequest,
   EnrolResponse,
   EventBatchResponse,
+  type KeyRotation,
   Polled,
   Problem,
   type Report,
@@ -119,6 +120,11 @@ export function connectControlPlane(
       if (really !== digest)
         return err({ kind: "nonsense", detail: `the object for ${digest} has the digest ${really}` });
       return ok(answer.value.body);
+    },
+
+    async rotateKey(rotation: KeyRotation): Answer<null> {
+      const answer = await call({ method: "POST", path: "/v1/agent/key", body: JSON.stringify(rotation) });
+      return answer.ok ? ok(null) : answer;
     },
 
     async report(report: Report): Answer<null> {

@@ -4,7 +4,7 @@
  * off by itself and the node goes on judging.
  */
 import type { Assignment, Report } from "@picket/shared/contract";
-import { err, ok } from "@picket/shared/result";
+import { err, ok, type Result } from "@picket/shared/result";
 import type { Immunity } from "../immunity/immunity.ts";
 import type { Log } from "../log.ts";
 import type { Downloads, Installer } from "../rules/installer.ts";
@@ -13,7 +13,8 @@ import { backoffMs } from "./backoff.ts";
 import { connectControlPlane, explain } from "./control-plane.ts";
 import { Doorbell } from "./doorbell.ts";
 import { closeHttp } from "./http.ts";
-import { type Enrolment, nodeKey, tokenSource } from "./identity.ts";
+import { type Enrolment, nodeKey, nodeKeyMadeMs, rotationIsUnderWay, tokenSource } from "./identity.ts";
+import { rotateNodeKey } from "./rotation.ts";
 import type { ShapeLedger } from "./shapes.ts";
 import { sleep } from "./sleep.ts";
 import { startUpload } from "./upload.ts";
@@ -23,6 +24,7 @@ const REPORT_MS = 15_000;
 const SHAPES_FIRST_MS = 15_000;
 /** What a lost call left to be told of shared verdicts. */
 const ANSWERS_MS = 30_000;
+const KEY_CHECK_MS = 3_600_000;
 /** Changes that come together are one report. */
 const SETTLE_MS = 100;
 
@@ -33,12 +35,15 @@ export type Fleet = {
   upload(): void;
   /** This node found something hostile. */
   claim(): void;
+  /** Changes the node's key now; the answer is the new public key. */
+  rotateKey(): Promise<Result<string, string>>;
   stop(): Promise<void>;
 };
 
 export function joinFleet(input: {
   enrolment: Enrolment;
   stateDirectory: string;
+  keyLifetimeMs: number;
   spool: Spool;
   installer: Installer;
   makeReport: () => Promise<Report>;
@@ -51,7 +56,8 @@ export function joinFleet(input: {
   const { enrolment, spool, installer, makeReport, immunity, log } = input;
   const stop = new AbortController();
   const { signal } = stop;
-  const tokens = tokenSource(nodeKey(input.stateDirectory), enrolment.node);
+  const { stateDirectory } = input;
+  const tokens = tokenSource(nodeKey(stateDirectory), enrolment.node);
   const controlPlane = connectControlPlane(enrolment.url, tokens, signal, log);
   const from: { keys: Enrolment["releaseKeys"]; downloads: Downloads } = {
     keys: enrolment.releaseKeys,
@@ -185,13 +191,45 @@ export function joinFleet(input: {
     }
   }
 
-  const loops = [uploader.stopped, listen(), reconcile(), report(), tellShapes(), claim(), answer()].map(
-    loop => loop.catch(error => log.error({ error: String(error) }, "a loop of the uplink ended")),
-  );
+  let rotating: Promise<Result<string, string>> | null = null;
+  /** One at a time: who asks meanwhile gets the same answer. */
+  function rotateKey(): Promise<Result<string, string>> {
+    rotating ??= rotateNodeKey({ stateDirectory, node: enrolment.node, tokens, controlPlane }).finally(() => {
+      rotating = null;
+    });
+    return rotating;
+  }
+
+  /** At its age, and at once where a rotation was cut short. */
+  async function keepKeyFresh(): Promise<void> {
+    while (!signal.aborted) {
+      const dueMs = nodeKeyMadeMs(stateDirectory) + input.keyLifetimeMs - Date.now();
+      if (dueMs <= 0 || rotationIsUnderWay(stateDirectory)) {
+        const rotated = await rotateKey();
+        if (signal.aborted) return;
+        if (rotated.ok) log.info({ publicKey: rotated.value }, "the node has a new key");
+        else log.warn(`the node keeps its key: ${rotated.error}`);
+      }
+      // A fleet that enrolled at once does not change its keys at once.
+      await sleep(KEY_CHECK_MS * (0.5 + Math.random()), signal);
+    }
+  }
+
+  const loops = [
+    uploader.stopped,
+    listen(),
+    reconcile(),
+    report(),
+    tellShapes(),
+    claim(),
+    answer(),
+    keepKeyFresh(),
+  ].map(loop => loop.catch(error => log.error({ error: String(error) }, "a loop of the uplink ended")));
   return {
     report: () => changed.ring(),
     upload: () => uploader.nudge(),
     claim: () => claiming.ring(),
+    rotateKey,
     async stop() {
       stop.abort();
       await Promise.all(loops);

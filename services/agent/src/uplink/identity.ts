@@ -10,14 +10,14 @@ import {
   type KeyObject,
   randomUUID,
 } from "node:crypto";
-import { rmSync } from "node:fs";
+import { existsSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ReleaseKey } from "@picket/shared/bundle-format";
 import { NODE_TOKEN_AUDIENCE, NODE_TOKEN_LIFETIME_S } from "@picket/shared/contract";
 import { NodeId } from "@picket/shared/ids";
 import { Labels } from "@picket/shared/vocabulary";
 import { z } from "zod";
-import { readIfPresent, readJson, writeDurably } from "../state/durable.ts";
+import { readIfPresent, readJson, syncDirectory, writeDurably } from "../state/durable.ts";
 
 export const Enrolment = z.strictObject({
   node: NodeId,
@@ -30,6 +30,7 @@ export type Enrolment = z.infer<typeof Enrolment>;
 const CLOCK_TOLERANCE_MS = 5_000;
 
 const enrolmentPath = (stateDirectory: string) => join(stateDirectory, "node.json");
+const nextKeyPath = (stateDirectory: string) => join(stateDirectory, "node.key.next");
 const keyPath = (stateDirectory: string) => join(stateDirectory, "node.key");
 
 export function readEnrolment(stateDirectory: string): Enrolment | null {
@@ -44,6 +45,7 @@ export function writeEnrolment(stateDirectory: string, enrolment: Enrolment): vo
 export function forgetEnrolment(stateDirectory: string): void {
   rmSync(enrolmentPath(stateDirectory), { force: true });
   rmSync(keyPath(stateDirectory), { force: true });
+  rmSync(nextKeyPath(stateDirectory), { force: true });
 }
 
 /** Made at the first call, 0600, and the same from then on. */
@@ -60,7 +62,30 @@ export function rawPublicKey(key: KeyObject): string {
   return createPublicKey(key).export({ type: "spki", format: "der" }).subarray(-32).toString("base64url");
 }
 
+/** The next key, kept before anybody hears of it: a crash between the two leaves neither side without one. */
+export function nextNodeKey(stateDirectory: string): KeyObject {
+  const kept = readIfPresent(nextKeyPath(stateDirectory));
+  if (kept) return createPrivateKey(kept);
+  const { privateKey } = generateKeyPairSync("ed25519");
+  writeDurably(nextKeyPath(stateDirectory), privateKey.export({ type: "pkcs8", format: "pem" }), 0o600);
+  return privateKey;
+}
+
+export const rotationIsUnderWay = (stateDirectory: string): boolean =>
+  existsSync(nextKeyPath(stateDirectory));
+
+/** The next key is the key. */
+export function promoteNodeKey(stateDirectory: string): void {
+  renameSync(nextKeyPath(stateDirectory), keyPath(stateDirectory));
+  syncDirectory(stateDirectory);
+}
+
+/** When the key was made, by its file. */
+export const nodeKeyMadeMs = (stateDirectory: string): number => statSync(keyPath(stateDirectory)).mtimeMs;
+
 export type TokenSource = {
+  /** Signs with another key from the next token on. */
+  use(key: KeyObject): void;
   /** A token for each call: the control plane takes none twice. */
   token(): Promise<string>;
   /** A call was refused; `date` is the control plane's clock. How far this host's is ahead, when that may be why. */
@@ -68,9 +93,13 @@ export type TokenSource = {
 };
 
 /** A host's clock may be minutes off, and its node must not be lost for it: tokens then go by the control plane's. */
-export function tokenSource(key: KeyObject, node: NodeId, nowMs: () => number = Date.now): TokenSource {
+export function tokenSource(first: KeyObject, node: NodeId, nowMs: () => number = Date.now): TokenSource {
   let aheadMs = 0;
+  let key = first;
   return {
+    use(next) {
+      key = next;
+    },
     async token() {
       // Only an enrolled agent needs the signer in memory.
       const { SignJWT } = await import("jose/jwt/sign");

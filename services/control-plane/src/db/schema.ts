@@ -145,6 +145,11 @@ export const nodes = pgTable(
     labelsFixed: jsonb("labels_fixed").$type<Labels>().notNull(),
     /** base64url of the raw Ed25519 public key. */
     publicKey: text("public_key").notNull().unique(),
+    /** Null: since it enrolled. */
+    keySince: at("key_since"),
+    /** Let in until then: what it had signed when the key changed. */
+    previousKey: text("previous_key"),
+    previousKeyUntil: at("previous_key_until"),
     kernel: text().notNull(),
     agentVersion: text("agent_version").notNull(),
     joinToken: uuid("join_token").notNull(),

@@ -74,6 +74,7 @@ export const permissions = {
   "agent.desired": ["GET /v1/agent/desired", "agent", "own"],
   "agent.bundle": ["GET /v1/agent/bundles/{digest}", "agent", "own"],
   "agent.object": ["GET /v1/agent/objects/{digest}", "agent", "own"],
+  "agent.rotate-key": ["POST /v1/agent/key", "agent", "own"],
   "agent.report": ["POST /v1/agent/report", "agent", "own"],
   "agent.events": ["POST /v1/agent/events", "agent", "own"],
   "agent.shapes": ["POST /v1/agent/shapes", "agent", "own"],

@@ -24,15 +24,20 @@ export async function authenticateNode(
       retryAfterS: Math.ceil(waitMs / 1_000),
     });
   }
-  const publicKey = await nodeKeys.of(node);
-  if (publicKey === null) throw refuse(`node ${node} is not enrolled, quarantined or retired`);
+  const keys = await nodeKeys.of(node);
   const nowMs = services.clock();
-  const refuted = refuteNodeToken(read.value, { publicKey, nowMs });
+  let refuted: string | null = `node ${node} is not enrolled, quarantined or retired`;
+  let key = "";
+  for (const publicKey of keys) {
+    refuted = refuteNodeToken(read.value, { publicKey, nowMs });
+    key = publicKey;
+    if (refuted === null) break;
+  }
   if (refuted !== null) throw refuse(refuted);
   callRates.count(node, nowMs);
   if (!(await usedTokens.use(claims, nowMs))) {
     metrics.nodeRefusals.inc({ because: "replay" });
     throw refuse("this node token was used before: each call needs its own");
   }
-  return { kind: "node", node };
+  return { kind: "node", node, key };
 }

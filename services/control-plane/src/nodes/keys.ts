@@ -16,9 +16,15 @@ export const STANDING = "picket:standing";
 /** For how long at most a gateway may not know, should Redis have been away when the bell rang. */
 const KEPT_MS = 300_000;
 
+interface Keys {
+  publicKey: string;
+  /** The one before a rotation, for tokens that were under way. */
+  previous: { publicKey: string; untilMs: number } | null;
+}
+
 export class NodeKeys {
-  readonly #kept = new Map<NodeId, { publicKey: string; untilMs: number }>();
-  readonly #find: (node: NodeId) => Promise<string | null>;
+  readonly #kept = new Map<NodeId, Keys & { untilMs: number }>();
+  readonly #find: (node: NodeId) => Promise<Keys | null>;
   readonly #clock: () => number;
   #keeps = false;
   #epoch = 0;
@@ -28,17 +34,18 @@ export class NodeKeys {
     this.#find = batched(nodesAsked => find(db, nodesAsked), { most: 500 });
   }
 
-  /** base64url of the raw Ed25519 key; null: not enrolled, quarantined or retired. */
-  async of(node: NodeId): Promise<string | null> {
+  /** base64url of raw Ed25519 keys, the one that holds first; empty: not enrolled, quarantined or retired. */
+  async of(node: NodeId): Promise<string[]> {
+    const nowMs = this.#clock();
     const kept = this.#kept.get(node);
-    if (kept && kept.untilMs > this.#clock()) return kept.publicKey;
+    if (kept && kept.untilMs > nowMs) return alive(kept, nowMs);
     const epoch = this.#epoch;
-    const publicKey = await this.#find(node);
-    if (publicKey === null) this.#kept.delete(node);
+    const found = await this.#find(node);
+    if (found === null) this.#kept.delete(node);
     // What was read while somebody's standing changed may be from before.
     else if (this.#keeps && this.#epoch === epoch)
-      this.#kept.set(node, { publicKey, untilMs: this.#clock() + KEPT_MS });
-    return publicKey;
+      this.#kept.set(node, { ...found, untilMs: this.#clock() + KEPT_MS });
+    return found === null ? [] : alive(found, nowMs);
   }
 
   /** Whether somebody calls `forget` in time from now on. What was kept before may be old. */
@@ -64,11 +71,30 @@ export async function announceStanding(ctx: Ctx, node: NodeId): Promise<void> {
   });
 }
 
-async function find(db: Db, asked: NodeId[]): Promise<(string | null)[]> {
+const alive = ({ publicKey, previous }: Keys, nowMs: number): string[] =>
+  previous !== null && previous.untilMs > nowMs ? [publicKey, previous.publicKey] : [publicKey];
+
+async function find(db: Db, asked: NodeId[]): Promise<(Keys | null)[]> {
   const rows = await db
-    .select({ id: nodes.id, publicKey: nodes.publicKey })
+    .select({
+      id: nodes.id,
+      publicKey: nodes.publicKey,
+      previousKey: nodes.previousKey,
+      previousKeyUntil: nodes.previousKeyUntil,
+    })
     .from(nodes)
     .where(and(inArray(nodes.id, [...new Set(asked)]), isNull(nodes.retiredAt), isNull(nodes.quarantinedAt)));
-  const keys = new Map(rows.map(({ id, publicKey }) => [id, publicKey]));
+  const keys = new Map(
+    rows.map(({ id, publicKey, previousKey, previousKeyUntil }) => [
+      id,
+      {
+        publicKey,
+        previous:
+          previousKey === null || previousKeyUntil === null
+            ? null
+            : { publicKey: previousKey, untilMs: previousKeyUntil.getTime() },
+      },
+    ]),
+  );
   return asked.map(node => keys.get(node) ?? null);
 }

@@ -4,6 +4,7 @@ import {
   Desired,
   EventBatch,
   EventBatchResponse,
+  KeyRotation,
   Report,
   ShapeBatch,
   ShapeBatchResponse,
@@ -20,6 +21,7 @@ import { claimVerdicts } from "../../immunity/claim.ts";
 import { verdictFeed } from "../../immunity/feed.ts";
 import { desired } from "../../nodes/desired.ts";
 import { report } from "../../nodes/report.ts";
+import { rotateKey } from "../../nodes/rotate-key.ts";
 import { recordShapes } from "../../shapes/record.ts";
 import { answerImmutable } from "../immutable.ts";
 import { type App, route } from "../route.ts";
@@ -52,6 +54,13 @@ export function agentRoutes(app: App, services: Services): void {
       const bytes = await getObject({ ctx, input: params });
       return answerImmutable(c, new Uint8Array(bytes), params.digest, "application/octet-stream");
     },
+  );
+  route(
+    app,
+    services,
+    "agent.rotate-key",
+    { summary: "The node's key from now on; signed by the one before and by itself", body: KeyRotation },
+    (ctx, { body }) => rotateKey({ ctx, input: body }),
   );
   route(
     app,
