@@ -4,6 +4,7 @@
  * is written. Deny by default; a `forbid` beats every `permit`.
  */
 import { readFileSync } from "node:fs";
+import { setFlagsFromString } from "node:v8";
 import {
   type DetailedError,
   type EntityJson,
@@ -17,6 +18,11 @@ import type { Role } from "@picket/shared/api";
 import { err, ok, type Result } from "@picket/shared/result";
 import type { Labels } from "@picket/shared/vocabulary";
 import { type Group, type On, type Permission, permissions } from "./permissions.ts";
+
+// Node 20's compiler inlines calls from JavaScript into WebAssembly once they are hot, and cannot undo that for a function
+// that returns a reference: the process then dies ("unreachable code", Deoptimizer). It is told before the first call;
+// engine.test.ts dies without this line.
+if (Number.parseInt(process.versions.node, 10) < 22) setFlagsFromString("--no-turbo-inline-js-wasm-calls");
 
 export type Principal =
   | { kind: "person"; name: string; role: Role; scope: Labels }
