@@ -19,7 +19,8 @@ test("tens of thousands of different questions are answered, however the calls a
 
 test("labels are told apart, whatever is in their keys and values", () => {
   const held = (scope: Record<string, string>, labels: Record<string, string>) =>
-    shipped.decide({ kind: "person", name: "x", role: "viewer", scope }, "nodes.show", node("n", labels)).allow;
+    shipped.decide({ kind: "person", name: "x", role: "viewer", scope }, "nodes.show", node("n", labels))
+      .allow;
   expect(held({ a: "b=c" }, { a: "b=c", z: "1" })).toBe(true);
   expect(held({ a: "b=c" }, { "a=b": "c" })).toBe(false);
   expect(held({ "a=b": "c" }, { a: "b=c" })).toBe(false);
