@@ -17,14 +17,18 @@ if (process.getuid?.() !== 0) {
   process.exit(1);
 }
 
-/** Field 22 of /proc/pid/stat tells a process from a later one with its number; null where there is none. */
-function startTicksOf(pid) {
+/** What /proc/pid/stat says behind the name, from field 3 on; null where there is no such process. */
+function statOf(pid) {
   try {
-    return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1).split(" ")[19];
+    return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1).split(" ");
   } catch {
     return null;
   }
 }
+
+/** Field 22 tells a process from a later one with its number; null where there is none. */
+const startTicksOf = pid => statOf(pid)?.[19] ?? null;
+const parentOf = pid => statOf(pid)?.[1];
 
 const isAlive = (pid, ticks) => ticks !== null && startTicksOf(pid) === String(ticks);
 
@@ -71,9 +75,12 @@ for (const name of entries(PINS)) {
     rmSync(path, { recursive: true, force: true });
 }
 // A keeper whose agent was killed would end by itself within a minute; with the pins gone it holds nothing new.
+// One that still has its agent as its parent is another checkout's.
 for (const pid of entries("/proc").filter(name => /^\d+$/.test(name))) {
   const [program = ""] = commandLine(pid);
-  if (program.endsWith("/picket-keeper")) await stop("keeper", Number(pid), startTicksOf(pid));
+  if (!program.endsWith("/picket-keeper")) continue;
+  const [parent = ""] = commandLine(parentOf(pid));
+  if (!parent.endsWith("node")) await stop("keeper", Number(pid), startTicksOf(pid));
 }
 for (const path of [...homes, "/run/picket"]) {
   if (!existsSync(path)) continue;

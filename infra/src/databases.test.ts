@@ -5,13 +5,13 @@ import mysql from "mysql2/promise";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeCgroup } from "./cgroup.ts";
-import { type MariaDB, type PostgreSQL, startMariaDB, startPostgreSQL } from "./databases.ts";
+import { type Database, type PostgreSQL, startMariaDB, startPostgreSQL } from "./databases.ts";
 import { startTicks } from "./process.ts";
 
 const days = (count: number): Date => new Date(Date.now() + count * 86_400_000);
 
 describe("MariaDB", () => {
-  let server: MariaDB;
+  let server: Database;
   beforeAll(async () => {
     server = await startMariaDB({ tls: { notAfter: days(6) } });
   });

@@ -2,5 +2,6 @@
 // and a loopback port that was free: for tests and for the demo's shop.
 
 export type { Database, DatabaseOptions } from "./databases/common.ts";
-export { type MariaDB, type MariaDBOptions, startMariaDB } from "./databases/mariadb.ts";
+export { startMariaDB } from "./databases/mariadb.ts";
+export { startMySQL } from "./databases/mysql.ts";
 export { type PostgreSQL, type PostgreSQLOptions, startPostgreSQL } from "./databases/postgresql.ts";

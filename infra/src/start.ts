@@ -9,6 +9,7 @@ import { InfraError, signalQuietly } from "./process.ts";
 import { apiAt } from "./start/api.ts";
 import { chooseSocket } from "./start/control-socket.ts";
 import { clear, type Home, openHome } from "./start/home.ts";
+import { offerLogin } from "./start/login.ts";
 import { ordinaryStory } from "./start/ordinary.ts";
 import { picketCommand } from "./start/picket.ts";
 import {
@@ -76,6 +77,7 @@ async function run({ plan, story, screen, signals }: Running): Promise<number> {
   ];
   const after = [...(isRoot ? [agentService(plan)] : []), ...story.after];
   const supervised = await supervise({ services: before, screen, signal: signals.signal });
+  const offered = isRoot ? offerLogin({ url, token }) : undefined;
   try {
     await story.beforeAgent(scene);
     await supervised.add(after);
@@ -86,6 +88,7 @@ async function run({ plan, story, screen, signals }: Running): Promise<number> {
     screen.warn(reason);
     return 1;
   } finally {
+    offered?.withdraw();
     await screen.step("Stopping", () => supervised.stop());
   }
 }

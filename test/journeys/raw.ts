@@ -104,6 +104,12 @@ async function dial(port: number): Promise<Socket> {
   return socket;
 }
 
+/** An OK or ERR packet. */
+const answered = (packet: Buffer): Answer =>
+  packet[0] === 0x00
+    ? { ok: true, rows: 0 }
+    : { ok: false, code: String(packet.readUInt16LE(1)), message: packet.subarray(9).toString() };
+
 export class RawMySql extends RawClient {
   static async connect(port: number, user: string, database: string): Promise<RawMySql> {
     const client = new RawMySql(await dial(port));
@@ -123,9 +129,17 @@ export class RawMySql extends RawClient {
         ]),
       ),
     );
-    const reply = await client.answer();
+    const reply = await client.#login();
     if (!reply.ok) throw new Error(`MySQL refused the login: ${reply.message}`);
     return client;
+  }
+
+  /** MySQL asks for its own way to log in (AuthSwitchRequest, 0xfe), in which one zero byte says that there is no password. */
+  async #login(): Promise<Answer> {
+    const first = await this.#packet();
+    if (first[0] !== 0xfe) return answered(first);
+    await this.send(mysqlPacket(3, Buffer.of(0)));
+    return answered(await this.#packet());
   }
 
   async #packet(): Promise<Buffer> {
@@ -136,15 +150,12 @@ export class RawMySql extends RawClient {
   /** One OK, ERR or text result set (no multi-results). */
   async answer(): Promise<Answer> {
     const first = await this.#packet();
-    if (first[0] === 0x00) return { ok: true, rows: 0 };
-    if (first[0] === 0xff)
-      return { ok: false, code: String(first.readUInt16LE(1)), message: first.subarray(9).toString() };
+    if (first[0] === 0x00 || first[0] === 0xff) return answered(first);
     for (let eofs = 0, rows = 0; ; ) {
       const packet = await this.#packet();
       if (packet[0] === 0xfe && packet.length < 9) {
         if (++eofs === 2) return { ok: true, rows };
-      } else if (packet[0] === 0xff)
-        return { ok: false, code: String(packet.readUInt16LE(1)), message: packet.subarray(9).toString() };
+      } else if (packet[0] === 0xff) return answered(packet);
       else if (eofs === 1) rows++;
     }
   }

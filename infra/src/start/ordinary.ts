@@ -35,7 +35,8 @@ export function ordinaryStory(): Story {
       screen.note(`${screen.bold("Console")}  ${api.url}`);
       screen.note(`${screen.bold("Login")}    ${api.token}`);
       screen.note(`${screen.bold("Logs")}     ${scene.home.logs}`);
-      screen.note(screen.dim(`For the picket command: npx picket login ${api.url} --token ${api.token}`));
+      if (socket === undefined)
+        screen.note(screen.dim(`For the picket command: npx picket login ${api.url} --token ${api.token}`));
       if (socket === undefined) {
         screen.warn("The agent needs root to load its programs, so none was started here: sudo npm start");
         return;

@@ -41,6 +41,7 @@ function picket(
         PATH: process.env.PATH,
         HOME: home,
         XDG_CONFIG_HOME: join(home, "config"),
+        PICKET_LOCAL_LOGIN: join(home, "login.json"),
         PICKET_SOCKET: join(home, "no-agent.sock"),
         PICKET_CLI_SOURCE: stale ? "1" : "",
         ...env,
@@ -570,6 +571,17 @@ describe("the control plane's answers", () => {
     expect((await picket(["whoami"])).code).toBe(4);
     await picket(["logout"]);
     expect((await picket(["whoami"])).code).toBe(4);
+  });
+
+  test("root needs no login for the control plane that `npm start` runs here, and another's file is not believed", async () => {
+    handle = json(200, { name: "bootstrap", role: "admin" });
+    const file = join(home, "login.json");
+    writeFileSync(file, JSON.stringify({ url, token: "pkt_local" }), { mode: 0o600 });
+    expect(await picket(["whoami"])).toMatchObject({ code: process.getuid?.() === 0 ? 0 : 4 });
+    expect((await picket(["whoami"], { env: { PICKET_URL: url } })).code).toBe(4);
+    chmodSync(file, 0o644);
+    expect((await picket(["whoami"])).code).toBe(4);
+    rmSync(file);
   });
 
   test("a token that the control plane refuses is not kept", async () => {

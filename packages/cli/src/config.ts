@@ -1,6 +1,7 @@
 /**
  * Where the control plane is and who asks: PICKET_URL and PICKET_TOKEN, else what `picket login` kept in
- * $XDG_CONFIG_HOME/picket/config.json (mode 0600, since it holds a token).
+ * $XDG_CONFIG_HOME/picket/config.json (mode 0600, since it holds a token), else for root the control plane that
+ * `npm start` runs on this host.
  */
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -17,8 +18,11 @@ export function configDir(env: NodeJS.ProcessEnv): string {
 
 export const configFile = (env: NodeJS.ProcessEnv): string => join(configDir(env), "config.json");
 
+/** Written by `npm start` for as long as it runs. */
+const LOCAL_LOGIN = "/run/picket/login.json";
+
 export function readConfig(env: NodeJS.ProcessEnv): Config {
-  const stored = readStored(configFile(env));
+  const stored = readStored(configFile(env)) ?? readLocal(env);
   const url = env.PICKET_URL || stored?.url;
   const token = env.PICKET_TOKEN || stored?.token;
   if (!url || !token)
@@ -32,6 +36,11 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   if (!parsed.success)
     throw new CliError("usage", "bad-config", `PICKET_URL is not an http or https address: ${url}`);
   return parsed.data;
+}
+
+function readLocal(env: NodeJS.ProcessEnv): Config | null {
+  const named = env.PICKET_URL !== undefined || process.getuid?.() !== 0;
+  return named ? null : readStored(env.PICKET_LOCAL_LOGIN ?? LOCAL_LOGIN);
 }
 
 function readStored(file: string): Config | null {

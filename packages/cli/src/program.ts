@@ -34,6 +34,7 @@ and an error is {"error": {code, message, hint, exitCode}} on standard error.
 
 Environment
   PICKET_URL, PICKET_TOKEN   control plane and API token, instead of \`picket login\`
+  PICKET_LOCAL_LOGIN         what root uses without a login: what \`npm start\` wrote (/run/picket/login.json)
   PICKET_SOCKET              control socket of the agent (/run/picket/agent.sock)
   NO_COLOR                   no colour
 

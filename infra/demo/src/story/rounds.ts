@@ -32,7 +32,7 @@ export async function attackRound(options: {
 
 export const isPrevented = ({ detection }: Judged): boolean => detection?.guarantee === "prevented";
 
-/** Detections come from the kernel a moment after the statement, so there is a short wait. */
+/** A detection comes a moment after its statement: the first ones when the parser has been loaded, about a second. */
 async function detectionOf(options: {
   socket: string;
   after: number;
@@ -40,7 +40,7 @@ async function detectionOf(options: {
 }): Promise<StatementDetection | undefined> {
   const { socket, after, made } = options;
   const dialect = made.database === "mariadb" ? "mysql" : "pg";
-  for (let tries = 1; tries <= 8; tries++) {
+  for (let tries = 1; tries <= 50; tries++) {
     const { items } = await localDetections(socket, { after });
     const statements = items.flatMap(({ detection }) => (detection.kind === "statement" ? [detection] : []));
     const found = statements.find(

@@ -1,12 +1,14 @@
 /** What this host must have before anything is loaded, each refusal in plain words with what to do about it. */
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { DoctorCheck } from "@picket/shared/control-socket";
 import { compareKernels } from "../rules/verify.ts";
 import { cgroup2Mount, cgroupId, mountPoint } from "./cgroups.ts";
 
 export const BPFFS = "/sys/fs/bpf";
+/** The number of the first pid namespace, on every kernel (PROC_PID_INIT_INO). */
+const FIRST_PID_NAMESPACE = "pid:[4026531836]";
 /** bpf_loop (5.17) and ringbuf; tested from 6.1 on. */
 const KERNEL_MIN = "5.17";
 const KERNEL_TESTED = "6.1";
@@ -74,6 +76,7 @@ export function hostChecks(kernel: string): DoctorCheck[] {
             "this kernel has neither bpf_sock_destroy (6.5) nor CONFIG_INET_DIAG_DESTROY: a denied connection fails at its next send instead",
           ),
     lockdown(),
+    pidNamespace(readlinkSync("/proc/self/ns/pid")),
   ];
 }
 
@@ -86,6 +89,16 @@ function lockdown(): DoctorCheck {
   return mode === "confidentiality"
     ? missing("lockdown", "the kernel is locked down for confidentiality: BPF programs may not read memory")
     : good("lockdown", mode);
+}
+
+/** The kernel's programs tell processes by their number on the host: the agent's own, too, which they leave alone. */
+export function pidNamespace(own: string): DoctorCheck {
+  return own === FIRST_PID_NAMESPACE
+    ? good("process numbers", "the host's")
+    : missing(
+        "process numbers",
+        "this is a pid namespace of its own, where processes have other numbers than the kernel tells; run the agent in the host's (docker run --pid=host, Kubernetes hostPID: true)",
+      );
 }
 
 function existsInConfig(option: string): boolean {
