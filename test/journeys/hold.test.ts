@@ -161,6 +161,15 @@ describe.each(clients)("%s", (_, open) => {
     await client.end();
   });
 
+  test("without an answer in time, what the rules have read and would not block passes, dangerous or not", async () => {
+    keeper.policy({ consult: Consult.ALWAYS, deadlineMs: 20, failMask: 0xffff });
+    const client = await open();
+    const name = mark();
+    expect(await client.query(`SELECT 1 AS ${name} -- why`)).toEqual([{ [name]: 1 }]);
+    await expect(client.query(`SELECT 1 AS ${name} UNION SELECT 2 -- why`)).rejects.toThrow(/sqli-union/);
+    await client.end();
+  });
+
   test("a keeper that is killed with a statement in its hands costs its connection, which fails and does not hang", async () => {
     keeper.policy({ consult: Consult.ALWAYS, failMask: 1 });
     const client = await open();

@@ -92,6 +92,9 @@ function steps(dialect: "mysql" | "pg", table: string): Step[] {
 }
 
 let mariadb: Awaited<ReturnType<typeof startMariaDB>>;
+/** ER_UNSUPPORTED_PS: MySQL itself does not prepare START TRANSACTION. */
+const NOT_PREPARED = 1295;
+
 let postgresql: Awaited<ReturnType<typeof startPostgreSQL>>;
 let cgroup: Cgroup;
 let agent: Agent;
@@ -194,7 +197,8 @@ test.each([
         expect.soft(on[i], `${round}: ${JSON.stringify(step).slice(0, 200)}`).toEqual(off[i]);
     }
     // It did run: rows came back, and both mistakes and the duplicate key are errors.
-    expect(off.filter(got => !Array.isArray(got))).toHaveLength(3);
+    const errors = off.flatMap(got => (Array.isArray(got) ? [] : [(got as { error: unknown }).error]));
+    expect(errors.filter(error => error !== NOT_PREPARED)).toHaveLength(3);
   },
   120_000,
 );

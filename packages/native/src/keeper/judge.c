@@ -163,17 +163,19 @@ struct decision judge(const struct picket_held *held, const uint8_t *sql, bool a
 	}
 	uint32_t danger = held->danger | met.danger;
 	bool grey = danger || met.met || met.exhausted || partial;
+	// What the rules have read whole and would not block is not refused for what it might have been.
+	uint32_t unread = partial || met.exhausted ? danger : 0;
 
 	if (consult == CONSULT_ALWAYS || (consult == CONSULT_GREY && grey)) {
 		if (!agent)
-			return fail(held, danger, d, BECAUSE_NO_AGENT);
+			return fail(held, unread, d, BECAUSE_NO_AGENT);
 		d.outcome = OUTCOME_WAITING;
 		d.because = 0;
 		return d;
 	}
 	if (!v)
-		return fail(held, danger, d, BECAUSE_NO_RULES);
-	return met.exhausted ? fail(held, danger, d, BECAUSE_EXHAUSTED) : d;
+		return fail(held, unread, d, BECAUSE_NO_RULES);
+	return met.exhausted ? fail(held, unread, d, BECAUSE_EXHAUSTED) : d;
 }
 
 struct decision judge_unanswered(const struct picket_held *held, const uint8_t *sql, uint8_t because)

@@ -36,8 +36,9 @@ export type HeldStatement = {
 };
 
 /**
- * What a statement that nobody could judge must not have in it to pass where the rule set fails open. Not a comment,
- * a SET, a look at the catalogue or a COPY: honest programs begin with those, and an upgrade would refuse them.
+ * What a statement that not even the keeper's rules have read must not have in it to pass where the rule set fails
+ * open. Not a comment, a SET, a look at the catalogue or a COPY: honest programs begin with those, and an upgrade would
+ * refuse them.
  */
 const SERIOUS: readonly DangerName[] = ["union", "second-statement", "delay", "error-function"];
 export const FAIL_MASK = SERIOUS.reduce((mask, name) => mask | (1 << dangerNames.indexOf(name)), 0);
