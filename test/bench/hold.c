@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// hold <cgroup of nobody> <watched cgroup> <mysql port> <postgresql port> <rounds>
+// hold <cgroup of nobody> <watched cgroup> <mysql port> <postgresql port> <rounds> [<statement>]
 // Round trips of a one-row select on real servers, in turn over three connections of each: one outside the cgroup, one
-// whose shape is known ("a"), one whose shape never becomes known ("b"). Prints nanoseconds as JSON.
+// whose shape is known ("a"), one whose shape never becomes known ("b", since nobody says so; or the given statement,
+// an alias after it that is a new one each time). Prints nanoseconds as JSON.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -102,10 +103,10 @@ static uint64_t now(void)
 	return t.tv_sec * 1000000000ull + t.tv_nsec;
 }
 
-static uint64_t round_trip(int server, int fd, char alias)
+static uint64_t round_trip(int server, int fd, const char *statement, const char *alias)
 {
-	uint8_t query[32];
-	int bytes = snprintf((char *)query + 5, 24, "select 1 %c", alias);
+	uint8_t query[120];
+	int bytes = snprintf((char *)query + 5, 110, "%s %s", statement, alias);
 	uint64_t begun;
 
 	if (server) {
@@ -160,7 +161,7 @@ int main(int argc, char **argv)
 	static const char *const servers[] = { "mariadb", "postgresql" }, *const ways[] = { "off", "known", "held" };
 	int fds[2][WAYS], ports[2], rounds;
 
-	if (argc != 6)
+	if (argc != 6 && argc != 7)
 		return 2;
 	ports[0] = atoi(argv[3]);
 	ports[1] = atoi(argv[4]);
@@ -178,7 +179,12 @@ int main(int argc, char **argv)
 			took[way] = calloc(rounds, 8);
 		for (int i = -200; i < rounds; i++)
 			for (int way = 0; way < WAYS; way++) {
-				uint64_t ns = round_trip(server, fds[server][way], way == HELD ? 'b' : 'a');
+				char alias[24] = "b";
+
+				if (argc == 7)
+					snprintf(alias, sizeof(alias), "b%d_%d", getpid(), i + 200);
+				uint64_t ns = round_trip(server, fds[server][way], way == HELD && argc == 7 ? argv[6] : "select 1",
+							 way == HELD ? alias : "a");
 
 				if (i >= 0)
 					took[way][i] = ns;

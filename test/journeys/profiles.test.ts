@@ -29,8 +29,8 @@ describe.each(["mysql", "pg"] as const)("%s", dialect => {
   let server: Awaited<ReturnType<typeof startMariaDB | typeof startPostgreSQL>>;
   let cgroup: Cgroup;
   let agent: Agent;
-  const run = (statements: string[]) =>
-    runStatements({ cgroup: cgroup.path, server, dialect, protocol: "text", database: DATABASE, statements });
+  const run = (statements: string[], from = cgroup) =>
+    runStatements({ cgroup: from.path, server, dialect, protocol: "text", database: DATABASE, statements });
 
   beforeAll(async () => {
     cgroup = makeCgroup(`picket-test-profiles-${dialect}-${process.pid}`);
@@ -103,5 +103,22 @@ describe.each(["mysql", "pg"] as const)("%s", dialect => {
       stage: "drift",
       evidence: [{ rule: "drift-splice", inserted: expect.stringContaining("between") }],
     });
+  });
+
+  test("what one workload has learned is new in another: its own profile is asked", async () => {
+    const other = makeCgroup(`picket-test-profiles-${dialect}-${process.pid}/other`);
+    try {
+      await agent.guard(other.path);
+      const [known] = await run([HONEST(5)]);
+      expect(known?.rows).toBeDefined();
+      await run([HONEST(6)], other);
+      const detection = await agent.detection(
+        each => each.kind === "statement" && each.rules.includes("drift-new"),
+        "the detection of a statement that this workload never sent",
+      );
+      expect(detection).toMatchObject({ process: { workload: expect.stringContaining("other") } });
+    } finally {
+      await other.remove();
+    }
   });
 });

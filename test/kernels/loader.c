@@ -810,6 +810,57 @@ static void login_cases(void)
 	}
 }
 
+// What a profile says of a shape is known by the fingerprint with the connection's scope in it.
+static void scope_cases(int protocol)
+{
+	const uint32_t with_database = 1u << 3;
+	const struct bytes who[] = {
+		protocol ? startup_of("user\0app\0database\0shop\0\0", 24) : login_of(with_database, "app\0\0shop\0", 10),
+		protocol ? startup_of("database\0shop\0user\0app\0\0", 24) : login_of(with_database, "app\0\1xshop\0", 11),
+		protocol ? startup_of("user\0ops\0database\0shop\0\0", 24) : login_of(with_database, "ops\0\0shop\0", 10),
+		protocol ? startup_of("user\0app\0database\0orders\0\0", 26) : login_of(with_database, "app\0\0orders\0", 12),
+	};
+	struct bytes q = query(protocol, "select scoped, 1 from mine");
+	char name[128];
+	struct link l[4];
+
+	snprintf(name, sizeof(name), "%s: what a profile says is known to its user's connections to its database, and no others",
+		 names[protocol]);
+	begin_case(name);
+	for (int i = 0; i < 4; i++) {
+		l[i] = open_link();
+		give(&l[i], who[i]);
+		arrived(&l[i], who[i].size);
+	}
+	drain();
+	give(&l[0], q);
+	arrived(&l[0], q.size);
+	drain();
+	struct picket_statement_event *e = last_statement();
+
+	if (!check(e && e->fingerprint && e->scope, "not told"))
+		return;
+	uint64_t fingerprint = e->fingerprint, scope = e->scope;
+
+	set_verdict(&stable, fingerprint ^ scope, VERDICT_BENIGN, ACTION_OBSERVE, PICKET_NO_RULE);
+	for (int i = 0; i < 4; i++) {
+		struct picket_slot_counters before = counters(&stable);
+
+		give(&l[i], q);
+		arrived(&l[i], q.size);
+		check((counters(&stable).known > before.known) == (i < 2), "connection %d", i);
+	}
+	snprintf(name, sizeof(name), "%s: a verdict for everybody stands above a profile's", names[protocol]);
+	begin_case(name);
+	set_verdict(&stable, fingerprint, VERDICT_ATTACK, ACTION_BLOCK, 3);
+	give(&l[0], q);
+	struct bytes got = arrived(&l[0], 133);
+
+	check(memmem(got.at, got.size, "Picket blocked", 14), "%.60s", got.at + 5);
+	for (int i = 0; i < 4; i++)
+		close_link(&l[i]);
+}
+
 static void answer_cases(int protocol)
 {
 	char name[128];
@@ -1435,6 +1486,8 @@ int main(int argc, char **argv)
 		random_session_case(protocol);
 	}
 	login_cases();
+	for (int protocol = 0; protocol < 2; protocol++)
+		scope_cases(protocol);
 	recognition_cases();
 	connection_cases();
 	adopted_session_case();

@@ -185,6 +185,7 @@ struct picket_statement_event {
 	__u64 cookie;
 	__u64 statement; /* per connection, from 1 */
 	__u64 fingerprint; /* 0: never known, or not the last fragment */
+	__u64 scope;       /* of the connection: see struct picket_verdict_entry; 0 where fingerprint is */
 	__u64 incident;    /* 48 bits, as hex in the replacement text; 0: not blocked */
 	struct picket_process process;
 	struct picket_endpoints endpoints;
@@ -213,7 +214,12 @@ struct picket_statement_event {
 
 #define PICKET_NO_RULE 0xffffffffu
 
-/* Value of a slot's verdict map; key: __u64 fingerprint. Counters are atomic. */
+/*
+ * Value of a slot's verdict map. Key: the fingerprint, where the verdict holds for
+ * every connection; fingerprint ^ scope, where it holds for those of one workload,
+ * database user and database: what was judged by their profile. The first is
+ * looked up first. Counters are atomic.
+ */
 struct picket_verdict_entry {
 	__u64 count;
 	__u64 last_ns; /* of the last use; from the 64th on, of one use in 16: compare counts to see use */
@@ -333,6 +339,7 @@ struct picket_held {
 	__u64 time_ns; /* CLOCK_MONOTONIC */
 	__u64 statement; /* per connection, from 1; 0 where HELD_JUDGE is not set, as all below */
 	__u64 fingerprint;
+	__u64 scope; /* as in struct picket_statement_event */
 	__u64 incident;
 	struct picket_process process;
 	struct picket_endpoints endpoints;

@@ -81,6 +81,7 @@ static __always_inline void fill_held(struct picket_held *h, struct connection *
 	h->time_ns = bpf_ktime_get_ns();
 	h->statement = c->statements;
 	h->fingerprint = is->fingerprint;
+	h->scope = is->scope;
 	h->incident = is->incident;
 	h->process = c->process;
 	h->endpoints = c->endpoints;

@@ -32,7 +32,21 @@ static __always_inline __u32 take_name(struct sk_msg_md *msg, __u32 at, struct p
 struct login_names {
 	struct picket_name user;
 	struct picket_name database;
-};
+} __attribute__((aligned(8)));
+
+
+/* Names are at hand for a moment only: what is kept is a number for them (slot.bpf.c, scope_of). */
+static __always_inline __u64 hash_of_names(const struct login_names *names)
+{
+	const __u64 *words = (const void *)names;
+	__u64 h = sizeof(*names);
+
+	for (__u32 i = 0; i < sizeof(*names) / 8; i++) {
+		h = (h ^ words[i]) * 0x9e3779b97f4a7c15ull;
+		h ^= h >> 32;
+	}
+	return h;
+}
 
 static __always_inline void tell_login(struct connection *c, const struct login_names *names)
 {
@@ -40,6 +54,7 @@ static __always_inline void tell_login(struct connection *c, const struct login_
 
 	if (!names->user.bytes)
 		return;
+	c->who = hash_of_names(names);
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
 		struct picket_event_header lost;

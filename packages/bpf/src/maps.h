@@ -62,6 +62,7 @@ struct frame {
 /* What the header says of bytes that end a statement; flags are 0 where they only follow. */
 struct holding {
 	__u64 fingerprint;
+	__u64 scope;
 	__u64 incident;
 	__u32 frame_bytes;
 	__u32 sql_at;
@@ -126,6 +127,7 @@ struct connection {
 	__u64 statements;
 	__u64 never_known_ns; /* token bucket of reports: last refill */
 	__u64 hold_ns;        /* token bucket of held statements: last refill */
+	__u64 who;            /* hash of the names that the login gave; 0: none was read */
 	__u64 redirected;     /* bytes that went to the keeper, ever */
 	__u64 given_back;     /* of them, as last seen: when equal, nothing is held */
 	__u32 never_known_tokens;

@@ -38,6 +38,7 @@ static __always_inline bool fill(struct picket_statement_event *e, struct sk_msg
 	e->cookie = c->cookie;
 	e->statement = c->statements;
 	e->fingerprint = t->is.fingerprint;
+	e->scope = t->is.fingerprint ? c->hold.scope : 0;
 	e->incident = t->is.incident;
 	e->process = c->process;
 	e->endpoints = c->endpoints;

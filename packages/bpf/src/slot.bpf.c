@@ -101,6 +101,31 @@ static __always_inline __u64 incident_of(const struct connection *c)
 	return (x ^ (x >> 32)) & 0xffffffffffffull ?: 1;
 }
 
+/*
+ * For whom what a profile says holds: this workload, user and database. Keyed, so that nobody who may choose names
+ * can choose it.
+ */
+static __always_inline __u64 scope_of(const struct connection *c)
+{
+	__u64 x = (c->who ^ settings.hash_start) + c->workload;
+
+	x = (x ^ (x >> 29)) * settings.hash_key;
+	x = (x ^ (x >> 32)) * settings.hash_key;
+	return x ^ (x >> 29);
+}
+
+/* What is known of a shape on this connection. */
+static __always_inline struct picket_verdict_entry *verdict_of(const struct connection *c, __u64 fingerprint)
+{
+	struct picket_verdict_entry *entry = bpf_map_lookup_elem(&verdicts, &fingerprint);
+
+	if (entry || !fingerprint)
+		return entry;
+	__u64 scoped = fingerprint ^ scope_of(c);
+
+	return bpf_map_lookup_elem(&verdicts, &scoped);
+}
+
 /* Whether user space is told of a statement that nobody has judged yet. */
 static __always_inline bool worth_telling(struct connection *c, __u64 fingerprint, __u64 now)
 {
@@ -208,9 +233,10 @@ __noinline int judge(struct sk_msg_md *msg, struct connection *c, struct place *
 		.version = settings.version,
 		.slot = settings.slot,
 	};
-	struct picket_verdict_entry *entry = fingerprint ? bpf_map_lookup_elem(&verdicts, &fingerprint) : 0;
+	struct picket_verdict_entry *entry = fingerprint ? verdict_of(c, fingerprint) : 0;
 
 	t.is.fingerprint = fingerprint;
+	c->hold.scope = fingerprint ? scope_of(c) : 0; /* for what is told, too */
 	if (f->torn || c->lexer.danger & (SQL_DANGER_CODE | SQL_DANGER_SESSION))
 		changes_session(msg, c, p->sql_at, p->sql_bytes);
 	COUNT(counters, statements, 1);
@@ -287,7 +313,7 @@ static __always_inline int conclude(struct sk_msg_md *msg, struct connection *c,
 {
 	__u32 zero = 0;
 	__u64 fingerprint = c->frame.torn ? 0 : sql_lexer_finish(&c->lexer);
-	struct picket_verdict_entry *entry = bpf_map_lookup_elem(&verdicts, &fingerprint);
+	struct picket_verdict_entry *entry = verdict_of(c, fingerprint);
 
 	if (!entry || entry->verdict != VERDICT_BENIGN || entry->action != ACTION_OBSERVE || c->frame.fragment ||
 	    c->lexer.danger & SQL_DANGER_SESSION)

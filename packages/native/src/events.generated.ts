@@ -738,12 +738,13 @@ export const LoginEvent: Codec<LoginEvent> = {
   decode: bytes => LoginEventView.of(bytes).copy(),
 };
 
-/** struct picket_statement_event, 176 bytes */
+/** struct picket_statement_event, 184 bytes */
 export interface StatementEvent {
   header: EventHeader;
   cookie: bigint;
   statement: bigint;
   fingerprint: bigint;
+  scope: bigint;
   incident: bigint;
   process: Process;
   endpoints: Endpoints;
@@ -770,7 +771,7 @@ export interface StatementEvent {
 }
 
 export class StatementEventView {
-  static readonly size = 176;
+  static readonly size = 184;
   view: DataView;
   at: number;
   readonly header: EventHeaderView;
@@ -781,8 +782,8 @@ export class StatementEventView {
     this.view = view;
     this.at = at;
     this.header = new EventHeaderView(view, at);
-    this.process = new ProcessView(view, at + 56);
-    this.endpoints = new EndpointsView(view, at + 96);
+    this.process = new ProcessView(view, at + 64);
+    this.endpoints = new EndpointsView(view, at + 104);
   }
 
   static of(bytes: Uint8Array): StatementEventView {
@@ -793,8 +794,8 @@ export class StatementEventView {
     this.view = view;
     this.at = at;
     this.header.moveTo(view, at);
-    this.process.moveTo(view, at + 56);
-    this.endpoints.moveTo(view, at + 96);
+    this.process.moveTo(view, at + 64);
+    this.endpoints.moveTo(view, at + 104);
     return this;
   }
 
@@ -810,88 +811,92 @@ export class StatementEventView {
     return this.view.getBigUint64(this.at + 40, little);
   }
 
-  get incident(): bigint {
+  get scope(): bigint {
     return this.view.getBigUint64(this.at + 48, little);
   }
 
+  get incident(): bigint {
+    return this.view.getBigUint64(this.at + 56, little);
+  }
+
   get workload(): number {
-    return this.view.getUint32(this.at + 136, little);
-  }
-
-  get version(): number {
-    return this.view.getUint32(this.at + 140, little);
-  }
-
-  get danger(): number {
     return this.view.getUint32(this.at + 144, little);
   }
 
-  get textOffset(): number {
+  get version(): number {
     return this.view.getUint32(this.at + 148, little);
   }
 
-  get textBytes(): number {
+  get danger(): number {
     return this.view.getUint32(this.at + 152, little);
   }
 
-  get statementBytes(): number {
+  get textOffset(): number {
     return this.view.getUint32(this.at + 156, little);
   }
 
-  get fragment(): number {
+  get textBytes(): number {
     return this.view.getUint32(this.at + 160, little);
   }
 
-  get rule(): number {
+  get statementBytes(): number {
     return this.view.getUint32(this.at + 164, little);
   }
 
+  get fragment(): number {
+    return this.view.getUint32(this.at + 168, little);
+  }
+
+  get rule(): number {
+    return this.view.getUint32(this.at + 172, little);
+  }
+
   get protocol(): Protocol {
-    return this.view.getUint8(this.at + 168) as Protocol;
+    return this.view.getUint8(this.at + 176) as Protocol;
   }
 
   get message(): Message {
-    return this.view.getUint8(this.at + 169) as Message;
+    return this.view.getUint8(this.at + 177) as Message;
   }
 
   get verdict(): Verdict {
-    return this.view.getUint8(this.at + 170) as Verdict;
+    return this.view.getUint8(this.at + 178) as Verdict;
   }
 
   get action(): Action {
-    return this.view.getUint8(this.at + 171) as Action;
+    return this.view.getUint8(this.at + 179) as Action;
   }
 
   get guarantee(): Guarantee {
-    return this.view.getUint8(this.at + 172) as Guarantee;
+    return this.view.getUint8(this.at + 180) as Guarantee;
   }
 
   get slot(): number {
-    return this.view.getUint8(this.at + 173);
+    return this.view.getUint8(this.at + 181);
   }
 
   get session(): number {
-    return this.view.getUint8(this.at + 174);
+    return this.view.getUint8(this.at + 182);
   }
 
   get first(): boolean {
-    return (this.view.getUint8(this.at + 175) & 1) !== 0;
+    return (this.view.getUint8(this.at + 183) & 1) !== 0;
   }
 
   get last(): boolean {
-    return (this.view.getUint8(this.at + 175) & 2) !== 0;
+    return (this.view.getUint8(this.at + 183) & 2) !== 0;
   }
 
   get substituted(): boolean {
-    return (this.view.getUint8(this.at + 175) & 4) !== 0;
+    return (this.view.getUint8(this.at + 183) & 4) !== 0;
   }
 
   get adopted(): boolean {
-    return (this.view.getUint8(this.at + 175) & 8) !== 0;
+    return (this.view.getUint8(this.at + 183) & 8) !== 0;
   }
 
   get text(): Uint8Array {
-    return bytes(this.view, this.at + 176, this.textBytes);
+    return bytes(this.view, this.at + 184, this.textBytes);
   }
 
   /** Everything, taken out of the bytes. */
@@ -901,6 +906,7 @@ export class StatementEventView {
       cookie: this.cookie,
       statement: this.statement,
       fingerprint: this.fingerprint,
+      scope: this.scope,
       incident: this.incident,
       process: this.process.copy(),
       endpoints: this.endpoints.copy(),
@@ -1566,7 +1572,7 @@ export const Responses: Codec<Responses> = {
   decode: bytes => ResponsesView.of(bytes).copy(),
 };
 
-/** struct picket_held, 184 bytes */
+/** struct picket_held, 192 bytes */
 export interface Held {
   magic: number;
   bytes: number;
@@ -1575,6 +1581,7 @@ export interface Held {
   timeNs: bigint;
   statement: bigint;
   fingerprint: bigint;
+  scope: bigint;
   incident: bigint;
   process: Process;
   endpoints: Endpoints;
@@ -1597,7 +1604,7 @@ export interface Held {
 }
 
 export class HeldView {
-  static readonly size = 184;
+  static readonly size = 192;
   view: DataView;
   at: number;
   readonly process: ProcessView;
@@ -1606,8 +1613,8 @@ export class HeldView {
   constructor(view: DataView, at = 0) {
     this.view = view;
     this.at = at;
-    this.process = new ProcessView(view, at + 56);
-    this.endpoints = new EndpointsView(view, at + 96);
+    this.process = new ProcessView(view, at + 64);
+    this.endpoints = new EndpointsView(view, at + 104);
   }
 
   static of(bytes: Uint8Array): HeldView {
@@ -1617,8 +1624,8 @@ export class HeldView {
   moveTo(view: DataView, at: number): this {
     this.view = view;
     this.at = at;
-    this.process.moveTo(view, at + 56);
-    this.endpoints.moveTo(view, at + 96);
+    this.process.moveTo(view, at + 64);
+    this.endpoints.moveTo(view, at + 104);
     return this;
   }
 
@@ -1650,72 +1657,76 @@ export class HeldView {
     return this.view.getBigUint64(this.at + 40, little);
   }
 
-  get incident(): bigint {
+  get scope(): bigint {
     return this.view.getBigUint64(this.at + 48, little);
   }
 
+  get incident(): bigint {
+    return this.view.getBigUint64(this.at + 56, little);
+  }
+
   get frameBytes(): number {
-    return this.view.getUint32(this.at + 136, little);
-  }
-
-  get sqlAt(): number {
-    return this.view.getUint32(this.at + 140, little);
-  }
-
-  get sqlBytes(): number {
     return this.view.getUint32(this.at + 144, little);
   }
 
-  get textOffset(): number {
+  get sqlAt(): number {
     return this.view.getUint32(this.at + 148, little);
   }
 
-  get statementBytes(): number {
+  get sqlBytes(): number {
     return this.view.getUint32(this.at + 152, little);
   }
 
-  get fragment(): number {
+  get textOffset(): number {
     return this.view.getUint32(this.at + 156, little);
   }
 
-  get danger(): number {
+  get statementBytes(): number {
     return this.view.getUint32(this.at + 160, little);
   }
 
-  get workload(): number {
+  get fragment(): number {
     return this.view.getUint32(this.at + 164, little);
   }
 
-  get version(): number {
+  get danger(): number {
     return this.view.getUint32(this.at + 168, little);
   }
 
+  get workload(): number {
+    return this.view.getUint32(this.at + 172, little);
+  }
+
+  get version(): number {
+    return this.view.getUint32(this.at + 176, little);
+  }
+
   get flags(): HeldFlag {
-    return this.view.getUint8(this.at + 172) as HeldFlag;
+    return this.view.getUint8(this.at + 180) as HeldFlag;
   }
 
   get protocol(): Protocol {
-    return this.view.getUint8(this.at + 173) as Protocol;
+    return this.view.getUint8(this.at + 181) as Protocol;
   }
 
   get message(): Message {
-    return this.view.getUint8(this.at + 174) as Message;
+    return this.view.getUint8(this.at + 182) as Message;
   }
 
   get session(): number {
-    return this.view.getUint8(this.at + 175);
+    return this.view.getUint8(this.at + 183);
   }
 
   get slot(): number {
-    return this.view.getUint8(this.at + 176);
+    return this.view.getUint8(this.at + 184);
   }
 
   get sockets(): Sockets {
-    return this.view.getUint8(this.at + 177) as Sockets;
+    return this.view.getUint8(this.at + 185) as Sockets;
   }
 
   get adopted(): number {
-    return this.view.getUint8(this.at + 178);
+    return this.view.getUint8(this.at + 186);
   }
 
   /** Everything, taken out of the bytes. */
@@ -1728,6 +1739,7 @@ export class HeldView {
       timeNs: this.timeNs,
       statement: this.statement,
       fingerprint: this.fingerprint,
+      scope: this.scope,
       incident: this.incident,
       process: this.process.copy(),
       endpoints: this.endpoints.copy(),
@@ -1752,9 +1764,9 @@ export class HeldView {
 }
 
 export const Held: Codec<Held> = {
-  size: 184,
+  size: 192,
   encode(value) {
-    const encoded = new Uint8Array(184);
+    const encoded = new Uint8Array(192);
     const view = viewOf(encoded);
     view.setUint32(0, setInteger("picket_held.magic", value.magic, 0, 4294967295), little);
     view.setUint32(4, setInteger("picket_held.bytes", value.bytes, 0, 4294967295), little);
@@ -1763,25 +1775,26 @@ export const Held: Codec<Held> = {
     view.setBigUint64(24, setBig("picket_held.timeNs", value.timeNs, 0n, 18446744073709551615n), little);
     view.setBigUint64(32, setBig("picket_held.statement", value.statement, 0n, 18446744073709551615n), little);
     view.setBigUint64(40, setBig("picket_held.fingerprint", value.fingerprint, 0n, 18446744073709551615n), little);
-    view.setBigUint64(48, setBig("picket_held.incident", value.incident, 0n, 18446744073709551615n), little);
-    encoded.set(Process.encode(value.process), 56);
-    encoded.set(Endpoints.encode(value.endpoints), 96);
-    view.setUint32(136, setInteger("picket_held.frameBytes", value.frameBytes, 0, 4294967295), little);
-    view.setUint32(140, setInteger("picket_held.sqlAt", value.sqlAt, 0, 4294967295), little);
-    view.setUint32(144, setInteger("picket_held.sqlBytes", value.sqlBytes, 0, 4294967295), little);
-    view.setUint32(148, setInteger("picket_held.textOffset", value.textOffset, 0, 4294967295), little);
-    view.setUint32(152, setInteger("picket_held.statementBytes", value.statementBytes, 0, 4294967295), little);
-    view.setUint32(156, setInteger("picket_held.fragment", value.fragment, 0, 4294967295), little);
-    view.setUint32(160, setInteger("picket_held.danger", value.danger, 0, 4294967295), little);
-    view.setUint32(164, setInteger("picket_held.workload", value.workload, 0, 4294967295), little);
-    view.setUint32(168, setInteger("picket_held.version", value.version, 0, 4294967295), little);
-    view.setUint8(172, setInteger("picket_held.flags", value.flags, 0, 255));
-    view.setUint8(173, setInteger("picket_held.protocol", value.protocol, 0, 255));
-    view.setUint8(174, setInteger("picket_held.message", value.message, 0, 255));
-    view.setUint8(175, setInteger("picket_held.session", value.session, 0, 255));
-    view.setUint8(176, setInteger("picket_held.slot", value.slot, 0, 255));
-    view.setUint8(177, setInteger("picket_held.sockets", value.sockets, 0, 255));
-    view.setUint8(178, setInteger("picket_held.adopted", value.adopted, 0, 255));
+    view.setBigUint64(48, setBig("picket_held.scope", value.scope, 0n, 18446744073709551615n), little);
+    view.setBigUint64(56, setBig("picket_held.incident", value.incident, 0n, 18446744073709551615n), little);
+    encoded.set(Process.encode(value.process), 64);
+    encoded.set(Endpoints.encode(value.endpoints), 104);
+    view.setUint32(144, setInteger("picket_held.frameBytes", value.frameBytes, 0, 4294967295), little);
+    view.setUint32(148, setInteger("picket_held.sqlAt", value.sqlAt, 0, 4294967295), little);
+    view.setUint32(152, setInteger("picket_held.sqlBytes", value.sqlBytes, 0, 4294967295), little);
+    view.setUint32(156, setInteger("picket_held.textOffset", value.textOffset, 0, 4294967295), little);
+    view.setUint32(160, setInteger("picket_held.statementBytes", value.statementBytes, 0, 4294967295), little);
+    view.setUint32(164, setInteger("picket_held.fragment", value.fragment, 0, 4294967295), little);
+    view.setUint32(168, setInteger("picket_held.danger", value.danger, 0, 4294967295), little);
+    view.setUint32(172, setInteger("picket_held.workload", value.workload, 0, 4294967295), little);
+    view.setUint32(176, setInteger("picket_held.version", value.version, 0, 4294967295), little);
+    view.setUint8(180, setInteger("picket_held.flags", value.flags, 0, 255));
+    view.setUint8(181, setInteger("picket_held.protocol", value.protocol, 0, 255));
+    view.setUint8(182, setInteger("picket_held.message", value.message, 0, 255));
+    view.setUint8(183, setInteger("picket_held.session", value.session, 0, 255));
+    view.setUint8(184, setInteger("picket_held.slot", value.slot, 0, 255));
+    view.setUint8(185, setInteger("picket_held.sockets", value.sockets, 0, 255));
+    view.setUint8(186, setInteger("picket_held.adopted", value.adopted, 0, 255));
     return encoded;
   },
   decode: bytes => HeldView.of(bytes).copy(),
@@ -2529,7 +2542,7 @@ export const KeeperHello: Codec<KeeperHello> = {
   decode: bytes => KeeperHelloView.of(bytes).copy(),
 };
 
-/** struct picket_keeper_held, 216 bytes */
+/** struct picket_keeper_held, 224 bytes */
 export interface KeeperHeld {
   hold: bigint;
   heldNs: bigint;
@@ -2544,7 +2557,7 @@ export interface KeeperHeld {
 }
 
 export class KeeperHeldView {
-  static readonly size = 216;
+  static readonly size = 224;
   view: DataView;
   at: number;
   readonly held: HeldView;
@@ -2575,31 +2588,31 @@ export class KeeperHeldView {
   }
 
   get rule(): number {
-    return this.view.getUint32(this.at + 200, little);
-  }
-
-  get met(): number {
-    return this.view.getUint32(this.at + 204, little);
-  }
-
-  get textBytes(): number {
     return this.view.getUint32(this.at + 208, little);
   }
 
+  get met(): number {
+    return this.view.getUint32(this.at + 212, little);
+  }
+
+  get textBytes(): number {
+    return this.view.getUint32(this.at + 216, little);
+  }
+
   get outcome(): Outcome {
-    return this.view.getUint8(this.at + 212) as Outcome;
+    return this.view.getUint8(this.at + 220) as Outcome;
   }
 
   get because(): Because {
-    return this.view.getUint8(this.at + 213) as Because;
+    return this.view.getUint8(this.at + 221) as Because;
   }
 
   get guarantee(): Guarantee {
-    return this.view.getUint8(this.at + 214) as Guarantee;
+    return this.view.getUint8(this.at + 222) as Guarantee;
   }
 
   get text(): Uint8Array {
-    return bytes(this.view, this.at + 216, this.textBytes);
+    return bytes(this.view, this.at + 224, this.textBytes);
   }
 
   /** Everything, taken out of the bytes. */

@@ -15,11 +15,16 @@
 #define FRAME_MAX (64u << 20)
 #define OUT_MAX (16u << 20)
 #define KEPT_MAX (1u << 20) // room that an empty buffer keeps
+// What nobody waits for is gathered so long, or so much of it: each wake-up of the agent takes a core from somebody.
+#define GATHER_NS 2000000ll
+#define GATHER_MAX (64u << 10)
 
 bool retiring;
 
 static int listener = -1, agent = -1, poll_fd;
 static bool watching_out;
+static bool urgent;
+static uint64_t gathering_since;
 static struct picket_keeper_hello hello = { .abi = PICKET_ABI, .judges = JUDGES };
 
 struct buffer {
@@ -115,6 +120,8 @@ void agent_tell(uint32_t kind, const void *head, size_t head_bytes, const void *
 	}
 	uint8_t *to = room_for(&out, sizeof(frame) + frame.bytes);
 
+	if (!out.bytes)
+		gathering_since = now_ns();
 	memcpy(to, &frame, sizeof(frame));
 	memcpy(to + sizeof(frame), head, head_bytes);
 	if (tail_bytes)
@@ -122,21 +129,31 @@ void agent_tell(uint32_t kind, const void *head, size_t head_bytes, const void *
 	out.bytes += sizeof(frame) + frame.bytes;
 }
 
-void agent_flush(void)
+void agent_hurry(void) { urgent = true; }
+
+int agent_flush(uint64_t now)
 {
+	int64_t gathered = now - gathering_since;
+
+	if (out.bytes && !urgent && out.bytes < GATHER_MAX && gathered < GATHER_NS)
+		return 1 + (GATHER_NS - gathered) / 1000000;
+	urgent = false;
 	while (agent >= 0 && out.bytes) {
 		ssize_t n = send(agent, out.at + out.from, out.bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EAGAIN)
 			break;
-		if (n <= 0)
-			return hang_up(0);
+		if (n <= 0) {
+			hang_up(0);
+			break;
+		}
 		out.from += n;
 		out.bytes -= n;
 	}
 	empty(&out);
 	if (agent >= 0)
 		watch(out.bytes != 0);
+	return INT32_MAX;
 }
 
 static void welcome(void)
@@ -157,6 +174,7 @@ static void welcome(void)
 	watching_out = false;
 	epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &e);
 	agent_tell(KEEPER_HELLO, &hello, sizeof(hello), 0, 0);
+	agent_hurry();
 }
 
 static const char *handle(uint32_t kind, const uint8_t *payload, size_t bytes)

@@ -117,6 +117,8 @@ static void tell_held(const struct picket_held *held, uint64_t hold, const struc
 	};
 
 	agent_tell(KEEPER_HELD, &told, offsetof(struct picket_keeper_held, text), sql, held->sql_bytes);
+	if (d->outcome == OUTCOME_WAITING)
+		agent_hurry();
 }
 
 static void tell_result(const struct record *r, uint8_t outcome, uint8_t because)

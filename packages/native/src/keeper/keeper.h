@@ -117,7 +117,8 @@ bool agent_owns(int fd);
 void agent_ready(int fd, uint32_t events);
 bool agent_connected(void);
 void agent_tell(uint32_t kind, const void *head, size_t head_bytes, const void *tail, size_t tail_bytes);
-void agent_flush(void);
+void agent_hurry(void); // somebody waits for its answer
+int agent_flush(uint64_t now); // milliseconds until there is more to send
 void agent_hello(uint32_t severed, uint32_t not_severed);
 extern bool retiring;
 

@@ -106,9 +106,8 @@ int main(int argc, char **argv)
 			told = now;
 			agent_tell(KEEPER_STATS, &stats, sizeof(stats), 0, 0);
 		}
-		agent_flush();
-
-		int n = epoll_wait(epoll, ready, 64, wait);
+		int gather = agent_flush(now);
+		int n = epoll_wait(epoll, ready, 64, gather < wait ? gather : wait);
 
 		for (int i = 0; i < n; i++) {
 			if (agent_owns(ready[i].data.fd)) {

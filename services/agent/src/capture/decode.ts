@@ -130,6 +130,7 @@ export class EventDecoder {
       cookie: event.cookie,
       statement: event.statement,
       fingerprint: event.fingerprint,
+      scope: event.scope,
       incident: event.incident,
       process: processOf(event.process),
       endpoints: this.#endpointsOf(event.endpoints),

@@ -42,6 +42,8 @@ export type StatementFragment = {
   statement: bigint;
   /** 0: never known, or not the last fragment. */
   fingerprint: bigint;
+  /** Of the connection: what its profile says of a shape is known to the kernel by fingerprint ^ scope. */
+  scope: bigint;
   incident: bigint;
   process: KernelProcess;
   endpoints: Endpoints;

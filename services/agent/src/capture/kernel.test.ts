@@ -235,6 +235,7 @@ describe("versions", () => {
     const once = "SELECT a FROM once_benign WHERE id = 1";
     const fingerprint = lexing.fingerprint(Buffer.from(once), "mysql", null);
     learned.learn(fingerprint, {
+      fingerprint,
       verdict: "benign",
       action: "observe",
       rules: [],
@@ -243,6 +244,7 @@ describe("versions", () => {
     });
     const blocked = rules().shapes[0]!.fingerprint;
     learned.learn(blocked, {
+      fingerprint: blocked,
       verdict: "benign",
       action: "observe",
       rules: [],

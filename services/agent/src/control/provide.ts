@@ -58,7 +58,9 @@ export function provideControl(input: {
         return workload;
       },
       delete(id) {
+        const name = workloads.get(id)?.name;
         workloads.delete(id);
+        if (name !== undefined) versions.forgetWorkload(name);
         adopt();
         sources.reportSoon();
       },

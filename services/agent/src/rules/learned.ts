@@ -1,5 +1,6 @@
 /**
- * What this node has learned: the verdict of each shape it judged, with one sample of it, so that a new rule version
+ * What this node has learned: the verdict of each shape it judged, with one sample of it, by the key under which the
+ * kernel knows it (its fingerprint, or that with the scope of those for whom it holds), so that a new rule version
  * starts with everything that it still judges the same way. Bounded; a forgotten shape is only judged again at its
  * next use. Hostile ones are kept apart, since each one forgotten would pass once more.
  */
@@ -7,6 +8,7 @@ import type { Action, Dialect, Verdict } from "@picket/shared/vocabulary";
 
 export type Sample = { sql: Buffer; dialect: Dialect; session: number };
 export type LearnedShape = {
+  fingerprint: bigint;
   verdict: Verdict;
   action: Action;
   /** Ids of the rules that made it hostile. */
@@ -31,10 +33,10 @@ export class LearnedShapes {
     this.#limits = limits;
   }
 
-  learn(fingerprint: bigint, shape: Omit<LearnedShape, "judged">): void {
-    if (fingerprint === 0n) return; // "Never known" is no shape: all such statements would share one verdict.
-    const judged = (this.get(fingerprint)?.judged ?? 0) + 1;
-    this.forget(fingerprint);
+  learn(key: bigint, shape: Omit<LearnedShape, "judged">): void {
+    if (shape.fingerprint === 0n) return; // "Never known" is no shape: all such statements would share one verdict.
+    const judged = (this.get(key)?.judged ?? 0) + 1;
+    this.#forget(key);
     const { sample } = shape;
     // Copied: it points into the ring's memory, or keeps a whole batch alive.
     const kept =
@@ -42,21 +44,28 @@ export class LearnedShapes {
         ? { ...sample, sql: Buffer.from(sample.sql) }
         : null;
     const among = shape.verdict === "benign" ? this.#benign : this.#hostile;
-    among.set(fingerprint, { ...shape, judged, sample: kept });
+    among.set(key, { ...shape, judged, sample: kept });
     this.#bytes += kept?.sql.length ?? 0;
     this.#makeRoom();
   }
 
-  get(fingerprint: bigint): LearnedShape | undefined {
-    return this.#hostile.get(fingerprint) ?? this.#benign.get(fingerprint);
+  get(key: bigint): LearnedShape | undefined {
+    return this.#hostile.get(key) ?? this.#benign.get(key);
   }
 
-  forget(fingerprint: bigint): void {
-    const shape = this.get(fingerprint);
+  /** Of whomever; returns the keys under which they were known. */
+  forget(which: (shape: LearnedShape) => boolean): bigint[] {
+    const keys = [...this.entries()].filter(([, shape]) => which(shape)).map(([key]) => key);
+    for (const key of keys) this.#forget(key);
+    return keys;
+  }
+
+  #forget(key: bigint): void {
+    const shape = this.get(key);
     if (!shape) return;
     this.#bytes -= shape.sample?.sql.length ?? 0;
-    this.#benign.delete(fingerprint);
-    this.#hostile.delete(fingerprint);
+    this.#benign.delete(key);
+    this.#hostile.delete(key);
   }
 
   *entries(): Generator<[bigint, LearnedShape]> {
@@ -78,6 +87,6 @@ export class LearnedShapes {
 
   #drop(among: Map<bigint, LearnedShape>): void {
     const oldest = among.keys().next();
-    if (!oldest.done) this.forget(oldest.value);
+    if (!oldest.done) this.#forget(oldest.value);
   }
 }

@@ -55,7 +55,7 @@ export function createUnknown(input: {
   };
 
   function remember(
-    { fingerprint, whole, danger }: Statement,
+    { fingerprint, scope, whole, danger }: Statement,
     loaded: Loaded,
     judgement: Judgement,
     profiled: ReturnType<typeof profileOf>,
@@ -66,12 +66,14 @@ export function createUnknown(input: {
     // A part of a statement may convict it; only the whole may clear it, unless the kernel, which lexed all of it,
     // saw nothing in it that could harm.
     if (!whole && judgement.verdict === "benign" && danger !== 0) return;
-    versions.learn(loaded, fingerprint, judgement);
+    // What was judged beside a profile holds for those whose profile it is: another workload's is asked itself.
+    const key = profiled ? fingerprint ^ scope : fingerprint;
+    versions.learn(loaded, key, judgement);
     const { verdict, action, rules } = judgement;
     const { sql, dialect, session } = sent;
     const sample = whole ? { sql, dialect, session } : null;
     const workload = sent.context?.workload ?? "";
-    learned.learn(fingerprint, { verdict, action, rules, sample, workload });
+    learned.learn(key, { fingerprint, verdict, action, rules, sample, workload });
     if (whole) input.judged(sent, judgement, loaded);
   }
 

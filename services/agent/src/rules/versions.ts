@@ -218,9 +218,15 @@ export class Versions {
     return strongest(loaded.parts.map(({ rules }) => rules.judge(statement)));
   }
 
-  /** The judgement of a shape goes into the map of the version that asked. */
-  learn(loaded: Loaded, fingerprint: bigint, judgement: Judgement): void {
-    loaded.slot.setVerdict(fingerprint, this.#verdictOf(loaded, judgement, "judged"));
+  /** The judgement of a shape goes into the map of the version that asked; by its fingerprint, with a scope or not. */
+  learn(loaded: Loaded, key: bigint, judgement: Judgement): void {
+    loaded.slot.setVerdict(key, this.#verdictOf(loaded, judgement, "judged"));
+  }
+
+  /** A workload is no more, and its number may be given to another one. */
+  forgetWorkload(name: string): void {
+    this.#learned.forget(({ workload }) => workload === name);
+    this.forgetJudged();
   }
 
   /** What a profile says has changed: shapes that were judged by it are judged anew. */
@@ -234,8 +240,9 @@ export class Versions {
 
   /** Back to what each rule set says of it; what none names is judged anew at its next use. */
   clearOverride(fingerprint: bigint): void {
-    this.#learned.forget(fingerprint);
+    const keys = this.#learned.forget(shape => shape.fingerprint === fingerprint);
     for (const { slot, bundled } of this.live()) {
+      for (const key of keys) slot.deleteVerdict(key);
       const verdict = bundled.get(fingerprint);
       if (verdict) slot.setVerdict(fingerprint, verdict);
       else slot.deleteVerdict(fingerprint);
@@ -270,7 +277,7 @@ export class Versions {
     for (const { slot } of this.#all()) slot.close({ keepPins: true });
   }
 
-  /** How often the kernel has met each shape that it knows, over all versions of this run. */
+  /** How often the kernel has met what it knows, by the key it knows it under, over all versions of this run. */
   uses(): ReadonlyMap<bigint, number> {
     const total = new Map(this.#usesBefore);
     for (const { slot } of this.#all())
@@ -327,14 +334,14 @@ export class Versions {
       loaded.slot.inherit(this.#kernel.inheritedVerdicts(this.#predecessor.slot));
     const verdicts = new Map<bigint, ShapeVerdict>();
     const drifts = loaded.parts.some(({ rules }) => rules.drifts);
-    for (const [fingerprint, { sample }] of this.#learned.entries()) {
+    for (const [key, { sample }] of this.#learned.entries()) {
       if (!sample) continue;
       const judgement = this.judge(loaded, sample);
       // It would hold for some connections only, or takes a parser: who uses it is judged again.
       if (!judgement.holdsForShape || judgement.escalate) continue;
       // So is who may have drifted: a sample does not say whose it was.
       if (drifts && judgement.verdict === "benign") continue;
-      verdicts.set(fingerprint, this.#verdictOf(loaded, judgement, "learned"));
+      verdicts.set(key, this.#verdictOf(loaded, judgement, "learned"));
     }
     for (const [fingerprint, verdict] of loaded.bundled) verdicts.set(fingerprint, verdict);
     for (const { fingerprint, verdict } of this.#overrides()) verdicts.set(fingerprint, verdict);
