@@ -17,6 +17,7 @@ metadata:
 spec:
   core: true
   drift: ${drift}
+  hold: { deadline: 5s }
 `;
 const HONEST = (id: number) =>
   `SELECT name FROM picket_users WHERE id = ${id} AND name <> 'n${id}' ORDER BY id`;
