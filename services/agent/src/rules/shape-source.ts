@@ -18,7 +18,14 @@ export function shapeSource({ learned, versions, lexing }: Judging): ShapeSource
       for (const { rules } of versions.stable?.parts ?? [])
         for (const { fingerprint, sql, dialect } of rules.shapes) {
           if (named.has(fingerprint)) continue;
-          const shape = { fingerprint, sql: Buffer.from(sql), dialect, session: null, workload: "", before: 0 };
+          const shape = {
+            fingerprint,
+            sql: Buffer.from(sql),
+            dialect,
+            session: null,
+            workload: "",
+            before: 0,
+          };
           named.set(fingerprint, shape);
           yield shape;
         }
