@@ -257,7 +257,10 @@ export class Versions {
 
   /** Whether the kernel lets the shape pass, since it was found honest when it was sent. */
   foundHonest({ slot }: Loaded, fingerprint: bigint): boolean {
-    return slot.verdictOf(fingerprint)?.verdict === "benign";
+    const benign = (key: bigint) => slot.verdictOf(key)?.verdict === "benign";
+    // By whomever: there may be a verdict for each scope.
+    const learned = [...this.#learned.entries()].filter(([, shape]) => shape.fingerprint === fingerprint);
+    return benign(fingerprint) || learned.some(([key]) => benign(key));
   }
 
   /** Another node found the shape hostile, and so does this one. What is known of it already stands. */
