@@ -574,7 +574,7 @@ describe("the control plane's answers", () => {
   });
 
   test("root needs no login for the control plane that `npm start` runs here, and another's file is not believed", async () => {
-    handle = json(200, { name: "bootstrap", role: "admin" });
+    handle = json(200, { name: "bootstrap", role: "admin", scope: {} });
     const file = join(home, "login.json");
     writeFileSync(file, JSON.stringify({ url, token: "pkt_local" }), { mode: 0o600 });
     expect(await picket(["whoami"])).toMatchObject({ code: process.getuid?.() === 0 ? 0 : 4 });
