@@ -18,6 +18,8 @@ export const stageRules: Record<StageRule, string> = {
   "ast-foreign-question": "A condition asks another table one question for all rows.",
   "ast-union-width": "The halves of a UNION have unlike numbers of columns.",
   "ast-union-constants": "A UNION adds nothing but constants to a table's rows.",
+  "ast-union-strangers":
+    "A UNION adds all rows of another table, and no column of it has a name of the first's.",
   "ast-catalogue": "A subquery or a UNION reads the catalogue, the statement does not.",
   "ast-server-function":
     "A function that tells about the server, waits, or opens files stands in a condition or value.",

@@ -1,3 +1,5 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { afterAll, describe, expect, test } from "vitest";
 import { compiled } from "../../test/support.ts";
 import { judge } from "../judge.ts";
@@ -49,6 +51,13 @@ describe("what a parser sees in a statement, in both dialects", () => {
     ["ast-foreign-question", "SELECT a FROM t WHERE b = 1 OR EXISTS (SELECT 2)"],
     ["", "SELECT a FROM t WHERE b = 1 AND (SELECT count(*) FROM u WHERE u.t_id = t.id) > 3"],
     ["", "SELECT a FROM t WHERE b = 1 AND EXISTS (SELECT 1 FROM u WHERE kind = 'x')"],
+    ["ast-union-strangers", "SELECT a, b FROM t WHERE c = 1 UNION SELECT k, l FROM u"],
+    ["ast-union-strangers", "SELECT a, b FROM t WHERE c = 1 UNION SELECT * FROM u"],
+    ["", "SELECT a, b FROM t WHERE c = 1 UNION SELECT b, k FROM u"],
+    ["", "SELECT a FROM t WHERE c = 1 UNION SELECT sum(k) FROM u"],
+    ["ast-union-constants", "SELECT a FROM t WHERE c = 1 UNION VALUES (7)"],
+    ["ast-constant-comparison", "SELECT a FROM t WHERE b > (7 = 7) * 1"],
+    ["ast-condition-as-value", "UPDATE t SET a = a - 7 OR b = b WHERE c = 3"],
     ["ast-list-subquery", "SELECT a FROM t ORDER BY (SELECT k FROM u LIMIT 1)"],
     ["", "SELECT a FROM t ORDER BY (SELECT max(u.at) FROM u WHERE u.t_id = t.id)"],
   ] as const)
@@ -143,6 +152,20 @@ describe("what is grey is asked about, in a thread", () => {
     expect(hasty.loaded).toBe(false);
     await hasty.close();
   });
+
+  test("a process that has its answer ends, however long the thread would wait for questions", async () => {
+    const script = `
+      const { Escalation } = await import(${JSON.stringify(new URL("../../dist/ast/escalation.js", import.meta.url))});
+      const grey = { verdict: "benign", severity: "low", stage: "token-rules", danger: [], drift: null, rules: [],
+        shape: "select a from t where b = ? or c ( ? ) > ?", shapeSha256: null, action: "observe" };
+      const sql = "SELECT a FROM t WHERE b = 1 OR abs(2) > 1";
+      const { verdict } = await new Escalation({ idleMs: 3_600_000 }).escalate(grey, { sql, dialect: "pg" });
+      console.log(verdict);`;
+    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], {
+      timeout: 25_000,
+    });
+    expect(stdout.trim()).toBe("attack");
+  }, 30_000);
 
   test("the thread ends when nothing is asked", async () => {
     await escalated("SELECT idle FROM t WHERE b = 1 OR abs(-2) > 1");

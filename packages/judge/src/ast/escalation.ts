@@ -166,13 +166,14 @@ export class Escalation {
     const worker = new Worker(new URL(path, import.meta.url), {
       resourceLimits: { maxOldGenerationSizeMb: 256, stackSizeMb: 8 },
     });
-    worker.unref();
     worker.on("message", ({ id, analyses }: Answer) => this.#answered(id, analyses));
     const lost = () => {
       if (this.#worker === worker) this.#end();
     };
     worker.on("error", lost);
     worker.on("exit", lost);
+    // After the listeners, which would hold the process again: who waits for an answer holds it by the timer.
+    worker.unref();
     return worker;
   }
 
@@ -233,6 +234,7 @@ const telling = new RegExp(
     // A literal that ended a comparison goes on.
     "\\?[=!]? (?:is|not|between|like|ilike|in) ",
     "(?:except|intersect) ",
+    "in \\( \\?[=!]? (?:and|or|xor) ",
     "[=<>(,] \\( select ",
     "(?:and|[-+*/%(]) \\( select ",
     "(?:by|limit|values|having) .*(?: and | = | < | > |\\( select )",

@@ -16,6 +16,7 @@ export type AstRule =
   | "ast-foreign-question"
   | "ast-union-width"
   | "ast-union-constants"
+  | "ast-union-strangers"
   | "ast-catalogue"
   | "ast-server-function";
 
@@ -151,6 +152,10 @@ function standsAlone(query: Query): boolean {
 }
 
 const isDoubtful = (side: Expression): boolean =>
+  (side.kind === "other" &&
+    side.arguments.some(
+      inner => inner.kind === "comparison" && inner.arguments.length > 1 && isConstant(inner),
+    )) ||
   (side.kind === "comparison" && side.arguments.length > 1 && side.arguments.some(isConstant)) ||
   (side.kind === "logic" && side.operator !== "not" && side.arguments.some(isConstant));
 
@@ -180,6 +185,12 @@ function isOddInList(expression: Expression): boolean {
 }
 
 const isWrittenCondition = (value: Expression): boolean =>
+  // Arithmetic is true or false to nobody who writes it honestly.
+  (value.kind === "logic" &&
+    value.operator !== "not" &&
+    value.arguments.some(
+      ({ kind, ...rest }) => kind === "other" && "arguments" in rest && rest.arguments.some(isConstant),
+    )) ||
   (value.kind === "logic" && value.operator !== "not" && value.arguments.some(isConstant)) ||
   (value.kind === "comparison" && value.arguments.length > 1 && value.arguments.every(isConstant));
 
@@ -205,7 +216,7 @@ function inspectParts({ parts, union }: Query, found: Set<AstRule>, place: Place
   if (
     left.kind === "select" &&
     left.conditions.length > 0 &&
-    right.kind === "other" &&
+    right.columns.length === 0 &&
     right.written.length > 0 &&
     right.written.every(isConstant)
   )
@@ -220,9 +231,27 @@ function inspectParts({ parts, union }: Query, found: Set<AstRule>, place: Place
     leftConstants === 0
   )
     found.add("ast-union-constants");
+  if ((union || right.conditions.length === 0) && areStrangers(left, right)) found.add("ast-union-strangers");
   if (right.tables.some(table => catalogue.test(table)) && !left.tables.some(table => catalogue.test(table)))
     found.add("ast-catalogue");
 }
+
+/** Rows of one table by a condition, and rows of another: no name of a column is in both. */
+function areStrangers(left: Query, right: Query): boolean {
+  if (left.conditions.length === 0 || left.width === null || right.nested.length > 0) return false;
+  if (right.tables.length !== 1 || left.tables.includes(right.tables[0]!)) return false;
+  const known = left.columns.map(nameOf);
+  if (known.length === 0 || known.includes(null)) return false;
+  // `*` has the width of the other half by luck alone.
+  if (right.width === null) return right.conditions.length === 0;
+  return right.columns.every(column => {
+    const name = nameOf(column);
+    return name !== null && !known.includes(name);
+  });
+}
+
+const nameOf = (column: Expression): string | null =>
+  column.kind === "column" ? (column.name.split(".").at(-1) ?? "").toLowerCase() : null;
 
 const widthOf = (query: Query): number | null =>
   query.kind === "set-operation" ? (query.parts[0] ? widthOf(query.parts[0]) : null) : query.width;
