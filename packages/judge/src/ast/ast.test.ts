@@ -154,14 +154,15 @@ describe("what is grey is asked about, in a thread", () => {
   });
 
   test("a process that has its answer ends, however long the thread would wait for questions", async () => {
-    const script = `
+    const script = `(async () => {
       const { Escalation } = await import(${JSON.stringify(new URL("../../dist/ast/escalation.js", import.meta.url))});
       const grey = { verdict: "benign", severity: "low", stage: "token-rules", danger: [], drift: null, rules: [],
         shape: "select a from t where b = ? or c ( ? ) > ?", shapeSha256: null, action: "observe" };
       const sql = "SELECT a FROM t WHERE b = 1 OR abs(2) > 1";
       const { verdict } = await new Escalation({ idleMs: 3_600_000 }).escalate(grey, { sql, dialect: "pg" });
-      console.log(verdict);`;
-    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], {
+      console.log(verdict);
+    })()`;
+    const { stdout } = await promisify(execFile)(process.execPath, ["-e", script], {
       timeout: 25_000,
     });
     expect(stdout.trim()).toBe("attack");
