@@ -3,6 +3,7 @@
  * honest statements do not notice.
  */
 import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
+import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Action, Answer, Because, Consult, Guarantee, OnFailure, Outcome } from "@picket/native/events";
@@ -82,8 +83,11 @@ const mark = () => `m${process.pid}_${String.fromCharCode(97 + (marks++ % 26))}$
 type Client = {
   query(sql: string): Promise<unknown>;
   prepared(sql: string): Promise<unknown>;
+  /** Sends it and closes at once: nobody reads the answer. */
+  last(sql: string): void;
   end(): Promise<void>;
 };
+const streamOf = (client: object) => (client as { connection: { stream: Socket } }).connection.stream;
 const clients: [name: string, open: () => Promise<Client>][] = [
   [
     "MariaDB, mysql2",
@@ -92,6 +96,10 @@ const clients: [name: string, open: () => Promise<Client>][] = [
       return {
         query: async sql => (await client.query(sql))[0],
         prepared: async sql => (await client.execute(sql))[0],
+        last(sql) {
+          client.query(sql).catch(() => {});
+          streamOf(client).destroy();
+        },
         end: () => client.end(),
       };
     },
@@ -103,6 +111,10 @@ const clients: [name: string, open: () => Promise<Client>][] = [
       return {
         query: async sql => (await client.query(sql)).rows,
         prepared: async sql => (await client.query({ text: sql, name: mark() })).rows,
+        last(sql) {
+          client.query(sql).catch(() => {});
+          streamOf(client).destroy();
+        },
         end: () => client.end(),
       };
     },
@@ -167,6 +179,19 @@ describe.each(clients)("%s", (_, open) => {
     const name = mark();
     expect(await client.query(`SELECT 1 AS ${name} -- why`)).toEqual([{ [name]: 1 }]);
     await expect(client.query(`SELECT 1 AS ${name} UNION SELECT 2 -- why`)).rejects.toThrow(/sqli-union/);
+    await client.end();
+  });
+
+  test("what is sent right before the connection is closed is carried out", async () => {
+    const table = `t_${mark()}`;
+    const client = await open();
+    await client.query(`CREATE TABLE ${table} (a int)`);
+    for (let i = 0; i < 20; i++) (await open()).last(`INSERT INTO ${table} (a) VALUES (1) /* ${mark()} */`);
+    const count = async () => JSON.stringify(await client.query(`SELECT count(*) AS n FROM ${table}`));
+    for (let waited = 0; waited < 200 && !/\b20\b/.test(await count()); waited++)
+      await new Promise(resolve => setTimeout(resolve, 20));
+    expect(await count()).toMatch(/\b20\b/);
+    await client.query(`DROP TABLE ${table}`);
     await client.end();
   });
 

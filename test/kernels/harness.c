@@ -674,6 +674,7 @@ void set_up(const char *dispatcher_path, const char *slot_object, const char *cg
 	attach(bpf_program__attach(program(dispatcher, "retransmitted")), "tcp_retransmit_skb");
 	attach(bpf_program__attach_cgroup(program(dispatcher, "enrol"), cgroup_fd), "sockops");
 	attach(bpf_program__attach_cgroup(program(dispatcher, "answered"), cgroup_fd), "cgroup_skb/ingress");
+	attach(bpf_program__attach_cgroup(program(dispatcher, "closing"), cgroup_fd), "cgroup/sock_release");
 	static const char *const sockets[] = { "sockets", "sockets_plain" };
 
 	for (int i = 0; i < 2; i++)

@@ -375,6 +375,56 @@ static void split_cases(int protocol, int agent)
 	close_link(&l);
 }
 
+// True once the server has read the end of the stream.
+static bool ended(struct link *l)
+{
+	char byte;
+
+	setsockopt(l->server, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ 5, 0 }, sizeof(struct timeval));
+	return recv(l->server, &byte, 1, 0) == 0;
+}
+
+static void closing_cases(int protocol, int agent)
+{
+	CASE("%s: a statement that is sent right before its connection is closed arrives, and the end behind it", names[protocol]);
+	struct bytes last = query(protocol, "select farewell, 1 from a");
+	uint64_t cut = loss(LOSS_HOLD_CLOSED);
+
+	agent_policy(agent, 5000, CONSULT_NEVER, FAIL_OPEN);
+	for (int i = 0; i < 50; i++) {
+		struct link l = logins[protocol]();
+
+		give(&l, last);
+		close(l.client);
+		l.client = -1;
+		if (!check_same(arrived(&l, last.size), last) || !check(ended(&l), "no end"))
+			i = 50;
+		close_link(&l);
+	}
+	check(loss(LOSS_HOLD_CLOSED) == cut, "counted");
+
+	CASE("%s: where nobody decides in time the close goes on, and what is lost is counted", names[protocol]);
+	struct link l = logins[protocol]();
+
+	agent_policy(agent, 5000, CONSULT_ALWAYS, FAIL_OPEN);
+	give(&l, last);
+	struct picket_keeper_held h = held(agent, &l);
+
+	while (h.outcome != OUTCOME_WAITING)
+		h = held(agent, &l);
+	close_link(&l);
+	check(result(agent, h.hold).outcome == OUTCOME_GONE, "outcome");
+	check(loss(LOSS_HOLD_CLOSED) == cut + 1, "not counted");
+
+	CASE("%s: a writing half that is shut down before what is held has left is counted", names[protocol]);
+	l = logins[protocol]();
+	give(&l, last);
+	h = held(agent, &l);
+	shutdown(l.client, SHUT_WR);
+	check(loss(LOSS_HOLD_CLOSED) == cut + 2, "not counted");
+	close_link(&l);
+}
+
 // The keeper is stopped, killed and told to retire with a statement in its hands.
 static void fault_cases(int protocol, int *keeper, int *agent)
 {
@@ -866,6 +916,7 @@ int main(int argc, char **argv)
 	agent = control_cases(agent);
 	for (int protocol = 0; protocol < 2; protocol++) {
 		agent = bound_cases(protocol, agent);
+		closing_cases(protocol, agent);
 		fault_cases(protocol, &keeper, &agent);
 		release_cases(protocol, agent);
 		denial_cases(protocol, agent);

@@ -89,6 +89,16 @@ static __always_inline void begin_connection(struct sock *sk)
 	c->sockets = m.sockets;
 }
 
+/* What was held of a connection whose writing half closes now can leave no more: the FIN goes first. */
+static __always_inline void count_cut(const struct connection *c)
+{
+	__u64 cookie = c->cookie;
+	struct picket_hold *h = c->redirected == c->given_back ? 0 : bpf_map_lookup_elem(&holds, &cookie);
+
+	if (h && !(h->flags & HOLD_KILLED) && h->released != c->redirected)
+		count_loss(LOSS_HOLD_CLOSED);
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(state_changed, struct sock *sk, int old_state, int new_state)
 {
@@ -107,6 +117,8 @@ int BPF_PROG(state_changed, struct sock *sk, int old_state, int new_state)
 		read_endpoints(&c->endpoints, sk); /* the local port is chosen after SYN_SENT */
 		return 0; /* told by enrol, which knows whether the socket could be enrolled */
 	}
+	if (old_state == TCP_ESTABLISHED ? new_state != TCP_CLOSE_WAIT : old_state == TCP_CLOSE_WAIT)
+		count_cut(c);
 	if (new_state == TCP_CLOSE) {
 		__u64 cookie = c->cookie;
 
@@ -115,6 +127,46 @@ int BPF_PROG(state_changed, struct sock *sk, int old_state, int new_state)
 		report_connection(c, bpf_skc_to_tcp_sock(sk), CONNECTION_CLOSED, old_state, new_state);
 	}
 	return 0;
+}
+
+#define LINGER_NS 20000000ull
+#define LINGER_TURNS (1u << 22)
+
+struct lingering {
+	__u64 cookie;
+	__u64 redirected;
+	__u64 until;
+};
+
+static long linger(__u32 turn, struct lingering *l)
+{
+	__u64 cookie = l->cookie;
+	struct picket_hold *h = bpf_map_lookup_elem(&holds, &cookie);
+
+	return !h || h->flags & HOLD_KILLED || *(volatile __u64 *)&h->released == l->redirected ||
+	       bpf_ktime_get_ns() > l->until;
+}
+
+/*
+ * A program that sends a statement and closes at once would lose it to the FIN. The kernel asks here before it
+ * begins to close, so the close takes as long as the keeper does: some tens of microseconds, or what the agent needs.
+ * Nothing here can sleep, so it turns; at the end of its patience the statement is lost, and counted.
+ */
+SEC("cgroup/sock_release")
+int closing(struct bpf_sock *sk)
+{
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+
+	if (!c || c->redirected == c->given_back)
+		return 1;
+	struct lingering l = {
+		.cookie = c->cookie,
+		.redirected = c->redirected,
+		.until = bpf_ktime_get_ns() + LINGER_NS,
+	};
+
+	bpf_loop(LINGER_TURNS, linger, &l, 0);
+	return 1;
 }
 
 SEC("tp_btf/tcp_retransmit_skb")

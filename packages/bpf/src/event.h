@@ -87,7 +87,8 @@ enum picket_loss {
 	LOSS_HOLD_OVERRUN = 17, /* connection killed: it sent more behind a held statement than may be held, or there was no room */
 	LOSS_RELEASE_FAILED = 18, /* bytes that the keeper sent were not what their header said */
 	LOSS_HOLD_FULL = 19, /* not held: the keeper has as much of all connections together as it may have */
-	LOSS_KINDS = 20,
+	LOSS_HOLD_CLOSED = 20, /* a connection was closed, or its writing half, before what was held of it had left */
+	LOSS_KINDS = 21,
 };
 
 /* Why a connection event was sent. */

@@ -103,7 +103,8 @@ export const Loss = {
   HOLD_OVERRUN: 17,
   RELEASE_FAILED: 18,
   HOLD_FULL: 19,
-  KINDS: 20,
+  HOLD_CLOSED: 20,
+  KINDS: 21,
 } as const;
 export type Loss = (typeof Loss)[keyof typeof Loss];
 

@@ -32,9 +32,9 @@ import { type Severed, sever } from "./sever.ts";
 import { pinnedVerdicts, Slot, type SlotRequest } from "./slot.ts";
 
 /** Pinned links; the programs on the socket maps stay with the maps. */
-const LINKED = ["state_changed", "retransmitted", "answered", "enrol"] as const;
+const LINKED = ["state_changed", "retransmitted", "answered", "closing", "enrol"] as const;
 /** Of them, those that see the sockets of a cgroup. */
-const IN_CGROUP: readonly string[] = ["answered", "enrol"];
+const IN_CGROUP: readonly string[] = ["answered", "closing", "enrol"];
 /** The keeper opens it: it ends the connections whose bytes are lost or denied. */
 const KEEPER_LINK = "sever_held";
 
