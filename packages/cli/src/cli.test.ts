@@ -180,6 +180,7 @@ describe("release keys and signing", () => {
     const envelope = Envelope.parse(JSON.parse(readFileSync(out, "utf8")));
     const verified = verifyBundle(envelope, {
       keys: [{ keyid, publicKey }],
+      threshold: 1,
       floorOf: () => 2,
       nowMs: Date.now(),
       abi: JSON.parse(Buffer.from(envelope.payload, "base64").toString()).abi,

@@ -5,7 +5,7 @@
  *
  * GET /v1/nodes · GET|DELETE /v1/nodes/:id · GET|POST /v1/join-tokens · DELETE /v1/join-tokens/:id
  * GET|POST /v1/rule-sets/:name/versions · GET /v1/rule-sets · GET /v1/rule-sets/:name/versions/:version
- * PUT /v1/objects/:digest · GET|POST /v1/release-keys
+ * PUT /v1/objects/:digest · GET|POST /v1/release-keys · GET|POST /v1/trust
  * GET|POST /v1/rollouts · GET /v1/rollouts/:id · GET /v1/rollouts/:id/decisions/:decision
  * POST /v1/rollouts/:id/{pause,resume,promote,approve,abort,rollback}
  * GET|POST|DELETE /v1/emergency-stop · GET|POST /v1/freezes · DELETE /v1/freezes/:id
@@ -52,6 +52,8 @@ export const Node = z.object({
   enrolledAt: z.iso.datetime(),
   /** Since when it has the key that it signs with. */
   keySince: z.iso.datetime(),
+  /** The root of trust that it goes by. */
+  trust: z.int(),
   lastSeenAt: z.iso.datetime().nullable(),
   online: z.boolean(),
   /** Its key is refused since then, until it is released. */

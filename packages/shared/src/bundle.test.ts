@@ -20,7 +20,14 @@ const bundle = (change: Partial<Record<keyof Bundle, unknown>> = {}) => ({
   ...change,
 });
 const bytes = (content: unknown) => Buffer.from(JSON.stringify(content));
-const trust = { keys: [releaseKey(release)], floorOf: () => 3, nowMs: NOW_MS, abi: 1, installing: true };
+const trust = {
+  keys: [releaseKey(release)],
+  threshold: 1,
+  floorOf: () => 3,
+  nowMs: NOW_MS,
+  abi: 1,
+  installing: true,
+};
 const signed = (change = {}, key = release) => signBundle(bytes(bundle(change)), [key]);
 
 test("a bundle signed by a pinned release key is accepted with the digest of its exact bytes", () => {

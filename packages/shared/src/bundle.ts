@@ -6,7 +6,7 @@
 import { createHash, type KeyObject } from "node:crypto";
 import { z } from "zod";
 import { BUNDLE_PAYLOAD_TYPE, Bundle, Envelope, type ReleaseKey } from "./bundle-format.ts";
-import { publicKeyOf, signPayload, verifyPayload } from "./dsse.ts";
+import { publicKeyOf, signPayload, tooFew, verifyPayload } from "./dsse.ts";
 import type { BundleDigest } from "./ids.ts";
 import { err, ok, type Result } from "./result.ts";
 
@@ -18,6 +18,7 @@ export type VerifyError =
   | { code: "unsigned"; detail: string }
   | { code: "foreign-key"; detail: string }
   | { code: "tampered"; detail: string }
+  | { code: "too-few-signatures"; detail: string }
   | { code: "expired"; detail: string }
   | { code: "below-floor"; detail: string }
   | { code: "wrong-abi"; detail: string };
@@ -40,6 +41,8 @@ export function verifyBundle(
   envelope: unknown,
   trust: {
     keys: readonly ReleaseKey[];
+    /** How many of them must have signed. */
+    threshold: number;
     floorOf: (ruleSet: string) => number;
     nowMs: number;
     /** Null where nothing is loaded: the control plane keeps bundles for agents of any ABI. */
@@ -49,7 +52,9 @@ export function verifyBundle(
 ): Result<{ bundle: Bundle; digest: BundleDigest }, VerifyError> {
   const signed = verifyPayload(envelope, Envelope, trust.keys);
   if (!signed.ok) return signed;
-  const { payload } = signed.value;
+  const { payload, signers } = signed.value;
+  const missing = tooFew(signers, trust.threshold);
+  if (missing !== null) return err({ code: "too-few-signatures", detail: missing });
 
   let content: unknown;
   try {

@@ -12,6 +12,7 @@
  * | GET  /v1/agent/desired              | API     | reconcile on a timer: what this node should run |
  * | GET  /v1/agent/bundles/:digest      | API     | Envelope; immutable |
  * | GET  /v1/agent/objects/:digest      | API     | eBPF object bytes; immutable |
+ * | GET  /v1/agent/trust?after=N        | API     | TrustChain: release keys since root N |
  * | POST /v1/agent/key                 | API     | KeyRotation: the node's next key |
  * | POST /v1/agent/report               | API     | Report: installed state, connections, losses |
  * | POST /v1/agent/events               | API     | EventBatch, idempotent by event id |
@@ -34,6 +35,7 @@ import {
 } from "./ids.ts";
 import { ImmunityReport, VerdictNotice } from "./immunity.ts";
 import { SHAPE_TEXT_MAX } from "./shape.ts";
+import { Trust, TrustEnvelope } from "./trust-format.ts";
 import { Dialect, Guarantee, Labels, WorkloadMode } from "./vocabulary.ts";
 
 export const NODE_TOKEN_AUDIENCE = "picket";
@@ -54,6 +56,8 @@ export const EnrolResponse = z.strictObject({
   node: NodeId,
   /** Pinned by the node from now on. */
   releaseKeys: z.array(ReleaseKey),
+  /** The root that they are of (trust-format.ts). */
+  trust: Trust.pick({ version: true, threshold: true }).default({ version: 0, threshold: 1 }),
 });
 export type EnrolResponse = z.infer<typeof EnrolResponse>;
 
@@ -100,14 +104,23 @@ export type Lease = z.infer<typeof Lease>;
 export const Polled = z.union([Lease, VerdictNotice]);
 export type Polled = z.infer<typeof Polled>;
 
-export const Desired = z.strictObject({ assignments: z.array(Assignment) });
+export const Desired = z.strictObject({
+  assignments: z.array(Assignment),
+  /** The newest root of trust; sent only when there is one. */
+  trust: z.int().min(1).optional(),
+});
 export type Desired = z.infer<typeof Desired>;
+
+/** The roots after the one that the node knows, in order; it believes none of them before it has followed it. */
+export const TrustChain = z.strictObject({ items: z.array(TrustEnvelope).max(100) });
+export type TrustChain = z.infer<typeof TrustChain>;
 
 export const RefusalCode = z.enum([
   "malformed",
   "unsigned",
   "foreign-key",
   "tampered",
+  "too-few-signatures",
   "expired",
   "below-floor",
   "wrong-abi",
@@ -203,6 +216,8 @@ export const Report = z.strictObject({
   agentVersion: z.string().max(50),
   kernel: z.string().max(200),
   labels: Labels,
+  /** The root of trust that it goes by; absent: 0. */
+  trust: z.int().min(0).optional(),
   installed: z.array(Installed).max(16),
   counters: z.array(VersionCounters).max(32),
   /** kernel-emitted = stored + counted-lost, per node: totals since the agent started. */

@@ -55,7 +55,7 @@ export function verifyPayload<Key extends ReleaseKey>(
   envelope: unknown,
   schema: z.ZodType<Signed<string>>,
   keys: readonly Key[],
-): Result<{ payload: Buffer; key: Key }, SignatureError> {
+): Result<{ payload: Buffer; key: Key; signers: string[] }, SignatureError> {
   const unsigned =
     typeof envelope === "object" &&
     envelope !== null &&
@@ -77,12 +77,21 @@ export function verifyPayload<Key extends ReleaseKey>(
       detail: `signed by ${signatures.map(s => s.keyid).join(", ")}; this node trusts ${keys.map(k => k.keyid).join(", ") || "no key"}`,
     });
   const message = preAuthenticationEncoding(payloadType, payload);
-  const valid = known.find(({ key, sig }) =>
+  const valid = known.filter(({ key, sig }) =>
     verify(null, message, toPublicKey(key), Buffer.from(sig, "base64")),
   );
-  if (!valid) return err({ code: "tampered", detail: "the signature does not match the signed bytes" });
-  return ok({ payload, key: valid.key });
+  const [first] = valid;
+  if (!first) return err({ code: "tampered", detail: "the signature does not match the signed bytes" });
+  // A key that signs twice is one key.
+  const signers = [...new Map(valid.map(({ key }) => [key.publicKey, key.keyid])).values()];
+  return ok({ payload, key: first.key, signers });
 }
+
+/** Null: enough have signed. */
+export const tooFew = (signers: readonly string[], threshold: number): string | null =>
+  signers.length >= threshold
+    ? null
+    : `${signers.length} of the ${threshold} signatures that are needed: by ${signers.join(", ")}`;
 
 /** What is really signed. */
 function preAuthenticationEncoding(payloadType: string, payload: Uint8Array): Buffer {

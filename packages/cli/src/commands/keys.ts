@@ -11,6 +11,7 @@ import { CliError } from "../errors.ts";
 import { facts, table } from "../output.ts";
 import type { Surroundings } from "../program.ts";
 import { readReleaseKey } from "../release-key.ts";
+import { trustCommands } from "./trust.ts";
 
 export function keyCommands(program: Command, surroundings: Surroundings): void {
   const keys = group(program, "keys", "release keys that sign rule versions");
@@ -81,4 +82,5 @@ export function keyCommands(program: Command, surroundings: Surroundings): void 
       );
     },
   });
+  trustCommands(keys, surroundings);
 }

@@ -127,6 +127,8 @@ function details(output: Output, node: NodeDetails): string {
       ],
       ["Labels", labelsText(node.labels) || "none"],
       ["Kernel", node.kernel],
+      ["Key since", ago(node.keySince)],
+      ["Release keys", node.trust === 0 ? "as it enrolled" : `of root ${node.trust}`],
       [
         "Agent",
         node.agentVersion + (node.residentBytes ? `, ${Math.round(node.residentBytes / 1_048_576)} MiB` : ""),

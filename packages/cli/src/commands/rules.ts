@@ -107,6 +107,13 @@ export function ruleCommands(program: Command, surroundings: Surroundings): void
     run: sign,
   });
   leaf(rules, surroundings, {
+    name: "countersign <bundle>",
+    description: "add your signature to a bundle that another has signed",
+    talks: "nobody",
+    build: command => command.option("--key <file>", "release key"),
+    run: countersign,
+  });
+  leaf(rules, surroundings, {
     name: "push <bundle>",
     description: "upload a signed bundle and its slot program",
     talks: "control-plane",
@@ -283,6 +290,22 @@ async function sign({ env, output }: Context, options: SignOptions, file: string
       ]),
       "",
       `Next: picket rules push ${out}`,
+    ].join("\n"),
+  );
+}
+
+/** The very same bytes: what the others have signed stays what is signed. */
+function countersign({ env, output }: Context, options: { key?: string }, file: string): void {
+  const { envelope, bundle } = readEnvelope(file);
+  const payload = Buffer.from(envelope.payload, "base64");
+  const [made] = signBundle(payload, [readReleaseKey(env, options.key)]).signatures;
+  const signatures = [...envelope.signatures.filter(({ keyid }) => keyid !== made!.keyid), made!];
+  writeFileSync(file, `${JSON.stringify({ ...envelope, signatures }, null, 2)}\n`);
+  const signedBy = signatures.map(({ keyid }) => keyid);
+  output.result({ file, bundle: bundleDigest(payload), signedBy }, () =>
+    [
+      `${bundle.ruleSet}@${bundle.version} (${bundleDigest(payload)}) is signed by ${signedBy.join(", ")}.`,
+      `Next: picket rules push ${file}`,
     ].join("\n"),
   );
 }

@@ -9,6 +9,7 @@ import type { Bundle, ReleaseKey } from "@picket/shared/bundle";
 import type { Assignment, Installed } from "@picket/shared/contract";
 import { type BundleDigest, type ObjectDigest, RuleSetName, type RuleVersion } from "@picket/shared/ids";
 import { err, ok, type Result } from "@picket/shared/result";
+import type { Trust } from "@picket/shared/trust-format";
 import type { Log } from "../log.ts";
 import type { CompiledRules } from "./judging.ts";
 import type { Kept, LastGood, RuleStore } from "./store.ts";
@@ -20,6 +21,14 @@ const WHOLE = 10_000;
 export type Downloads = {
   bundle(digest: BundleDigest): Promise<Result<unknown, string>>;
   object(digest: ObjectDigest): Promise<Result<Buffer, string>>;
+};
+
+/** Where an assigned version comes from, and by whom it must be signed. */
+export type Source = {
+  trust(): Trust;
+  /** Asks whether the keys have changed; true: they have. */
+  renew(): Promise<boolean>;
+  downloads: Downloads;
 };
 
 export type InstallerInput = {
@@ -61,10 +70,7 @@ export class Installer {
   }
 
   /** The same or an older generation is not installed again. Resolves when the outcome is known. */
-  assign(
-    assignment: Assignment,
-    from: { keys: readonly ReleaseKey[]; downloads: Downloads },
-  ): Promise<Installed | null> {
+  assign(assignment: Assignment, from: Source): Promise<Installed | null> {
     return this.#enqueue(async () => {
       const known = this.#installed.get(assignment.ruleSet);
       if (known && !isWanted(assignment, known)) return known;
@@ -84,7 +90,9 @@ export class Installer {
         const outcome = await this.#install(
           kept.assignment,
           {
-            keys,
+            // It was good when it was installed: one key that counted then is enough to know it again.
+            trust: () => ({ version: 0, threshold: 1, keys: [...keys] }),
+            renew: async () => false,
             downloads: {
               bundle: async () => ok(kept.envelope),
               object: async () => err("it is not on this disk any more"),
@@ -187,7 +195,7 @@ export class Installer {
 
   async #install(
     assignment: Assignment,
-    { keys, downloads }: { keys: readonly ReleaseKey[]; downloads: Downloads },
+    { trust, renew, downloads }: Source,
     installing: boolean,
   ): Promise<Result<null, Refusal>> {
     const { store, log, nowMs } = this.#input;
@@ -203,15 +211,19 @@ export class Installer {
       const at = this.#stable?.assignment.bundle === assignment.bundle ? this.#stable.envelope : null;
       const fetched = at ? ok(at) : await downloads.bundle(assignment.bundle);
       if (!fetched.ok) return err({ code: "download-failed", detail: fetched.error });
-      const verified = verifyAssigned(fetched.value, {
-        keys,
-        floorOf: ruleSet => store.floorOf(ruleSet),
-        nowMs: nowMs(),
-        abi: this.#input.abi,
-        kernel: this.#input.kernel,
-        installing,
-        expected: assignment,
-      });
+      const verify = () =>
+        verifyAssigned(fetched.value, {
+          ...trust(),
+          floorOf: ruleSet => store.floorOf(ruleSet),
+          nowMs: nowMs(),
+          abi: this.#input.abi,
+          kernel: this.#input.kernel,
+          installing,
+          expected: assignment,
+        });
+      let verified = verify();
+      // Signed by keys that this node has not heard of: it hears of them now, or refuses.
+      if (!verified.ok && ofSigners.has(verified.error.code) && (await renew())) verified = verify();
       if (!verified.ok) return verified;
       const { bundle } = verified.value;
       const compiled = this.#input.compile(bundle.ruleText, `${bundle.ruleSet} ${bundle.version}`);
@@ -317,6 +329,8 @@ function isWanted({ generation }: Assignment, known: Installed): boolean {
   if (generation !== known.generation) return generation > known.generation;
   return known.kind === "kept-last-good" && known.because.code === "download-failed";
 }
+
+const ofSigners: ReadonlySet<string> = new Set(["foreign-key", "too-few-signatures"]);
 
 const byRuleSet = (left: Part, right: Part): number => (left.ruleSet < right.ruleSet ? -1 : 1);
 

@@ -38,6 +38,7 @@ describe("verification", () => {
   const check = (payload: Buffer, expected: object, kernel = "6.18.44") =>
     verifyAssigned(signBundle(payload, [key]), {
       keys: [releaseKey(key)],
+      threshold: 1,
       floorOf: () => 0,
       nowMs: Date.parse("2026-06-01T00:00:00Z"),
       abi: 1,

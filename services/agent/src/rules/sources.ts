@@ -58,7 +58,7 @@ export class RuleSources {
   /** When it resolves, something judges. */
   async start(): Promise<void> {
     if (this.#enrolment) {
-      await this.#installer.restore(this.#enrolment.releaseKeys);
+      await this.#installer.restore([...this.#enrolment.releaseKeys, ...this.#enrolment.formerKeys]);
       if (!this.#installer.judges) await this.#core(false);
       await this.#joined(this.#enrolment);
       return;

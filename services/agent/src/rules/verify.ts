@@ -11,6 +11,7 @@ export function verifyAssigned(
   envelope: unknown,
   trust: {
     keys: readonly ReleaseKey[];
+    threshold: number;
     floorOf: (ruleSet: string) => number;
     nowMs: number;
     abi: number;

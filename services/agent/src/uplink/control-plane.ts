@@ -14,6 +14,7 @@ import {
   type Report,
   type ShapeBatch,
   ShapeBatchResponse,
+  TrustChain,
 } from "@picket/shared/contract";
 import type { AssignmentId, BundleDigest, ObjectDigest } from "@picket/shared/ids";
 import {
@@ -120,6 +121,12 @@ export function connectControlPlane(
       if (really !== digest)
         return err({ kind: "nonsense", detail: `the object for ${digest} has the digest ${really}` });
       return ok(answer.value.body);
+    },
+
+    /** Not verified here. */
+    async trustAfter(version: number): Answer<TrustChain> {
+      const answer = await call({ method: "GET", path: `/v1/agent/trust?after=${version}` });
+      return answer.ok ? parse(answer.value, TrustChain) : answer;
     },
 
     async rotateKey(rotation: KeyRotation): Answer<null> {

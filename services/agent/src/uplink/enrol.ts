@@ -30,7 +30,14 @@ export async function enrol(input: {
     agentVersion: AGENT_VERSION,
   });
   if (!answer.ok) throw new EnrolError(explain(answer.error), answer.error.kind === "away");
-  const enrolment = { node: answer.value.node, url, releaseKeys: answer.value.releaseKeys, labels };
+  const enrolment = {
+    node: answer.value.node,
+    url,
+    releaseKeys: answer.value.releaseKeys,
+    trust: answer.value.trust,
+    formerKeys: [],
+    labels,
+  };
   writeEnrolment(config.stateDirectory, enrolment);
   return enrolment;
 }

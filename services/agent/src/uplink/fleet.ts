@@ -7,7 +7,7 @@ import type { Assignment, Report } from "@picket/shared/contract";
 import { err, ok, type Result } from "@picket/shared/result";
 import type { Immunity } from "../immunity/immunity.ts";
 import type { Log } from "../log.ts";
-import type { Downloads, Installer } from "../rules/installer.ts";
+import type { Installer, Source } from "../rules/installer.ts";
 import type { Spool } from "../spool/spool.ts";
 import { backoffMs } from "./backoff.ts";
 import { connectControlPlane, explain } from "./control-plane.ts";
@@ -17,6 +17,7 @@ import { type Enrolment, nodeKey, nodeKeyMadeMs, rotationIsUnderWay, tokenSource
 import { rotateNodeKey } from "./rotation.ts";
 import type { ShapeLedger } from "./shapes.ts";
 import { sleep } from "./sleep.ts";
+import { NodeTrust } from "./trust.ts";
 import { startUpload } from "./upload.ts";
 
 const RECONCILE_MS = 60_000;
@@ -59,8 +60,10 @@ export function joinFleet(input: {
   const { stateDirectory } = input;
   const tokens = tokenSource(nodeKey(stateDirectory), enrolment.node);
   const controlPlane = connectControlPlane(enrolment.url, tokens, signal, log);
-  const from: { keys: Enrolment["releaseKeys"]; downloads: Downloads } = {
-    keys: enrolment.releaseKeys,
+  const trust = new NodeTrust({ enrolment, stateDirectory, log });
+  const from: Source = {
+    trust: () => trust.now,
+    renew: () => trust.follow(controlPlane),
     downloads: {
       bundle: async digest => {
         const answer = await controlPlane.bundle(digest);
@@ -111,6 +114,7 @@ export function joinFleet(input: {
   async function reconcile(): Promise<void> {
     while (!signal.aborted) {
       const desired = await controlPlane.desired();
+      if (desired.ok && (desired.value.trust ?? 0) > trust.now.version) await trust.follow(controlPlane);
       if (desired.ok) for (const assignment of desired.value.assignments) await install(assignment);
       await readVerdicts();
       await sleep(RECONCILE_MS * (0.5 + Math.random()), signal);
@@ -165,7 +169,7 @@ export function joinFleet(input: {
   async function report(): Promise<void> {
     let failures = 0;
     while (!signal.aborted) {
-      const answer = await controlPlane.report(await makeReport());
+      const answer = await controlPlane.report({ ...(await makeReport()), trust: trust.now.version });
       if (signal.aborted) return;
       failures = answer.ok ? 0 : failures + 1;
       if (!answer.ok && failures === 1) log.warn(`the report did not arrive: ${explain(answer.error)}`);

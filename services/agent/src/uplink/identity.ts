@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { ReleaseKey } from "@picket/shared/bundle-format";
 import { NODE_TOKEN_AUDIENCE, NODE_TOKEN_LIFETIME_S } from "@picket/shared/contract";
 import { NodeId } from "@picket/shared/ids";
+import { Trust } from "@picket/shared/trust-format";
 import { Labels } from "@picket/shared/vocabulary";
 import { z } from "zod";
 import { readIfPresent, readJson, syncDirectory, writeDurably } from "../state/durable.ts";
@@ -23,6 +24,10 @@ export const Enrolment = z.strictObject({
   node: NodeId,
   url: z.string(),
   releaseKeys: z.array(ReleaseKey),
+  /** The root of trust that these keys are of. */
+  trust: Trust.pick({ version: true, threshold: true }).default({ version: 0, threshold: 1 }),
+  /** Those of earlier roots: what they signed was good when it was installed, and goes on after a restart. */
+  formerKeys: z.array(ReleaseKey).default([]),
   labels: Labels,
 });
 export type Enrolment = z.infer<typeof Enrolment>;

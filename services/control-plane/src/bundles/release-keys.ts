@@ -9,6 +9,7 @@ import { actorName, type Ctx, now } from "../context.ts";
 import { releaseKeys } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
 import { Refusal } from "../refusal.ts";
+import { currentTrust } from "./trust.ts";
 
 const show = (row: typeof releaseKeys.$inferSelect): ReleaseKeyRow => ({
   keyid: row.keyid,
@@ -37,6 +38,12 @@ export async function registerReleaseKey({
     .slice(0, 16);
   if (keyid !== input.keyid) throw new Refusal("invalid", `the key id of this public key is ${keyid}`);
   return ctx.db.transaction(async tx => {
+    const { version } = await currentTrust(tx);
+    if (version > 0)
+      throw new Refusal(
+        "wrong-state",
+        `release keys are those of root ${version}: they change by a root that these have signed (picket keys rotate)`,
+      );
     const [row] = await tx
       .insert(releaseKeys)
       .values({ ...input, createdAt: now(ctx), createdBy: actorName(ctx.actor) })

@@ -13,7 +13,7 @@ import type {
   SignalFinding,
 } from "@picket/shared/api";
 import type { BacktestReport, BacktestState } from "@picket/shared/backtest";
-import type { Envelope } from "@picket/shared/bundle";
+import type { Envelope, ReleaseKey } from "@picket/shared/bundle";
 import type { Delegation } from "@picket/shared/bundle-format";
 import type { ConnectionState, Installed, LocalOverride, VersionCounters } from "@picket/shared/contract";
 import type { Certificate, Detection } from "@picket/shared/detection";
@@ -28,6 +28,7 @@ import type {
   SharedVerdictId,
 } from "@picket/shared/ids";
 import type { DisbeliefCode, ImmunityReport, SharedVerdictEnvelope } from "@picket/shared/immunity";
+import type { TrustEnvelope } from "@picket/shared/trust-format";
 import type { Dialect, Guarantee, Labels, Priority, Verdict } from "@picket/shared/vocabulary";
 import { sql } from "drizzle-orm";
 import {
@@ -167,6 +168,8 @@ export const nodes = pgTable(
     guarantees: jsonb().$type<Partial<Record<Guarantee, number>>>().notNull().default({}),
     connections: jsonb().$type<ConnectionState[]>().notNull().default([]),
     connectionsTotal: integer("connections_total").notNull().default(0),
+    /** The root of trust that it goes by, as it says. */
+    trust: integer().notNull().default(0),
     overrides: jsonb().$type<LocalOverride[]>().notNull().default([]),
     missing: jsonb().$type<string[]>().notNull().default([]),
     shapesLearned: integer("shapes_learned").notNull().default(0),
@@ -196,6 +199,16 @@ export const releaseKeys = pgTable("release_keys", {
   publicKey: text("public_key").notNull(),
   createdAt: at("created_at").notNull(),
   createdBy: text("created_by").notNull(),
+});
+
+/** The chain of roots (shared/trust-format.ts); without one the keys above count, and one of them is enough. */
+export const trustRoots = pgTable("trust_roots", {
+  version: integer().primaryKey(),
+  envelope: jsonb().$type<TrustEnvelope>().notNull(),
+  keys: jsonb().$type<ReleaseKey[]>().notNull(),
+  threshold: integer().notNull(),
+  pushedAt: at("pushed_at").notNull(),
+  pushedBy: text("pushed_by").notNull(),
 });
 
 export const objects = pgTable("objects", {

@@ -74,6 +74,7 @@ export const permissions = {
   "agent.desired": ["GET /v1/agent/desired", "agent", "own"],
   "agent.bundle": ["GET /v1/agent/bundles/{digest}", "agent", "own"],
   "agent.object": ["GET /v1/agent/objects/{digest}", "agent", "own"],
+  "agent.trust": ["GET /v1/agent/trust", "agent", "own"],
   "agent.rotate-key": ["POST /v1/agent/key", "agent", "own"],
   "agent.report": ["POST /v1/agent/report", "agent", "own"],
   "agent.events": ["POST /v1/agent/events", "agent", "own"],
@@ -84,6 +85,8 @@ export const permissions = {
 
   "bundles.list-keys": ["GET /v1/release-keys", "view", "catalogue"],
   "bundles.register-key": ["POST /v1/release-keys", "administer", "fleet"],
+  "bundles.show-trust": ["GET /v1/trust", "view", "catalogue"],
+  "bundles.publish-trust": ["POST /v1/trust", "administer", "fleet"],
   "bundles.put-object": ["PUT /v1/objects/{digest}", "author", "catalogue"],
   "rules.list-sets": ["GET /v1/rule-sets", "view", "catalogue"],
   "rules.list-versions": ["GET /v1/rule-sets/{name}/versions", "view", "catalogue"],

@@ -1,5 +1,6 @@
 import type { Desired } from "@picket/shared/contract";
 import { asc, eq } from "drizzle-orm";
+import { newestRoot } from "../bundles/trust.ts";
 import type { Ctx } from "../context.ts";
 import { assignments } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
@@ -14,5 +15,9 @@ export async function desired({ ctx }: { ctx: Ctx }): Promise<Desired> {
     .from(assignments)
     .where(eq(assignments.node, theNode(ctx)))
     .orderBy(asc(assignments.ruleSet));
-  return { assignments: rows.map(row => nodeAssignment(row).assignment) };
+  const trust = await newestRoot(ctx.db);
+  return {
+    assignments: rows.map(row => nodeAssignment(row).assignment),
+    ...(trust > 0 && { trust }),
+  };
 }

@@ -7,9 +7,10 @@ import type { EnrolRequest, EnrolResponse } from "@picket/shared/contract";
 import type { NodeId } from "@picket/shared/ids";
 import { and, eq, gt, isNull, sql } from "drizzle-orm";
 import { record } from "../audit/record.ts";
+import { currentTrust } from "../bundles/trust.ts";
 import { type Ctx, now, uuid } from "../context.ts";
 import type { Tx } from "../db/client.ts";
-import { joinTokens, nodes, releaseKeys } from "../db/schema.ts";
+import { joinTokens, nodes } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
 import { hashToken } from "../identity/secrets.ts";
 import { Refusal } from "../refusal.ts";
@@ -46,10 +47,8 @@ export async function enrol({ ctx, input }: { ctx: Ctx; input: EnrolRequest }): 
   });
   await ctx.inbox.offer(assigned);
   await nudgeActiveRollouts(ctx);
-  const keys = await ctx.db
-    .select({ keyid: releaseKeys.keyid, publicKey: releaseKeys.publicKey })
-    .from(releaseKeys);
-  return { node, releaseKeys: keys };
+  const { keys, version, threshold } = await currentTrust(ctx.db);
+  return { node, releaseKeys: keys, trust: { version, threshold } };
 }
 
 async function findByKey(tx: Tx, input: EnrolRequest): Promise<NodeId | null> {

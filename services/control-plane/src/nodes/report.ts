@@ -37,6 +37,7 @@ export async function report({ ctx, input }: { ctx: Ctx; input: Report }): Promi
         agentVersion: input.agentVersion,
         lastSeenAt: now(ctx),
         reportedAt: now(ctx),
+        trust: input.trust ?? 0,
         installed: input.installed,
         counters: input.counters,
         losses: input.losses,

@@ -18,6 +18,7 @@ function summary(ctx: Ctx, row: Row): Node {
     kernel: row.kernel,
     agentVersion: row.agentVersion,
     enrolledAt: row.enrolledAt.toISOString(),
+    trust: row.trust,
     keySince: (row.keySince ?? row.enrolledAt).toISOString(),
     lastSeenAt: row.lastSeenAt?.toISOString() ?? null,
     ...(row.quarantinedAt && { quarantinedAt: row.quarantinedAt.toISOString() }),

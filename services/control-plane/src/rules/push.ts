@@ -7,19 +7,23 @@
 import { checkRuleSet } from "@picket/judge/check";
 import type { RuleVersionRow } from "@picket/shared/api";
 import { type Bundle, bundleDigest, verifyBundle } from "@picket/shared/bundle";
-import type { Envelope, ReleaseKey } from "@picket/shared/bundle-format";
+import type { Envelope } from "@picket/shared/bundle-format";
 import type { BundleDigest } from "@picket/shared/ids";
 import type { RuleSet } from "@picket/shared/rule-set";
+import type { Trust } from "@picket/shared/trust-format";
 import type { Labels } from "@picket/shared/vocabulary";
 import { and, eq, max, sql } from "drizzle-orm";
 import { record } from "../audit/record.ts";
+import { currentTrust } from "../bundles/trust.ts";
 import { actorName, type Ctx, now } from "../context.ts";
 import { isUniqueViolation, type Tx } from "../db/client.ts";
-import { releaseKeys, ruleVersions } from "../db/schema.ts";
+import { ruleVersions } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
 import { scopeOf } from "../identity/scope.ts";
 import { Refusal } from "../refusal.ts";
 import { showVersionRow } from "./show.ts";
+
+type VersionRow = typeof ruleVersions.$inferSelect;
 
 export async function pushVersion({
   ctx,
@@ -30,12 +34,11 @@ export async function pushVersion({
 }): Promise<{ row: RuleVersionRow; created: boolean }> {
   authorise(ctx, "rules.push");
   const known = await findByDigest(ctx, bundleDigest(Buffer.from(input.envelope.payload, "base64")));
-  if (known && known.ruleSet === input.ruleSet) return { row: showVersionRow(known), created: false };
+  if (known && known.ruleSet === input.ruleSet)
+    return { row: showVersionRow(await countersigned(ctx, known, input.envelope)), created: false };
 
-  const keys = await ctx.db
-    .select({ keyid: releaseKeys.keyid, publicKey: releaseKeys.publicKey })
-    .from(releaseKeys);
-  const { bundle, digest } = await verified(ctx, input, keys);
+  const trust = await currentTrust(ctx.db);
+  const { bundle, digest } = await verified(ctx, input, trust);
   const { spec } = checkedRules(bundle);
   const created = await ctx.db
     .transaction(async tx => {
@@ -48,7 +51,7 @@ export async function pushVersion({
           envelope: input.envelope,
           ruleText: bundle.ruleText,
           owner: await ownerOf(ctx, tx, bundle),
-          signedBy: signers(ctx, input.envelope, keys),
+          signedBy: signers(ctx, input.envelope, trust),
           floor: bundle.floor,
           delegation: bundle.delegation,
           object: bundle.objects.slot,
@@ -97,13 +100,13 @@ async function findByDigest(ctx: Ctx, digest: BundleDigest) {
   return row;
 }
 
-async function verified(ctx: Ctx, input: { ruleSet: string; envelope: Envelope }, keys: ReleaseKey[]) {
+async function verified(ctx: Ctx, input: { ruleSet: string; envelope: Envelope }, trust: Trust) {
   const [highest] = await ctx.db
     .select({ floor: max(ruleVersions.floor) })
     .from(ruleVersions)
     .where(and(eq(ruleVersions.ruleSet, input.ruleSet as Bundle["ruleSet"])));
   const result = verifyBundle(input.envelope, {
-    keys,
+    ...trust,
     floorOf: () => highest?.floor ?? 0,
     nowMs: ctx.clock(),
     abi: null,
@@ -118,14 +121,38 @@ async function verified(ctx: Ctx, input: { ruleSet: string; envelope: Envelope }
   return result.value;
 }
 
+/** The same bytes with further signatures: after a change of keys, a version is signed anew and not made anew. */
+async function countersigned(ctx: Ctx, known: VersionRow, envelope: Envelope): Promise<VersionRow> {
+  const trust = await currentTrust(ctx.db);
+  const added = signers(ctx, envelope, trust).filter(keyid => !known.signedBy.includes(keyid));
+  if (added.length === 0) return known;
+  const signatures = [
+    ...known.envelope.signatures.filter(({ keyid }) => !added.includes(keyid)),
+    ...envelope.signatures.filter(({ keyid }) => added.includes(keyid)),
+  ].slice(-16);
+  return ctx.db.transaction(async tx => {
+    const [row] = await tx
+      .update(ruleVersions)
+      .set({ envelope: { ...known.envelope, signatures }, signedBy: [...known.signedBy, ...added] })
+      .where(eq(ruleVersions.bundle, known.bundle))
+      .returning();
+    await record(ctx, tx, {
+      verb: "countersign",
+      subject: `rule-set:${known.ruleSet}/${known.version}`,
+      detail: { by: added },
+    });
+    return row!;
+  });
+}
+
 /** The keys whose signature really holds: an envelope may carry others beside them. */
-function signers(ctx: Ctx, envelope: Envelope, keys: ReleaseKey[]): string[] {
+function signers(ctx: Ctx, envelope: Envelope, { keys }: Trust): string[] {
   return envelope.signatures
     .filter(
       signature =>
         verifyBundle(
           { ...envelope, signatures: [signature] },
-          { keys, floorOf: () => 0, nowMs: ctx.clock(), abi: null, installing: false },
+          { keys, threshold: 1, floorOf: () => 0, nowMs: ctx.clock(), abi: null, installing: false },
         ).ok,
     )
     .map(({ keyid }) => keyid);

@@ -8,11 +8,13 @@ import {
   Report,
   ShapeBatch,
   ShapeBatchResponse,
+  TrustChain,
 } from "@picket/shared/contract";
 import { BundleDigest, ObjectDigest } from "@picket/shared/ids";
 import { ClaimBatch, ClaimBatchResponse, SharedVerdictFeed, VerdictAnswers } from "@picket/shared/immunity";
 import { getBundle } from "../../bundles/get.ts";
 import { getObject } from "../../bundles/objects.ts";
+import { trustAfter } from "../../bundles/trust.ts";
 import type { Services } from "../../context.ts";
 import { storable } from "../../db/json.ts";
 import { BATCH_BYTES_MAX, ingest } from "../../detections/ingest.ts";
@@ -54,6 +56,17 @@ export function agentRoutes(app: App, services: Services): void {
       const bytes = await getObject({ ctx, input: params });
       return answerImmutable(c, new Uint8Array(bytes), params.digest, "application/octet-stream");
     },
+  );
+  route(
+    app,
+    services,
+    "agent.trust",
+    {
+      summary: "The roots of trust after the one that the node knows",
+      query: z.object({ after: z.coerce.number().int().min(0) }),
+      answer: TrustChain,
+    },
+    (ctx, { query }) => trustAfter({ ctx, input: query }),
   );
   route(
     app,

@@ -9,8 +9,10 @@ import {
 } from "@picket/shared/api";
 import { Envelope, ReleaseKey } from "@picket/shared/bundle-format";
 import { ObjectDigest, RuleSetName, RuleVersion } from "@picket/shared/ids";
+import { Trust, TrustEnvelope } from "@picket/shared/trust-format";
 import { OBJECT_BYTES_MAX, putObject } from "../../bundles/objects.ts";
 import { listReleaseKeys, registerReleaseKey } from "../../bundles/release-keys.ts";
+import { publishTrust, showTrust } from "../../bundles/trust.ts";
 import type { Services } from "../../context.ts";
 import { PageInput, whole } from "../../page.ts";
 import { pushVersion } from "../../rules/push.ts";
@@ -38,6 +40,25 @@ export function ruleRoutes(app: App, services: Services): void {
       status: 201,
     },
     (ctx, { body }) => registerReleaseKey({ ctx, input: body }),
+  );
+  route(
+    app,
+    services,
+    "bundles.show-trust",
+    { summary: "Which release keys count, and how many must sign", answer: Trust },
+    ctx => showTrust({ ctx }),
+  );
+  route(
+    app,
+    services,
+    "bundles.publish-trust",
+    {
+      summary: "The next root of trust, signed by enough keys of the one before and of its own",
+      body: TrustEnvelope,
+      answer: Trust,
+      status: 201,
+    },
+    (ctx, { body }) => publishTrust({ ctx, input: body }),
   );
   route(
     app,
