@@ -70,7 +70,17 @@ test("every registered route refuses who shows nothing, but for the few that are
     if (response.status !== 401) open.add(`${method} ${path}`);
   }
   expect(open).toEqual(
-    new Set(["GET /healthz", "GET /readyz", "GET /openapi.json", "POST /v1/enrol", "POST /v1/session"]),
+    new Set([
+      "GET /healthz",
+      "GET /readyz",
+      "GET /openapi.json",
+      "POST /v1/enrol",
+      "POST /v1/session",
+      "GET /v1/sso",
+      "GET /v1/sso/login",
+      "GET /v1/sso/callback",
+      "POST /v1/sso/token",
+    ]),
   );
 });
 
