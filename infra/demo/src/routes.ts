@@ -19,6 +19,9 @@ export const ROUTES: Record<string, Route> = {
   "/products": {
     sql: fields => `SELECT id, name, price FROM products ORDER BY ${fields.get("sort") ?? "name"} LIMIT 10`,
   },
+  "/prices": {
+    sql: fields => `SELECT id, price FROM products WHERE id IN (${fields.get("ids") ?? "1"})`,
+  },
   "/login": {
     sql: fields =>
       `SELECT id, email, role FROM customers WHERE email = '${fields.get("email") ?? ""}' AND password = '${fields.get("password") ?? ""}'`,

@@ -60,6 +60,7 @@ export function honestRequest(random: () => number): { path: string; fields: Rec
     () => ({ path: "/search", fields: { q: pick(PRODUCT_NAMES).split(",")[0]! } }),
     () => ({ path: "/product", fields: { id: number(PRODUCT_NAMES.length) } }),
     () => ({ path: "/products", fields: { sort: pick(["name", "price", "price DESC"]) } }),
+    () => ({ path: "/prices", fields: { ids: [1, 2, 3].map(() => number(PRODUCT_NAMES.length)).join() } }),
     () => ({ path: "/login", fields: pick([HONEST_CUSTOMER, { ...HONEST_CUSTOMER, password: "mistyped" }]) }),
     () => ({
       path: "/cart",
