@@ -337,11 +337,31 @@ describe("rules check", () => {
     writeFileSync(wrong, `${RULES}    - { id: ping, action: block, sql: SELECT 2 }\n`);
     const checked = await picket(["rules", "check", right, wrong, "--json"]);
     expect(checked.code).toBe(1);
-    expect(JSON.parse(checked.stdout)).toMatchObject([
-      { file: right, ok: true },
-      { file: wrong, ok: false, errors: [{ code: "duplicate-id", line: 7, column: 13, rule: "ping" }] },
-    ]);
+    expect(JSON.parse(checked.stdout)).toMatchObject({
+      files: [
+        { file: right, ok: true },
+        { file: wrong, ok: false, errors: [{ code: "duplicate-id", line: 7, column: 13, rule: "ping" }] },
+      ],
+      conflicts: [],
+    });
     expect((await picket(["rules", "check", join(home, "none.yaml")])).code).toBe(5);
+  });
+
+  test("two that disagree: a conflict until one of them has the higher precedence", async () => {
+    const [ours, theirs] = [join(home, "ours.yaml"), join(home, "theirs.yaml")];
+    const text = (name: string, action: string, precedence: number) =>
+      `apiVersion: picket/v1\nkind: RuleSet\nmetadata: { name: ${name}, precedence: ${precedence} }\n` +
+      `spec:\n  core: false\n  shapes: [{ id: ${name}-ping, action: ${action}, sql: SELECT 1 }]\n`;
+    writeFileSync(ours, text("ours", "allow", 0));
+    writeFileSync(theirs, text("theirs", "block", 0));
+    const open = await picket(["rules", "check", ours, theirs]);
+    expect(open.code).toBe(1);
+    expect(open.stdout).toMatch(/conflict {2}ours and theirs: .*\n {6}the stricter stands: block/);
+    expect(open.stderr).toContain("metadata.precedence");
+    writeFileSync(ours, text("ours", "allow", 1));
+    const decided = await picket(["rules", "check", ours, theirs]);
+    expect(decided).toMatchObject({ code: 0, stderr: "" });
+    expect(decided.stdout).toMatch(/note {2}ours and theirs: .*\n {6}ours allows it/);
   });
 });
 

@@ -81,7 +81,18 @@ export type Thresholds = z.infer<typeof Thresholds>;
 export const RuleSet = z.strictObject({
   apiVersion: z.literal("picket/v1"),
   kind: z.literal("RuleSet"),
-  metadata: z.strictObject({ name: RuleSetName, description: z.string().max(500).optional() }),
+  metadata: z.strictObject({
+    name: RuleSetName,
+    description: z.string().max(500).optional(),
+    precedence: z
+      .int()
+      .min(0)
+      .max(1_000)
+      .default(0)
+      .describe(
+        "where several rule sets run on a node: what a higher one says of a shape, and its drift, decide",
+      ),
+  }),
   spec: z.strictObject({
     /** Include the core rule pack that ships with Picket. */
     core: z.boolean().default(true),

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { CompiledRuleSet } from "@picket/judge/compile";
 import { formatRuleErrors, type RuleError } from "@picket/judge/rule-error";
 import { ObjectRow, RuleSetSummary, RuleVersionDetails, RuleVersionRow } from "@picket/shared/api";
 import { Bundle, bundleDigest, Envelope, releaseKey, signBundle } from "@picket/shared/bundle";
@@ -143,8 +144,10 @@ const loadCompiler = () => import("@picket/judge/compile");
 
 async function check({ output }: Context, _options: object, paths: string[]): Promise<void> {
   const { compileRuleSet } = await loadCompiler();
+  const ruleSets: CompiledRuleSet[] = [];
   const checked: Checked[] = paths.flatMap(ruleFiles).map(file => {
     const compiled = compileRuleSet(readText(file));
+    if (compiled.ok) ruleSets.push(compiled.value);
     return compiled.ok
       ? {
           file,
@@ -155,16 +158,30 @@ async function check({ output }: Context, _options: object, paths: string[]): Pr
         }
       : { file, ok: false, rules: 0, shapes: 0, errors: compiled.error };
   });
-  output.result(checked, () =>
-    checked
-      .map(({ file, ok, rules, shapes, errors }) =>
+  const { conflictsOf } = await import("@picket/judge/conflicts");
+  const conflicts = conflictsOf(ruleSets);
+  output.result({ files: checked, conflicts }, () =>
+    [
+      ...checked.map(({ file, ok, rules, shapes, errors }) =>
         ok
           ? `${output.paint("green", "ok")}  ${file}: ${counted(rules, "rule")}, ${counted(shapes, "shape")}`
           : formatRuleErrors(file, errors),
-      )
-      .join("\n"),
+      ),
+      ...conflicts.map(({ ruleSets: [first, second], about, outcome, decided }) => {
+        const word = decided ? output.paint("dim", "note") : output.paint("yellow", "conflict");
+        return `${word}  ${first} and ${second}: ${about}\n      ${outcome}`;
+      }),
+    ].join("\n"),
   );
   const wrong = checked.filter(({ ok }) => !ok);
+  const open = conflicts.filter(({ decided }) => !decided);
+  if (wrong.length === 0 && open.length > 0)
+    throw new CliError(
+      "failed",
+      "rules-conflict",
+      `${open.length} conflict${open.length === 1 ? "" : "s"} on a node that runs all of them`,
+      "give the one that is to decide a higher metadata.precedence, or change one of them",
+    );
   if (wrong.length === 0) return;
   const errors = wrong.reduce((sum, one) => sum + one.errors.length, 0);
   throw new CliError(

@@ -97,6 +97,7 @@ const judgement = (change: Partial<Judgement>): Judgement => ({
 });
 const rules = (change: Partial<CompiledRules> = {}): CompiledRules => ({
   ruleSet: "test" as RuleSetName,
+  precedence: 0,
   ruleIds: ["union-secret", "honest"],
   shapes: (["mysql", "pg"] as const).map(dialect => ({
     rule: "union-secret",
@@ -149,6 +150,31 @@ describe("a slot is tried before anybody is judged by it", () => {
     }
     versions.discard(loaded);
   });
+
+  test.each([
+    { above: 9, beside: 0, passes: true },
+    { above: 0, beside: 0, passes: false },
+    { above: 0, beside: 9, passes: false },
+  ])(
+    "a shape that one rule set (precedence $above) allows and another ($beside) blocks: passes $passes",
+    async ({ above, beside, passes }) => {
+      const allowing = rules({
+        ruleIds: [],
+        precedence: above,
+        shapes: rules().shapes.map(entry => ({ ...entry, rule: "allowed", action: "allow" as const })),
+      });
+      const loaded = await versions.prepare(
+        [part(1, allowing), { ...part(1, rules({ precedence: beside })), ruleSet: "other" as RuleSetName }],
+        object("slot"),
+      );
+      if (!loaded.ok) throw new Error(loaded.error.detail);
+      const sent = await bench.with(loaded.value.slot, trial =>
+        trial.send(frame("mysql", BLOCKED), { quiet: passes }),
+      );
+      expect(sent.arrived.equals(frame("mysql", BLOCKED))).toBe(passes);
+      versions.discard(loaded.value);
+    },
+  );
 
   const attack = "SELECT name FROM users WHERE id = 1 OR 1=1";
   const withExamples = (rule: string) =>

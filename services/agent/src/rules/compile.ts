@@ -31,6 +31,7 @@ function adapt(compiled: CompiledRuleSet, key: HashKey, escalation: Escalation):
   const holds = [compiled.settings, ...compiled.settings.profiles].map(({ hold }) => hold);
   return {
     ruleSet: compiled.ruleSet.metadata.name as RuleSetName,
+    precedence: compiled.ruleSet.metadata.precedence,
     // What is allowed is never named to anybody, and the kernel's names are few.
     ruleIds: [...new Set(compiled.entries.flatMap(({ id, action }) => (action === "allow" ? [] : id)))],
     shapes: compiled.shapes.filter(holdsEverywhere).map(({ id, dialect, sql, action }, index) => ({

@@ -332,7 +332,9 @@ function isWanted({ generation }: Assignment, known: Installed): boolean {
 
 const ofSigners: ReadonlySet<string> = new Set(["foreign-key", "too-few-signatures"]);
 
-const byRuleSet = (left: Part, right: Part): number => (left.ruleSet < right.ruleSet ? -1 : 1);
+/** The first that wants more of a connection's profile than to learn decides; so the higher one is asked first. */
+const byRuleSet = (left: Part, right: Part): number =>
+  right.rules.precedence - left.rules.precedence || (left.ruleSet < right.ruleSet ? -1 : 1);
 
 function bundleOf({ envelope }: LastGood): Bundle {
   return JSON.parse(Buffer.from(envelope.payload, "base64").toString("utf8")) as Bundle;

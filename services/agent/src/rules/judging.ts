@@ -1,6 +1,7 @@
 /**
  * What the agent needs of a compiled rule set, and how several become one: each statement is judged by all of them
- * and the strongest judgement stands. The compiler and the judge themselves are @picket/judge's.
+ * and the strongest judgement stands; but below one that allows the shape by name nobody is asked. The compiler and
+ * the judge themselves are @picket/judge's.
  */
 import type { Profile, Seen, Template } from "@picket/judge/drift/profile";
 import type { Context } from "@picket/judge/match";
@@ -52,6 +53,8 @@ export type Example = { rule: string; dialect: Dialect; sql: string; attack: boo
 
 export type CompiledRules = {
   ruleSet: RuleSetName;
+  /** Of several on one node the higher one's word on a shape decides. */
+  precedence: number;
   ruleIds: readonly string[];
   shapes: readonly ShapeEntry[];
   /** Of its own rules, where they hold on every connection; the core's were tested when this agent was built. */
@@ -75,7 +78,28 @@ export type CompiledRules = {
 const STRENGTH: Record<Action, number> = { observe: 0, alert: 1, block: 2 };
 const HOSTILITY: Record<Verdict, number> = { benign: 0, probe: 1, attack: 2 };
 
-export function strongest(judgements: readonly Judgement[]): Judgement {
+/** What all rule sets of a node say together. */
+export function judgeByAll(
+  sets: readonly Pick<CompiledRules, "precedence" | "judge">[],
+  statement: Sent,
+): Judgement {
+  const said = sets.map(({ precedence, judge }) => ({ precedence, judgement: judge(statement) }));
+  const allowed = said.filter(
+    ({ judgement: { stage, verdict } }) => stage === "shape" && verdict === "benign",
+  );
+  return strongest(notBelow(allowed, said).map(({ judgement }) => judgement));
+}
+
+/** Those that the highest of `allowed` does not silence. */
+export function notBelow<T extends { precedence: number }>(
+  allowed: readonly { precedence: number }[],
+  all: readonly T[],
+): T[] {
+  const highest = Math.max(0, ...allowed.map(({ precedence }) => precedence));
+  return all.filter(({ precedence }) => precedence >= highest);
+}
+
+function strongest(judgements: readonly Judgement[]): Judgement {
   const [first, ...rest] = judgements;
   if (!first) throw new Error("at least one rule set judges");
   return rest.reduce((strong, next) => {

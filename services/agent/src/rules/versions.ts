@@ -6,6 +6,7 @@
  * that was switched away from stays a while, since a statement finishes in the slot where it began (WIRE §8).
  */
 
+import { defaultSession } from "@picket/judge/session";
 import type { Delegation } from "@picket/shared/bundle-format";
 import type { VersionCounters } from "@picket/shared/contract";
 import type { BundleDigest, RuleSetName, RuleVersion } from "@picket/shared/ids";
@@ -13,7 +14,14 @@ import { err, ok, type Result } from "@picket/shared/result";
 import type { Kernel } from "../capture/kernel.ts";
 import { SLOTS_MAX } from "../capture/pins.ts";
 import type { HoldSettings, ShapeVerdict, Slot } from "../capture/slot.ts";
-import { type CompiledRules, type Judgement, type Sent, strongest } from "./judging.ts";
+import {
+  type CompiledRules,
+  type Judgement,
+  judgeByAll,
+  notBelow,
+  type Sent,
+  type ShapeEntry,
+} from "./judging.ts";
 import type { LearnedShapes } from "./learned.ts";
 import type { Refusal } from "./verify.ts";
 
@@ -54,6 +62,9 @@ export type HoldingRules = {
   discard(version: number): void;
 };
 
+type Named = ShapeEntry & { precedence: number };
+
+const STRICTNESS: readonly ShapeEntry["action"][] = ["allow", "observe", "alert", "block"];
 export const CONTROL_SOCKET_RULE = "control-socket";
 const RETIRE_AFTER_MS = 30_000;
 /** As many shapes as one version knows at most; the counts of others begin anew. */
@@ -215,7 +226,10 @@ export class Versions {
 
   /** What a statement is, by the rules of the version that met it. */
   judge(loaded: Loaded, statement: Sent): Judgement {
-    return strongest(loaded.parts.map(({ rules }) => rules.judge(statement)));
+    return judgeByAll(
+      loaded.parts.map(({ rules }) => rules),
+      statement,
+    );
   }
 
   /** The judgement of a shape goes into the map of the version that asked; by its fingerprint, with a scope or not. */
@@ -301,23 +315,40 @@ export class Versions {
     return parts.map(({ bundle }) => bundle).join("+");
   }
 
+  /** What the kernel may know without a use. Where a rule set that is not below objects to an allowed shape, nothing. */
   #bundledVerdicts(parts: readonly Part[], ruleIds: readonly string[]): Map<bigint, ShapeVerdict> {
+    const named = new Map<bigint, Named[]>();
+    for (const { rules } of parts)
+      for (const entry of rules.shapes)
+        if (entry.fingerprint !== 0n)
+          named.set(entry.fingerprint, [
+            ...(named.get(entry.fingerprint) ?? []),
+            { ...entry, precedence: rules.precedence },
+          ]);
     const verdicts = new Map<bigint, ShapeVerdict>();
-    const strength = (verdict: ShapeVerdict) => ["observe", "alert", "block"].indexOf(verdict.action);
-    for (const { rules } of parts) {
-      for (const { rule, fingerprint, action } of rules.shapes) {
-        const verdict: ShapeVerdict =
-          action === "allow"
-            ? { verdict: "benign", action: "observe", rule: null, source: "bundle" }
-            : { verdict: "attack", action, rule: ruleIds.indexOf(rule), source: "bundle" };
-        const other = verdicts.get(fingerprint);
-        // Two rule sets disagree: the stricter one stands.
-        if (
-          fingerprint !== 0n &&
-          (!other || other.verdict === "benign" || strength(verdict) > strength(other))
+    for (const [fingerprint, entries] of named) {
+      const allowed = entries.filter(({ action }) => action === "allow");
+      const strictest = notBelow(allowed, entries).reduce((strict, next) =>
+        STRICTNESS.indexOf(next.action) > STRICTNESS.indexOf(strict.action) ? next : strict,
+      );
+      const { rule, action, dialect, sql } = strictest;
+      if (action !== "allow")
+        verdicts.set(fingerprint, {
+          verdict: "attack",
+          action,
+          rule: ruleIds.indexOf(rule),
+          source: "bundle",
+        });
+      else if (
+        notBelow(
+          allowed,
+          parts.map(({ rules }) => rules),
+        ).every(
+          ({ judge }) =>
+            judge({ sql: Buffer.from(sql), dialect, session: defaultSession(dialect) }).verdict === "benign",
         )
-          verdicts.set(fingerprint, verdict);
-      }
+      )
+        verdicts.set(fingerprint, { verdict: "benign", action: "observe", rule: null, source: "bundle" });
     }
     return verdicts;
   }
