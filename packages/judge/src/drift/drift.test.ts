@@ -138,6 +138,20 @@ describe("what stands where a template has a name", () => {
   });
 });
 
+test("a place is an input's where templates that differ in listed columns alone show it together", () => {
+  const sorted = createProfile(shop);
+  for (const [i, order] of ["id", "name", "price DESC", "size"].entries())
+    for (const value of [i, i + 10]) teach(sorted, `SELECT a FROM t WHERE b = ${value} ORDER BY ${order}`);
+  const spliced = "SELECT a FROM t WHERE b = b ORDER BY size";
+  expect(judged(spliced, sorted).verdict).toBe("attack");
+  const fixed = createProfile(shop);
+  for (const order of ["id", "name", "price DESC", "size"])
+    for (let i = 0; i < 2; i++) teach(fixed, `SELECT a FROM t WHERE b = 7 ORDER BY ${order}`);
+  expect(judged(spliced, fixed).verdict).toBe("probe");
+  for (const { shapes } of sorted.export().templates) sorted.revoke(shapes[0]!);
+  expect(judged(spliced, sorted).drift?.kind).toBe("new");
+});
+
 test("several values of one column are a value", () => {
   expect(judged("SELECT a FROM t WHERE b IN (1, 2)").verdict).toBe("benign");
   const byOwner = taught(i => `SELECT a FROM t WHERE owner = ${i}`);

@@ -10,7 +10,7 @@
  */
 import type { Dialect } from "@picket/shared/vocabulary";
 import type { Splice } from "./index.ts";
-import { type Profile, type Template, valuesOf } from "./profile.ts";
+import { type Profile, type Template, valuesOfAll } from "./profile.ts";
 import { type SpliceSignal, spliceSignals } from "./signals.ts";
 import { beforeTables, type Slot } from "./slots.ts";
 import { type DriftTokens, isComment, isName, LITERAL } from "./tokens.ts";
@@ -75,7 +75,7 @@ export function compare(
     const alike = splices.filter(
       other => other.from === from && other.to === to && other.whole === splice.whole,
     );
-    const finding = findingOf(splice, inserted, tokens, isEstablished(template, slot, alike));
+    const finding = findingOf(splice, inserted, tokens, isEstablished(profile, template, slot, alike));
     // Another table makes another statement, and one that reads several tables, too.
     if (slot.kind === "table" && (!finding.established || finding.signals.length === 0)) continue;
     if (!best || rank(finding) > rank(best)) best = finding;
@@ -199,12 +199,19 @@ const hasIdentity = (words: readonly string[], { from, to }: Slot): boolean =>
  * Whether input is known to arrive at a place: a literal that was seen with several values, or a name in whose
  * place several names were seen, or that stands in a template of many uses.
  */
-function isEstablished(template: Template, slot: Slot, alike: readonly Splice<Template>[]): boolean {
+function isEstablished(
+  profile: Profile,
+  template: Template,
+  slot: Slot,
+  alike: readonly Splice<Template>[],
+): boolean {
   if (slot.kind !== "literal") {
     const names = alike.filter(({ template, slot }) => areColumns(template.words.slice(slot.from, slot.to)));
     return names.length >= ESTABLISHED_NAMES || (slot.kind === "name" && template.count >= ESTABLISHED_COUNT);
   }
   let literal = -1;
   for (let i = 0; i <= slot.from; i++) if (template.words[i] === LITERAL) literal++;
-  return template.count >= ESTABLISHED_COUNT && valuesOf(template, literal) >= ESTABLISHED_VALUES;
+  const family = profile.family(template);
+  const count = family.reduce((sum, one) => sum + one.count, 0);
+  return count >= ESTABLISHED_COUNT && valuesOfAll(family, literal) >= ESTABLISHED_VALUES;
 }

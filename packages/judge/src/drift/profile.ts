@@ -8,6 +8,7 @@ import { err, ok, type Result } from "@picket/shared/result";
 import { Dialect } from "@picket/shared/vocabulary";
 import { z } from "zod";
 import { type Splice, SpliceIndex } from "./index.ts";
+import { skeletonOf } from "./slots.ts";
 import { type DriftTokens, LITERAL } from "./tokens.ts";
 
 export const ProfileMode = z.enum(["learn", "alert", "enforce"]);
@@ -102,6 +103,8 @@ export class Profile {
   readonly #templates = new Map<string, Template>();
   readonly #byShape = new Map<string, Template>();
   readonly #index = { mysql: new SpliceIndex<Template>(), pg: new SpliceIndex<Template>() };
+  /** Templates that differ in the columns that they list, by what is left of them. */
+  readonly #families = new Map<string, Template[]>();
   readonly #templatesMax: number;
 
   constructor(
@@ -135,6 +138,11 @@ export class Profile {
   /** The token from which on a statement is no template's any more, where it begins as one does. */
   graft(dialect: Dialect, { words }: DriftTokens): number | undefined {
     return this.#index[dialect].graft(words);
+  }
+
+  /** The template and those that differ from it in listed columns alone. */
+  family(template: Template): readonly Template[] {
+    return this.#families.get(familyKeyOf(template)) ?? [template];
   }
 
   /** Takes up an honest statement, or says why not; a refusal is counted and changes nothing else. */
@@ -200,6 +208,8 @@ export class Profile {
   #add(key: string, template: Template): void {
     this.#templates.set(key, template);
     this.#index[template.dialect].add(template);
+    const family = familyKeyOf(template);
+    this.#families.set(family, [...(this.#families.get(family) ?? []), template]);
     for (const shape of template.shapes) this.#byShape.set(shape, template);
   }
 
@@ -210,6 +220,10 @@ export class Profile {
     for (const shape of template.shapes) this.#byShape.delete(shape);
     this.#templates.delete(keyOf(template.dialect, template.words));
     this.#index[template.dialect].remove(template);
+    const family = familyKeyOf(template);
+    const left = (this.#families.get(family) ?? []).filter(other => other !== template);
+    if (left.length > 0) this.#families.set(family, left);
+    else this.#families.delete(family);
     return true;
   }
 
@@ -276,8 +290,16 @@ export const processesOf = ({ processes, processesBefore }: Template): number =>
   Math.max(processes.size, processesBefore);
 
 /** How many values the template's i-th literal was seen with. */
-export const valuesOf = ({ values, valuesBefore }: Template, literal: number): number =>
-  Math.min(VALUES_MAX, Math.max(values[literal]?.size ?? 0, valuesBefore[literal] ?? 0));
+const valuesOf = (template: Template, literal: number): number => valuesOfAll([template], literal);
+
+/** The same for templates of one family together. */
+export function valuesOfAll(templates: readonly Template[], literal: number): number {
+  const seen = new Set(templates.flatMap(({ values }) => [...(values[literal] ?? [])]));
+  const before = Math.max(...templates.map(({ valuesBefore }) => valuesBefore[literal] ?? 0));
+  return Math.min(VALUES_MAX, Math.max(seen.size, before));
+}
+
+const familyKeyOf = ({ dialect, words }: Template): string => keyOf(dialect, [skeletonOf(words)]);
 
 function keyOf(dialect: Dialect, words: readonly string[]): string {
   const text = `${dialect}\n${words.join("\n")}`;

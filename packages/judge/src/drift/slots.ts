@@ -48,10 +48,20 @@ export function slotsOf(words: readonly string[]): Slot[] {
       const to = listEnd(words, at + 1);
       if (to > at + 2) slots.push({ from: at + 1, to, kind: "name" });
     } else if (listEnds.has(word)) inList = false;
-    else if (inList && isName(word) && words[at + 1] !== "(" && slots.at(-1)?.from !== at)
+    else if (inList && isName(word) && words[at + 1] !== "(")
       slots.push({ from: at, to: at + 1, kind: "name" });
   }
   return slots;
+}
+
+/** What is left of a template without the columns that it lists and their directions: these a program chooses, too. */
+export function skeletonOf(words: readonly string[]): string {
+  const names = new Set(
+    slotsOf(words).flatMap(({ from, to, kind }) => (kind === "name" && to === from + 1 ? [from] : [])),
+  );
+  return words
+    .map((word, at) => (names.has(at) ? "name" : word === "asc" || word === "desc" ? "" : word))
+    .join(" ");
 }
 
 /** Where the list that starts at `from` ends, in its own brackets. */
