@@ -32,7 +32,11 @@ beforeAll(async () => {
   ]);
   await mariadb.exec(SCHEMA.mysql);
   await postgresql.exec(SCHEMA.pg);
-  agent = await startAgent({ cgroup: cgroup.path, rules: CORE_RULES });
+  agent = await startAgent({
+    cgroup: cgroup.path,
+    rules: CORE_RULES,
+    env: { PICKET_COMPARE_ONE_IN: "1" },
+  });
   await agent.guard(cgroup.path);
 });
 
@@ -111,6 +115,21 @@ test.each(["mysql", "pg"] as const)(
     expect(stopped.message).toContain("Picket blocked: ast-constant-condition");
   },
 );
+
+test("what the kernel knows is read again, and is what it was taken for", async () => {
+  const KNOWN = (value: number) => `SELECT name AS compared FROM picket_users WHERE id = ${value}`;
+  for (const dialect of ["mysql", "pg"] as const)
+    await run(
+      dialect,
+      "text",
+      Array.from({ length: 40 }, (_, i) => KNOWN(i)),
+    );
+  const compared = await eventually(async () => {
+    const { compared } = (await agent.status()).report;
+    return (compared?.same ?? 0) > 20 ? compared : undefined;
+  }, "known statements that were compared");
+  expect(compared.other).toBe(0);
+});
 
 const keeperOf = () =>
   readdirSync("/proc")

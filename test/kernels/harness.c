@@ -410,6 +410,7 @@ struct slot load_slot(uint32_t index, uint32_t version)
 				.hold_bytes_max = more_settings.hold_bytes_max,
 				.hold_burst = more_settings.hold_burst,
 				.fail_mask = more_settings.fail_mask,
+				.compare_mask = more_settings.compare_mask - 1, // one in so many; 0: as good as none
 				.on_failure = more_settings.on_failure,
 			};
 			continue;

@@ -861,6 +861,50 @@ static void scope_cases(int protocol)
 		close_link(&l[i]);
 }
 
+// One known use in so many is told with its text, to be compared.
+static void compared_case(int protocol)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "%s: of known statements about one in so many is shown, whole, and all of them pass",
+		 names[protocol]);
+	begin_case(name);
+	more_settings.compare_mask = 8;
+	struct slot sampling = load_slot(1, 2);
+
+	more_settings.compare_mask = 0;
+	use_slot(&sampling);
+	set_dispatch(1, 1, 0);
+	struct link l = logins[protocol]();
+	struct bytes q = query(protocol, "select shown, 'a value' from mine");
+	int shown = 0;
+
+	give(&l, q);
+	arrived(&l, q.size);
+	drain();
+	struct picket_statement_event *e = last_statement();
+
+	if (!check(e && e->fingerprint && !e->sampled, "not told"))
+		return;
+	set_verdict(&sampling, e->fingerprint, VERDICT_BENIGN, ACTION_OBSERVE, PICKET_NO_RULE);
+	for (int i = 0; i < 256; i++) {
+		give(&l, q);
+		check_same(arrived(&l, q.size), q);
+		drain();
+		e = last_statement();
+		if (!e)
+			continue;
+		shown++;
+		check(e->sampled && e->first && e->last && e->verdict == VERDICT_BENIGN && e->scope, "what is told");
+		check_same(raw(e->text, e->text_bytes), text("select shown, 'a value' from mine"));
+	}
+	check(shown > 8 && shown < 80, "%d of 256", shown);
+	check(counters(&sampling).known == 256, "known");
+	set_dispatch(0, 0, 0);
+	close_link(&l);
+	close_slot(&sampling);
+}
+
 static void answer_cases(int protocol)
 {
 	char name[128];
@@ -1487,7 +1531,7 @@ int main(int argc, char **argv)
 	}
 	login_cases();
 	for (int protocol = 0; protocol < 2; protocol++)
-		scope_cases(protocol);
+		scope_cases(protocol), compared_case(protocol);
 	recognition_cases();
 	connection_cases();
 	adopted_session_case();

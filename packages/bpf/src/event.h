@@ -209,7 +209,8 @@ struct picket_statement_event {
 	__u8 last : 1;
 	__u8 substituted : 1;
 	__u8 adopted : 1;
-	__u8 reserved : 4;
+	__u8 sampled : 1; /* a known use, told to be compared with what is known of its shape */
+	__u8 reserved : 3;
 	__u8 text[]; /* text_bytes */
 };
 
@@ -243,8 +244,9 @@ struct picket_slot_settings {
 	__u32 hold_bytes_max;    /* of one connection; 0: statements are not held */
 	__u32 hold_burst;        /* statements of one connection that are held within a second */
 	__u32 fail_mask;         /* enum sql_danger bits with which a statement that could not be judged does not pass */
+	__u32 compare_mask;      /* one known use in compare_mask + 1, a power of two, is told with its text */
 	__u8 on_failure;         /* enum picket_on_failure */
-	__u8 pad[3];
+	__u8 pad[7];
 };
 
 /*

@@ -17,7 +17,8 @@ struct conclusion {
 	__u8 verdict;
 	__u8 action;
 	__u8 guarantee;
-	__u8 substituted;
+	__u8 substituted : 1;
+	__u8 sampled : 1;
 };
 
 struct telling {
@@ -61,6 +62,7 @@ static __always_inline bool fill(struct picket_statement_event *e, struct sk_msg
 	e->last = t->last;
 	e->substituted = t->is.substituted;
 	e->adopted = c->adopted;
+	e->sampled = t->is.sampled;
 	e->reserved = 0;
 	if (!bytes)
 		return true;

@@ -768,6 +768,7 @@ export interface StatementEvent {
   last: boolean;
   substituted: boolean;
   adopted: boolean;
+  sampled: boolean;
   text: Uint8Array;
 }
 
@@ -896,6 +897,10 @@ export class StatementEventView {
     return (this.view.getUint8(this.at + 183) & 8) !== 0;
   }
 
+  get sampled(): boolean {
+    return (this.view.getUint8(this.at + 183) & 16) !== 0;
+  }
+
   get text(): Uint8Array {
     return bytes(this.view, this.at + 184, this.textBytes);
   }
@@ -930,6 +935,7 @@ export class StatementEventView {
       last: this.last,
       substituted: this.substituted,
       adopted: this.adopted,
+      sampled: this.sampled,
       text: this.text.slice(),
     };
   }
@@ -1018,7 +1024,7 @@ export const VerdictEntry: Codec<VerdictEntry> = {
   decode: bytes => VerdictEntryView.of(bytes).copy(),
 };
 
-/** struct picket_slot_settings, 56 bytes */
+/** struct picket_slot_settings, 64 bytes */
 export interface SlotSettings {
   hashKey: bigint;
   hashStart: bigint;
@@ -1030,11 +1036,12 @@ export interface SlotSettings {
   holdBytesMax: number;
   holdBurst: number;
   failMask: number;
+  compareMask: number;
   onFailure: OnFailure;
 }
 
 export class SlotSettingsView {
-  static readonly size = 56;
+  static readonly size = 64;
   view: DataView;
   at: number;
 
@@ -1093,8 +1100,12 @@ export class SlotSettingsView {
     return this.view.getUint32(this.at + 48, little);
   }
 
+  get compareMask(): number {
+    return this.view.getUint32(this.at + 52, little);
+  }
+
   get onFailure(): OnFailure {
-    return this.view.getUint8(this.at + 52) as OnFailure;
+    return this.view.getUint8(this.at + 56) as OnFailure;
   }
 
   /** Everything, taken out of the bytes. */
@@ -1110,15 +1121,16 @@ export class SlotSettingsView {
       holdBytesMax: this.holdBytesMax,
       holdBurst: this.holdBurst,
       failMask: this.failMask,
+      compareMask: this.compareMask,
       onFailure: this.onFailure,
     };
   }
 }
 
 export const SlotSettings: Codec<SlotSettings> = {
-  size: 56,
+  size: 64,
   encode(value) {
-    const encoded = new Uint8Array(56);
+    const encoded = new Uint8Array(64);
     const view = viewOf(encoded);
     view.setBigUint64(0, setBig("picket_slot_settings.hashKey", value.hashKey, 0n, 18446744073709551615n), little);
     view.setBigUint64(8, setBig("picket_slot_settings.hashStart", value.hashStart, 0n, 18446744073709551615n), little);
@@ -1130,7 +1142,8 @@ export const SlotSettings: Codec<SlotSettings> = {
     view.setUint32(40, setInteger("picket_slot_settings.holdBytesMax", value.holdBytesMax, 0, 4294967295), little);
     view.setUint32(44, setInteger("picket_slot_settings.holdBurst", value.holdBurst, 0, 4294967295), little);
     view.setUint32(48, setInteger("picket_slot_settings.failMask", value.failMask, 0, 4294967295), little);
-    view.setUint8(52, setInteger("picket_slot_settings.onFailure", value.onFailure, 0, 255));
+    view.setUint32(52, setInteger("picket_slot_settings.compareMask", value.compareMask, 0, 4294967295), little);
+    view.setUint8(56, setInteger("picket_slot_settings.onFailure", value.onFailure, 0, 255));
     return encoded;
   },
   decode: bytes => SlotSettingsView.of(bytes).copy(),

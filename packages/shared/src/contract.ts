@@ -253,6 +253,16 @@ export const Report = z.strictObject({
     .optional(),
   /** Shared verdicts; absent: this agent takes no part. */
   immunity: ImmunityReport.optional(),
+  /** Of the statements that the kernel knew, those that were read again here; absent: none yet. */
+  compared: z
+    .strictObject({
+      same: z.int(),
+      /** Another shape than what is known by its fingerprint: each is an alert. */
+      other: z.int(),
+      /** Nothing was there to compare with. */
+      unmatched: z.int(),
+    })
+    .optional(),
   /** What this kernel lacks, in plain words. */
   missing: z.array(z.string().max(300)).max(32),
 });

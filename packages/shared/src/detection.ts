@@ -84,7 +84,7 @@ export type StatementDetection = z.infer<typeof StatementDetection>;
 export const ConnectionDetection = z.strictObject({
   ...common,
   kind: z.literal("connection"),
-  what: z.enum(["unseen", "refused", "reset", "framing-lost", "local-override"]),
+  what: z.enum(["unseen", "refused", "reset", "framing-lost", "local-override", "shape-mismatch"]),
   why: z.string().max(500),
   process: Process.optional(),
   endpoints: Endpoints.optional(),

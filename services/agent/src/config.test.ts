@@ -19,6 +19,7 @@ for (const [name, text] of [
   ["PICKET_CERTIFICATE_INTERVAL", "3600"],
   ["PICKET_SPOOL_BYTES_MAX", "1k"],
   ["PICKET_HOLD_BYTES_MAX", "0"],
+  ["PICKET_COMPARE_ONE_IN", "1000"],
   ["PICKET_METRICS", "7401"],
   ["PICKET_LABELS", "zone"],
   ["PICKET_INSTANCE", "../agent"],

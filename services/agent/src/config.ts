@@ -26,6 +26,8 @@ export type Config = {
   spoolBytesMax: number;
   /** What the keeper may hold of all connections together. */
   holdBytesMax: number;
+  /** One statement in so many that the kernel knows is read again here; a power of two. */
+  compareOneIn: number;
   /** How often each database's TLS endpoint is probed. */
   certificateIntervalMs: number;
   /** The node's key is changed when it is older. */
@@ -64,6 +66,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     keepEnforcing: env.PICKET_KEEP_ENFORCING === "1",
     spoolBytesMax: parseBytes("PICKET_SPOOL_BYTES_MAX", env.PICKET_SPOOL_BYTES_MAX ?? "67108864"),
     holdBytesMax: parseBytes("PICKET_HOLD_BYTES_MAX", env.PICKET_HOLD_BYTES_MAX ?? "268435456"),
+    compareOneIn: parseOneIn(env.PICKET_COMPARE_ONE_IN ?? "4096"),
     certificateIntervalMs: parseInterval(
       "PICKET_CERTIFICATE_INTERVAL",
       env.PICKET_CERTIFICATE_INTERVAL ?? "1h",
@@ -110,6 +113,13 @@ function parseBytes(name: string, text: string): number {
 function parseSwitch(name: string, text: string): boolean {
   if (text !== "on" && text !== "off") throw new ConfigError(`${name} is on or off, not "${text}"`);
   return text === "on";
+}
+
+function parseOneIn(text: string): number {
+  const oneIn = Number(text);
+  if (!Number.isInteger(Math.log2(oneIn)) || oneIn < 1 || oneIn > 2 ** 31)
+    throw new ConfigError(`PICKET_COMPARE_ONE_IN wants a power of two such as 4096, not "${text}"`);
+  return oneIn;
 }
 
 /** Below a second the probes themselves would be a load. */

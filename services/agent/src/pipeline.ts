@@ -15,6 +15,7 @@ import type { Processes } from "./connections/processes.ts";
 import type { ConnectionTable } from "./connections/table.ts";
 import type { Decided, HeldStatement } from "./hold/holding.ts";
 import { tableOf } from "./hold/plan.ts";
+import type { Comparison } from "./rules/comparison.ts";
 import type { Lexing } from "./rules/lexing.ts";
 import type { Unknown } from "./rules/unknown.ts";
 import type { Loaded, Versions } from "./rules/versions.ts";
@@ -45,6 +46,7 @@ export function createPipeline(input: {
   connections: ConnectionTable;
   versions: Versions;
   unknown: Unknown;
+  comparison: Comparison;
   lexing: Lexing;
   workloads: Workloads;
   processes: Processes;
@@ -96,7 +98,8 @@ export function createPipeline(input: {
     const statement = statements.feed(fragment);
     if (!statement) return;
     const loaded = versions.byOrdinal(statement.version);
-    if (statement.verdict !== "unknown") tell(statement, known(statement, loaded), loaded);
+    if (statement.sampled) found.push(...[input.comparison.of(statement)].flatMap(found => found ?? []));
+    else if (statement.verdict !== "unknown") tell(statement, known(statement, loaded), loaded);
     // A version that has been given up: whoever judges now meets the shape itself.
     else if (loaded)
       // It has passed (observed); what it is judged now is what its next use meets.

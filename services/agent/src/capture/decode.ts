@@ -101,6 +101,7 @@ export class EventDecoder {
       rule: event.rule === NO_RULE ? null : event.rule,
       substituted: event.substituted,
       adopted: event.adopted,
+      sampled: event.sampled,
     };
   }
 
@@ -120,6 +121,7 @@ export class EventDecoder {
       rule: null,
       substituted: false,
       adopted: event.adopted !== 0,
+      sampled: false,
     };
   }
 

@@ -72,6 +72,8 @@ export type StatementFragment = {
   rule: number | null;
   substituted: boolean;
   adopted: boolean;
+  /** A use that the kernel knew, and shows to be compared. */
+  sampled: boolean;
 };
 
 /** Who logged in where; only of connections that were seen from their first byte. */

@@ -56,6 +56,8 @@ export type SlotRequest = {
     Record<string, BpfMap<Buffer, Buffer>> & Record<"events" | "responses", BpfMap<Buffer, Buffer>>
   >;
   pins: string;
+  /** One known use in so many, a power of two, is shown with its text; absent: none. */
+  compareOneIn?: number | undefined;
   /** Statements that nobody has judged are held for the keeper; absent: they pass and are reported. */
   hold?: HoldSettings | undefined;
 };
@@ -120,6 +122,7 @@ export class Slot {
           slot: request.index,
           textBytesMax: TEXT_BYTES_MAX,
           neverKnownBurst: NEVER_KNOWN_BURST,
+          compareMask: (request.compareOneIn ?? 2 ** 32) - 1,
           ...(request.hold ?? NOT_HELD),
         }),
       },

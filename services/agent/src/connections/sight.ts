@@ -9,6 +9,7 @@ import type { Log } from "../log.ts";
 import { createPipeline } from "../pipeline.ts";
 import { Profiles } from "../profiles/profiles.ts";
 import type { Judging } from "../rules/assemble.ts";
+import { createComparison } from "../rules/comparison.ts";
 import { createUnknown } from "../rules/unknown.ts";
 import { Certificates } from "../tls/certificates.ts";
 import { Fold } from "../wire/fold.ts";
@@ -65,11 +66,24 @@ export function createSight(input: {
 
   const profiles = new Profiles(config.stateDirectory);
   const { versions, learned, lexing } = judging;
+  const comparison = createComparison({
+    lexing,
+    exampleOf({ fingerprint, scope, version }) {
+      const { sample } = learned.get(fingerprint ^ scope) ?? learned.get(fingerprint) ?? {};
+      if (sample) return sample;
+      const shapes = versions.byOrdinal(version)?.parts.flatMap(({ rules }) => rules.shapes);
+      const named = shapes?.find(shape => shape.fingerprint === fingerprint);
+      return named && { sql: Buffer.from(named.sql), dialect: named.dialect, session: null };
+    },
+    forget: fingerprint => versions.forgetShape(fingerprint),
+    nowMs: Date.now,
+  });
   const pipeline = createPipeline({
     statements: new Statements(),
     connections,
     versions,
     unknown: createUnknown({ versions, learned, profiles, judged: input.judged, nowMs: Date.now }),
+    comparison,
     lexing,
     workloads,
     processes,
@@ -85,6 +99,7 @@ export function createSight(input: {
     processes,
     certificates,
     profiles,
+    comparison,
     pipeline,
     /** Enrols what is open, and moves what is enrolled to the workload that was chosen for it since. */
     adopt: () => kernel.adopt(pid => workloads.ofProcess(pid)),

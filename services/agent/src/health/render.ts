@@ -38,6 +38,9 @@ export function createRenderer(): (report: Report) => Promise<string> {
     "Of the fleet's shared verdicts: believed now; refused since the start, by reason.",
     ["outcome", "because"],
   );
+  const compared = gauge("compared_total", "Known statements that were read again, by what was found.", [
+    "outcome",
+  ]);
   const installed = gauge("rule_version_installed", "1 for each rule version that judges.", [
     "rule_set",
     "version",
@@ -81,6 +84,7 @@ export function createRenderer(): (report: Report) => Promise<string> {
       for (const [because, count] of Object.entries(report.immunity.refused))
         shared.set({ outcome: "refused", because }, count);
     }
+    for (const [outcome, count] of Object.entries(report.compared ?? {})) compared.set({ outcome }, count);
     installed.reset();
     for (const each of report.installed)
       if (each.version !== null)

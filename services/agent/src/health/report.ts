@@ -24,6 +24,8 @@ export type Reporter = {
 
 const heldIn = (held: Report["held"] | null): Pick<Report, "held"> => (held ? { held } : {});
 
+const comparedIn = (compared: Report["compared"]): Pick<Report, "compared"> => (compared ? { compared } : {});
+
 export function createReporter(input: {
   config: Config;
   kernel: Kernel;
@@ -97,6 +99,7 @@ export function createReporter(input: {
         uptimeSeconds: (nowMs - startedMs) / 1_000,
       },
       ...heldIn(input.holding.counts()),
+      ...comparedIn(input.sight.comparison.counts()),
       ...(input.immunity && { immunity: input.immunity.report() }),
       missing: input.missing.slice(0, 32),
     };

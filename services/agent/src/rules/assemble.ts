@@ -55,6 +55,7 @@ export function createJudging(input: {
     selfTest: selfTest(bench, lexing, overridden),
     remember: input.remember,
     holding: input.holding,
+    compareOneIn: config.compareOneIn,
   });
   const installer = new Installer({
     versions,

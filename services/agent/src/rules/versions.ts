@@ -78,6 +78,7 @@ export class Versions {
   readonly #selfTest: (loaded: Loaded) => Promise<string | null>;
   readonly #remember: (running: Remembered) => void;
   readonly #holding: HoldingRules;
+  readonly #compareOneIn: number | undefined;
   #predecessor: Remembered["stable"];
   /** A predecessor's events wait in the ring, or are of statements that its slot still judged: by the same rules. */
   #continued: { ordinal: number; by: Loaded } | null = null;
@@ -101,6 +102,7 @@ export class Versions {
     selfTest: (loaded: Loaded) => Promise<string | null>;
     remember: (running: Remembered) => void;
     holding: HoldingRules;
+    compareOneIn?: number;
   }) {
     this.#kernel = input.kernel;
     this.#learned = input.learned;
@@ -111,6 +113,7 @@ export class Versions {
     this.#selfTest = input.selfTest;
     this.#remember = input.remember;
     this.#holding = input.holding;
+    this.#compareOneIn = input.compareOneIn;
     const before = input.kernel.tookOver ? input.kernel.dispatched() : null;
     this.#inherited = new Set(before ? [before.stable, before.candidate] : []);
   }
@@ -141,6 +144,7 @@ export class Versions {
       ordinal: this.#ordinal,
       rules: ruleIds,
       ...this.#secrets,
+      compareOneIn: this.#compareOneIn,
       hold: this.#holding.settings(parts.map(({ rules }) => rules)),
     });
     if (!loading.ok) return loading;
@@ -241,6 +245,12 @@ export class Versions {
   forgetWorkload(name: string): void {
     this.#learned.forget(({ workload }) => workload === name);
     this.forgetJudged();
+  }
+
+  /** Whatever was made of it: it is judged anew at its next use. */
+  forgetShape(fingerprint: bigint): void {
+    const keys = this.#learned.forget(shape => shape.fingerprint === fingerprint);
+    for (const { slot } of this.live()) for (const key of keys) slot.deleteVerdict(key);
   }
 
   /** What a profile says has changed: shapes that were judged by it are judged anew. */

@@ -10,6 +10,7 @@ const fragment = (change: Partial<StatementFragment> & { text: Buffer }): Statem
   statement: 1n,
   fingerprint: 0n,
   scope: 0n,
+  sampled: false,
   incident: 0n,
   process: { pid: 10, tid: 10, comm: "app", cgroupId: 1n, startNs: 1n },
   endpoints: { localAddress: "127.0.0.1", localPort: 40_000, remoteAddress: "127.0.0.1", remotePort: 3306 },

@@ -54,6 +54,7 @@ const connectionWord = {
   reset: "reset",
   "framing-lost": "no longer followed",
   "local-override": "under a local override",
+  "shape-mismatch": "judged by another statement's shape",
 } as const;
 
 export const views = ["all", "attack", "probe", "would-block", "connections", "certificates"] as const;
