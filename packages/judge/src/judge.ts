@@ -161,7 +161,7 @@ function withDrift(
       if (profile.locked && cold.verdict === "benign")
         return { ...cold, verdict: "probe", action: "alert", rules: ["drift-new"], stage: "drift", drift };
       return core && isForeign(cold, drift)
-        ? { ...cold, verdict: "probe", action: atMostAlert(cold.action), drift }
+        ? { ...cold, verdict: "probe", action: atMostAlert(cold.action), stage: "drift", drift }
         : { ...cold, drift };
     case "splice":
       return spliced(cold, drift, profile);

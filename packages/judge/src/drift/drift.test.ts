@@ -173,7 +173,7 @@ describe("one rule alone, in a statement that does not begin like anything learn
       ...Array.from({ length: 40 }, (_, n) => (i: number) => `SELECT c${n} FROM t${n} WHERE d = ${i}`),
     );
     settled.mode = "enforce";
-    expect(judged(odd, settled)).toMatchObject({ verdict: "probe", action: "alert" });
+    expect(judged(odd, settled)).toMatchObject({ verdict: "probe", action: "alert", stage: "drift" });
     expect(judged(grafted, settled).verdict).toBe("attack");
   });
   test("is an attack where several rules, or a critical one, speak", () => {
