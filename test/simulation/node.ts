@@ -5,7 +5,10 @@
  */
 import type { KeyObject } from "node:crypto";
 import { backoffMs } from "@picket/agent/uplink/backoff";
-import { type Assignment, Desired, type Installed, Lease, type Report } from "@picket/shared/contract";
+import type { Delegation } from "@picket/shared/bundle-format";
+import { type Assignment, Desired, type Installed, Polled, type Report } from "@picket/shared/contract";
+import { SharedVerdictFeed, type VerdictAnswer } from "@picket/shared/immunity";
+import { verifySharedVerdict } from "@picket/shared/shared-verdict";
 import { type Address, type Answer, Connection } from "./connection.ts";
 import { nodeToken } from "./identity.ts";
 
@@ -58,6 +61,7 @@ export type Seen =
   | { kind: "delivered"; assignment: Assignment; by: "lease" | "desired" }
   | { kind: "acknowledged"; assignment: Assignment }
   | { kind: "installed"; assignment: Assignment }
+  | { kind: "answered"; answers: readonly VerdictAnswer[] }
   | { kind: "reported"; installed: readonly Installed[] }
   | { kind: "refused"; status: number; call: string }
   | { kind: "lost"; call: string };
@@ -78,6 +82,9 @@ export class SimulatedNode {
   readonly installed = new Map<string, Installed>();
   readonly #key: KeyObject;
   readonly #ends: Ends;
+  readonly #delegations: readonly Delegation[];
+  /** How far it has read shared verdicts. */
+  #readTo = 0;
   readonly #see: (seen: Seen) => void;
   readonly #random: () => number;
   readonly #startedMs = Date.now();
@@ -93,6 +100,8 @@ export class SimulatedNode {
     id: string;
     key: KeyObject;
     labels?: Record<string, string>;
+    /** Whose shared verdicts it reads, verifies and answers, without judging them; none: it takes no part. */
+    delegations?: readonly Delegation[];
     ends: Ends;
     behaviour?: Partial<Behaviour>;
     see?: (seen: Seen) => void;
@@ -102,6 +111,7 @@ export class SimulatedNode {
     this.#key = input.key;
     this.labels = input.labels ?? {};
     this.#ends = input.ends;
+    this.#delegations = input.delegations ?? [];
     this.behaviour = { ...HONEST, ...input.behaviour };
     this.#see = input.see ?? (() => {});
     this.#random = input.random ?? Math.random;
@@ -150,7 +160,7 @@ export class SimulatedNode {
       try {
         const asked = this.#gateway.request(
           "GET",
-          `/v1/agent/assignments?wait=${this.behaviour.waitS}`,
+          `/v1/agent/assignments?wait=${this.behaviour.waitS}${this.#delegations.length > 0 ? `&verdicts=${this.#readTo}` : ""}`,
           this.token,
         );
         this.#see({ kind: "waiting" });
@@ -163,7 +173,9 @@ export class SimulatedNode {
       }
       if (answer.status === 200) {
         failures = 0;
-        await this.#deliver(Lease.parse(JSON.parse(answer.body)).assignment, "lease");
+        const polled = Polled.parse(JSON.parse(answer.body));
+        if ("verdicts" in polled) await this.#readVerdicts();
+        else await this.#deliver(polled.assignment, "lease");
       } else if (answer.status === 204) failures = 0;
       else {
         this.#refused(answer);
@@ -171,6 +183,23 @@ export class SimulatedNode {
         await this.#sleep((answer.retryAfterS ?? 0) * 1_000 + backoffMs(++failures, this.#random()));
       }
     }
+  }
+
+  async #readVerdicts(): Promise<void> {
+    const answer = await this.#call(this.#ends.api, "GET", `/v1/agent/verdicts?after=${this.#readTo}`);
+    if (!answer) return;
+    const { items, last } = SharedVerdictFeed.parse(JSON.parse(answer.body));
+    this.#readTo = last;
+    const answers = items.flatMap((envelope): VerdictAnswer[] => {
+      const verified = verifySharedVerdict(envelope, { delegations: this.#delegations, nowMs: Date.now() });
+      return verified.ok && verified.value.verdict.kind === "deny"
+        ? [{ verdict: verified.value.verdict.id, because: null }]
+        : [];
+    });
+    if (answers.length === 0) return;
+    const body = JSON.stringify({ answers });
+    if (await this.#call(this.#ends.api, "POST", "/v1/agent/verdicts/answers", body))
+      this.#see({ kind: "answered", answers });
   }
 
   async #deliver(assignment: Assignment, by: "lease" | "desired"): Promise<void> {

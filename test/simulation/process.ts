@@ -89,6 +89,7 @@ function see(seen: Seen): void {
       return;
     }
     case "installed":
+    case "answered":
       return;
   }
 }
