@@ -35,6 +35,23 @@ export function statementsOf(shape: string, dialect: Dialect, shapeSha256: strin
   );
 }
 
+/**
+ * A statement of a profile's template (drift/tokens.ts). What the template folded away is not in it, so its shape need
+ * not be one of the template's.
+ */
+export function statementOfTemplate(words: readonly string[], dialect: Dialect): Buffer {
+  const quote = dialect === "mysql" ? "`" : '"';
+  let placeholder = 0;
+  const texts = words.map(word => {
+    if (word === "?") return "1";
+    if (word === ":?") return dialect === "mysql" ? "?" : `$${++placeholder}`;
+    if (word.length > 1 && word.startsWith('"') && word.endsWith('"'))
+      return `${quote}${word.slice(1, -1)}${quote}`;
+    return comments.get(word) ?? word;
+  });
+  return Buffer.from(texts.join(" "));
+}
+
 function statementOf(
   shape: string,
   dialect: Dialect,

@@ -12,6 +12,7 @@
  * GET /v1/detections?since=&node=&limit= · GET /v1/detections/stream (text/event-stream of DetectionRow)
  * GET /v1/certificates · GET /v1/alerts?state= · GET /v1/alerts/:id · POST /v1/alerts/:id/ack
  * GET|POST /v1/webhooks · DELETE /v1/webhooks/:id · GET /v1/deliveries · POST /v1/deliveries/:id/resend
+ * GET /v1/profiles/offers · GET /v1/profiles/offers/:id · GET|POST /v1/profiles
  * GET /v1/immunity · POST|DELETE /v1/immunity/stop
  * GET /v1/immunity/verdicts?state= · GET|DELETE /v1/immunity/verdicts/:id
  * GET /v1/tickets · GET /v1/audit · GET /v1/audit/verify
@@ -38,6 +39,13 @@ import {
   SharedVerdictId,
 } from "./ids.ts";
 import { DisbeliefCode, ImmunityReport } from "./immunity.ts";
+import {
+  AdoptedProfile,
+  ProfileExport,
+  ProfileIdentity,
+  SignedProfileRef,
+  TemplateExport,
+} from "./profile.ts";
 import { Dialect, Duration, Guarantee, Labels, Priority } from "./vocabulary.ts";
 
 export const page = <T extends z.ZodType>(item: T) =>
@@ -73,6 +81,7 @@ export const NodeDetails = Node.extend({
   overrides: z.array(LocalOverride),
   /** Its part in shared verdicts; null: none. */
   immunity: ImmunityReport.nullable(),
+  signedProfiles: z.array(AdoptedProfile),
   missing: z.array(z.string()),
   residentBytes: z.int().nullable(),
 });
@@ -123,6 +132,38 @@ export const RuleSetSummary = z.object({
   pushedAt: z.iso.datetime(),
 });
 export type RuleSetSummary = z.infer<typeof RuleSetSummary>;
+
+export const ProfileOfferRow = ProfileIdentity.extend({
+  id: z.uuid(),
+  node: NodeId,
+  hostname: z.string(),
+  /** The node still learns. */
+  learning: z.boolean(),
+  templates: z.int(),
+  offeredAt: z.iso.datetime(),
+});
+export type ProfileOfferRow = z.infer<typeof ProfileOfferRow>;
+
+export const ProfileOfferDetails = ProfileOfferRow.extend({
+  profile: ProfileExport,
+  /** Version of the signed profile that it is compared with; null: there is none. */
+  inForce: z.int().nullable(),
+  /** Templates of the offer, by their place, that the signed profile lacks. */
+  added: z.array(z.int()),
+  /** Those of the signed profile that the offer lacks. */
+  missing: z.array(TemplateExport),
+});
+export type ProfileOfferDetails = z.infer<typeof ProfileOfferDetails>;
+
+export const SignedProfileRow = SignedProfileRef.extend({
+  templates: z.int(),
+  removed: z.int(),
+  signedBy: z.array(z.string()),
+  expiresAt: z.iso.datetime(),
+  pushedAt: z.iso.datetime(),
+  pushedBy: z.string(),
+});
+export type SignedProfileRow = z.infer<typeof SignedProfileRow>;
 
 export const SharedVerdictRow = z.object({
   id: SharedVerdictId,

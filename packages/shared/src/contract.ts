@@ -20,6 +20,9 @@
  * | POST /v1/agent/claims               | API     | ClaimBatch: what this node judged hostile |
  * | GET  /v1/agent/verdicts?after=N     | API     | SharedVerdictFeed: what other nodes did (docs/immunity.md) |
  * | POST /v1/agent/verdicts/answers     | API     | VerdictAnswers: which of them it believes |
+ * | POST /v1/agent/profiles             | API     | ProfileOffer: what a workload was learned to send, for review |
+ * | GET  /v1/agent/profiles?workloads=  | API     | SignedProfileList: what was reviewed and signed for them |
+ * | GET  /v1/agent/profiles/:digest     | API     | SignedProfileEnvelope; immutable |
  */
 import { z } from "zod";
 import { ReleaseKey } from "./bundle-format.ts";
@@ -34,6 +37,7 @@ import {
   ShapeDigest,
 } from "./ids.ts";
 import { ImmunityReport, VerdictNotice } from "./immunity.ts";
+import { AdoptedProfile } from "./profile.ts";
 import { SHAPE_TEXT_MAX } from "./shape.ts";
 import { Trust, TrustEnvelope } from "./trust-format.ts";
 import { Dialect, Guarantee, Labels, WorkloadMode } from "./vocabulary.ts";
@@ -263,6 +267,8 @@ export const Report = z.strictObject({
       unmatched: z.int(),
     })
     .optional(),
+  /** What became of the signed profiles of its workloads. */
+  signedProfiles: z.array(AdoptedProfile).max(256).optional(),
   /** What this kernel lacks, in plain words. */
   missing: z.array(z.string().max(300)).max(32),
 });

@@ -27,6 +27,7 @@ import { type Host, hostChecks, requireHost } from "./host/requirements.ts";
 import { createImmunity } from "./immunity/immunity.ts";
 import { SharedVerdicts } from "./immunity/shared-verdicts.ts";
 import type { Log } from "./log.ts";
+import { SignedProfiles } from "./profiles/signed.ts";
 import { createJudging } from "./rules/assemble.ts";
 import { drawSecrets, readSecrets } from "./rules/secrets.ts";
 import { shapeSource } from "./rules/shape-source.ts";
@@ -200,6 +201,17 @@ async function startClaimed(input: {
       makeReport: () => reporter.report(),
       shapes: new ShapeLedger(shapeSource(judging), randomUUID()),
       immunity,
+      profiles: new SignedProfiles({
+        versions,
+        profiles,
+        workloads: () => workloads.list().map(({ name }) => name),
+        changed: () => {
+          versions.forgetJudged();
+          immunity?.shared.reconsider();
+          sources.reportSoon();
+        },
+        nowMs: Date.now,
+      }),
       enrolment: readEnrolment(config.stateDirectory),
     });
 

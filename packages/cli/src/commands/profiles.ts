@@ -3,19 +3,20 @@
  * or for another node, taken in, and forgotten where it should not have been learned.
  */
 import { readFileSync } from "node:fs";
-import { ProfileExport } from "@picket/judge/drift/profile";
 import { ProfileState } from "@picket/shared/control-socket";
+import { ProfileExport } from "@picket/shared/profile";
 import type { Command } from "commander";
 import { z } from "zod";
 import { group, leaf } from "../command.ts";
 import { usage } from "../errors.ts";
 import { table } from "../output.ts";
 import type { Surroundings } from "../program.ts";
+import { parseJson, profileReviewCommands } from "./profile-review.ts";
 
 type Named = { user?: string; database?: string };
 
 export function profileCommands(program: Command, surroundings: Surroundings): void {
-  const profiles = group(program, "profiles", "what workloads have been learned to send (as root)");
+  const profiles = group(program, "profiles", "what workloads have been learned to send");
 
   leaf(profiles, surroundings, {
     name: "ls",
@@ -61,7 +62,7 @@ export function profileCommands(program: Command, surroundings: Surroundings): v
     talks: "agent",
     async run({ agent, output }, _options: object, file: string) {
       const text = readFileSync(file, "utf8");
-      const parsed = ProfileExport.safeParse(parse(text, file));
+      const parsed = ProfileExport.safeParse(parseJson(text, file));
       if (!parsed.success) throw usage(`${file}: ${z.prettifyError(parsed.error)}`);
       await agent().request({
         method: "PUT",
@@ -87,6 +88,7 @@ export function profileCommands(program: Command, surroundings: Surroundings): v
       output.result({ workload, shape: shape ?? null }, () => `${workload}: forgotten`);
     },
   });
+  profileReviewCommands(profiles, surroundings);
 }
 
 type Leaf = Parameters<typeof leaf>[2];
@@ -119,12 +121,4 @@ function named<O extends object>(
       await command.run(context, query.toString(), workload, options);
     },
   });
-}
-
-function parse(text: string, file: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw usage(`${file} is not JSON: ${(error as Error).message}`);
-  }
 }

@@ -4,45 +4,17 @@
  * from and loaded again. It holds no value of any literal. Pure: time and process are arguments.
  */
 import { createHash } from "node:crypto";
+import {
+  ProfileExport,
+  type ProfileIdentity,
+  type ProfileMode,
+  type TemplateExport,
+} from "@picket/shared/profile";
 import { err, ok, type Result } from "@picket/shared/result";
-import { Dialect } from "@picket/shared/vocabulary";
-import { z } from "zod";
+import type { Dialect } from "@picket/shared/vocabulary";
 import { type Splice, SpliceIndex } from "./index.ts";
 import { skeletonOf } from "./slots.ts";
 import { type DriftTokens, LITERAL } from "./tokens.ts";
-
-export const ProfileMode = z.enum(["learn", "alert", "enforce"]);
-/** learn: shapes are taken up. alert: nothing is learned, what drifts is told. enforce: what drifts is blocked. */
-export type ProfileMode = z.infer<typeof ProfileMode>;
-
-const TemplateExport = z.strictObject({
-  dialect: Dialect,
-  /** The tokens, separated by a line feed: a quoted name may hold blanks. */
-  words: z.string().min(1).max(262_144),
-  /** Digests of the shapes that were seen of it: docs/fingerprint.md. */
-  shapes: z.array(z.string().regex(/^[0-9a-f]{64}$/)).max(64),
-  /** Ids of rules that matched when it was learned; a person has to accept them. */
-  rules: z.array(z.string().max(64)).max(32),
-  count: z.int().min(0),
-  firstSeenMs: z.number(),
-  lastSeenMs: z.number(),
-  processes: z.int().min(0),
-  /** For each literal: how many values it was seen with, at most VALUES_MAX. */
-  values: z.array(z.int().min(0)).max(4_096),
-});
-
-export const ProfileExport = z.strictObject({
-  kind: z.literal("picket-profile-1"),
-  workload: z.string().max(255),
-  databaseUser: z.string().max(255),
-  database: z.string().max(255),
-  mode: ProfileMode,
-  locked: z.boolean(),
-  templates: z.array(TemplateExport),
-});
-export type ProfileExport = z.infer<typeof ProfileExport>;
-
-export type ProfileIdentity = Pick<ProfileExport, "workload" | "databaseUser" | "database">;
 
 export type Template = {
   dialect: Dialect;
@@ -227,6 +199,30 @@ export class Profile {
     return true;
   }
 
+  /** A template of a reviewed export, beside what was learned here; false: there is no room. */
+  adopt(exported: TemplateExport): boolean {
+    const words = exported.words.split("\n");
+    const key = keyOf(exported.dialect, words);
+    const known = this.#templates.get(key);
+    if (!known) {
+      if (this.#templates.size >= this.#templatesMax) return false;
+      this.#add(key, templateOf(exported, words));
+      return true;
+    }
+    for (const rule of exported.rules) known.rules.add(rule);
+    for (const shape of exported.shapes) {
+      if (known.shapes.size >= SHAPES_MAX) break;
+      known.shapes.add(shape);
+      this.#byShape.set(shape, known);
+    }
+    known.count = Math.max(known.count, exported.count);
+    known.valuesBefore = known.values.map((_, i) =>
+      Math.max(known.valuesBefore[i] ?? 0, exported.values[i] ?? 0),
+    );
+    known.processesBefore = Math.max(known.processesBefore, exported.processes);
+    return true;
+  }
+
   export(): ProfileExport {
     return {
       kind: "picket-profile-1",
@@ -250,22 +246,25 @@ export class Profile {
   static load(exported: ProfileExport, options: Pick<ProfileOptions, "templatesMax"> = {}): Profile {
     const { workload, databaseUser, database, mode, locked } = exported;
     const profile = new Profile({ workload, databaseUser, database }, { mode, locked, ...options });
-    for (const { words: text, shapes, rules, values, processes, ...rest } of exported.templates) {
-      const words = text.split("\n");
-      if (profile.#templates.size >= profile.#templatesMax) break;
-      profile.#add(keyOf(rest.dialect, words), {
-        ...rest,
-        words,
-        shapes: new Set(shapes),
-        rules: new Set(rules),
-        processes: new Set(),
-        processesBefore: processes,
-        values: values.map(() => new Set<number>()),
-        valuesBefore: values,
-      });
-    }
+    for (const template of exported.templates) if (!profile.adopt(template)) break;
     return profile;
   }
+}
+
+function templateOf(
+  { shapes, rules, values, processes, ...rest }: TemplateExport,
+  words: string[],
+): Template {
+  return {
+    ...rest,
+    words,
+    shapes: new Set(shapes),
+    rules: new Set(rules),
+    processes: new Set(),
+    processesBefore: processes,
+    values: values.map(() => new Set<number>()),
+    valuesBefore: values,
+  };
 }
 
 export type ProfileOptions = { mode?: ProfileMode; locked?: boolean; templatesMax?: number };

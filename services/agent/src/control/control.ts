@@ -1,5 +1,5 @@
 /** What the control socket may ask of the agent; agent.ts provides it. */
-import type { ProfileExport, ProfileIdentity } from "@picket/judge/drift/profile";
+
 import type {
   Doctor,
   JoinRequest,
@@ -10,6 +10,7 @@ import type {
   Workload,
   WorkloadRequest,
 } from "@picket/shared/control-socket";
+import type { ProfileExport, ProfileIdentity } from "@picket/shared/profile";
 import type { RecentDetections } from "./recent.ts";
 
 export type Control = {

@@ -4,8 +4,8 @@
  * change is audited before it takes effect; what is refused says why and what to do.
  */
 
-import type { ProfileIdentity } from "@picket/judge/drift/profile";
 import { JoinRequest, VerdictRequest, WorkloadRequest } from "@picket/shared/control-socket";
+import type { ProfileIdentity } from "@picket/shared/profile";
 import { z } from "zod";
 import { type RefusalCode, Refused } from "../refusal.ts";
 import type { AuditEntry } from "./audit.ts";

@@ -41,7 +41,7 @@ export function createReporter(input: {
 }): Reporter {
   const { config, kernel, spool } = input;
   const { versions, installer, learned, overrides } = input.judging;
-  const { connections, workloads, processes } = input.sight;
+  const { connections, workloads, processes, profiles } = input.sight;
   const startedMs = Date.now();
   let unseen: { states: ConnectionState[]; atMs: number } = { states: [], atMs: 0 };
 
@@ -75,6 +75,7 @@ export function createReporter(input: {
       ["connections_not_tabled", connections.overflowed],
       ["events_unreadable", input.decoder.unreadable],
       ["detections_dropped", spool.dropped],
+      ["profiles_too_large", profiles.tooLarge],
     ] as const)
       if (count > 0) losses[name] = count;
     return {
@@ -101,6 +102,7 @@ export function createReporter(input: {
       ...heldIn(input.holding.counts()),
       ...comparedIn(input.sight.comparison.counts()),
       ...(input.immunity && { immunity: input.immunity.report() }),
+      signedProfiles: profiles.adopted().slice(0, 256),
       missing: input.missing.slice(0, 32),
     };
   }

@@ -6,15 +6,38 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { loadProfile, Profile, ProfileExport, type ProfileIdentity } from "@picket/judge/drift/profile";
+import { loadProfile, Profile } from "@picket/judge/drift/profile";
 import type { Drift } from "@picket/judge/settings";
 import type { ProfileState } from "@picket/shared/control-socket";
+import {
+  AdoptedProfile,
+  PROFILE_BYTES_MAX,
+  ProfileExport,
+  type ProfileIdentity,
+  type ProfileOffer,
+  type SignedProfile,
+} from "@picket/shared/profile";
 import { z } from "zod";
 import { readJson, writeDurably } from "../state/durable.ts";
 
-const Saved = z.object({ startedMs: z.number(), statements: z.number(), profile: ProfileExport });
+const Saved = z.object({
+  startedMs: z.number(),
+  statements: z.number(),
+  profile: ProfileExport,
+  /** The last signed profile that was taken in, and what became of it. */
+  signed: AdoptedProfile.nullable().default(null),
+});
 
-type Kept = { profile: Profile; startedMs: number; statements: number; changed: boolean; file: string };
+type Kept = {
+  profile: Profile;
+  startedMs: number;
+  statements: number;
+  signed: AdoptedProfile | null;
+  changed: boolean;
+  /** Since it was last offered to the control plane. */
+  offer: boolean;
+  file: string;
+};
 
 const PROFILES_MAX = 256;
 /**
@@ -28,6 +51,8 @@ export class Profiles {
   readonly #kept = new Map<string, Kept>();
   /** Connections without a profile because there are too many. */
   overflowed = 0;
+  /** Not offered for review, since they are. */
+  tooLarge = 0;
 
   constructor(stateDirectory: string) {
     this.#directory = join(stateDirectory, "profiles");
@@ -39,12 +64,14 @@ export class Profiles {
       if (!saved || this.#kept.size >= PROFILES_MAX) continue;
       const profile = loadProfile(saved.profile);
       if (!profile.ok) continue;
-      const { startedMs, statements } = saved;
+      const { startedMs, statements, signed } = saved;
       this.#kept.set(keyOf(profile.value.identity), {
         profile: profile.value,
         startedMs,
         statements,
+        signed,
         changed: false,
+        offer: true,
         file,
       });
     }
@@ -53,18 +80,10 @@ export class Profiles {
   /** The profile of a connection, in the phase that the rule set's settings make of its age; null: no room. */
   of(identity: ProfileIdentity, drift: Drift, nowMs: number): Profile | null {
     const key = keyOf(identity);
-    let kept = this.#kept.get(key);
+    const kept = this.#kept.get(key) ?? this.#begin(identity, nowMs);
     if (!kept) {
-      if (this.#kept.size >= PROFILES_MAX) {
-        this.overflowed += 1;
-        return null;
-      }
-      const file = join(
-        this.#directory,
-        `${createHash("sha256").update(key).digest("hex").slice(0, 32)}.json`,
-      );
-      kept = { profile: new Profile(identity), startedMs: nowMs, statements: 0, changed: true, file };
-      this.#kept.set(key, kept);
+      this.overflowed += 1;
+      return null;
     }
     const done = nowMs - kept.startedMs >= drift.learnForMs && kept.statements >= drift.learnStatements;
     kept.profile.mode = drift.locked || done ? drift.mode : "learn";
@@ -78,6 +97,7 @@ export class Profiles {
     if (!kept) return;
     kept.statements += 1;
     kept.changed = true;
+    kept.offer = true;
   }
 
   /** A reviewed export, of this node or another one; it counts as learned. */
@@ -92,11 +112,64 @@ export class Profiles {
       profile: loaded.value,
       startedMs: Math.min(nowMs, this.#kept.get(key)?.startedMs ?? nowMs),
       statements: [...loaded.value.templates.values()].reduce((sum, { count }) => sum + count, 0),
+      signed: this.#kept.get(key)?.signed ?? null,
       changed: true,
+      offer: true,
       file,
     });
     this.save();
     return null;
+  }
+
+  /** How new the signed profile is that was taken in; 0: none was. */
+  signedVersion(identity: ProfileIdentity): number {
+    return this.#kept.get(keyOf(identity))?.signed?.version ?? 0;
+  }
+
+  /**
+   * A signed profile, of which `honest` are the templates that this node's own judge has nothing against; beside what
+   * was learned here. False: there is no room for another profile.
+   */
+  adopt(
+    { version, profile, removed }: SignedProfile,
+    honest: ProfileExport["templates"],
+    nowMs: number,
+  ): boolean {
+    const { workload, databaseUser, database } = profile;
+    const identity = { workload, databaseUser, database };
+    const kept = this.#kept.get(keyOf(identity)) ?? this.#begin(identity, nowMs);
+    if (!kept) return false;
+    for (const shape of removed) kept.profile.revoke(shape);
+    const adopted = honest.filter(template => kept.profile.adopt(template));
+    kept.statements += adopted.reduce((sum, { count }) => sum + count, 0);
+    const refused = profile.templates.length - adopted.length;
+    kept.signed = { ...identity, version, adopted: adopted.length, refused };
+    kept.changed = true;
+    this.save();
+    return true;
+  }
+
+  adopted(): AdoptedProfile[] {
+    return [...this.#kept.values()].flatMap(({ signed }) => signed ?? []);
+  }
+
+  /** What has changed since it was last offered, each until it is said to have arrived. */
+  *offers(): Generator<{ offer: ProfileOffer; arrived(): void }> {
+    for (const kept of this.#kept.values()) {
+      if (!kept.offer || kept.profile.templates.size === 0) continue;
+      const profile = kept.profile.export();
+      if (Buffer.byteLength(JSON.stringify(profile)) > PROFILE_BYTES_MAX) {
+        kept.offer = false;
+        this.tooLarge += 1;
+        continue;
+      }
+      yield {
+        offer: { learning: kept.profile.mode === "learn", profile },
+        arrived: () => {
+          kept.offer = false;
+        },
+      };
+    }
   }
 
   /** Whether any workload has learned to send this shape. */
@@ -113,6 +186,7 @@ export class Profiles {
     const kept = this.#kept.get(keyOf(identity));
     if (!kept?.profile.revoke(shapeSha256)) return false;
     kept.changed = true;
+    kept.offer = true;
     this.save();
     return true;
   }
@@ -140,10 +214,27 @@ export class Profiles {
   save(): void {
     for (const kept of this.#kept.values()) {
       if (!kept.changed) continue;
-      const { startedMs, statements, profile, file } = kept;
-      writeDurably(file, JSON.stringify({ startedMs, statements, profile: profile.export() }));
+      const { startedMs, statements, signed, profile, file } = kept;
+      writeDurably(file, JSON.stringify({ startedMs, statements, signed, profile: profile.export() }));
       kept.changed = false;
     }
+  }
+
+  /** Null: no room. */
+  #begin(identity: ProfileIdentity, nowMs: number): Kept | null {
+    if (this.#kept.size >= PROFILES_MAX) return null;
+    const key = keyOf(identity);
+    const kept: Kept = {
+      profile: new Profile(identity),
+      startedMs: nowMs,
+      statements: 0,
+      signed: null,
+      changed: true,
+      offer: true,
+      file: join(this.#directory, `${createHash("sha256").update(key).digest("hex").slice(0, 32)}.json`),
+    };
+    this.#kept.set(key, kept);
+    return kept;
   }
 }
 

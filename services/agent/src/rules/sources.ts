@@ -10,6 +10,7 @@ import type { Labels } from "@picket/shared/vocabulary";
 import type { Config } from "../config.ts";
 import type { Immunity } from "../immunity/immunity.ts";
 import type { Log } from "../log.ts";
+import type { SignedProfiles } from "../profiles/signed.ts";
 import { Refused } from "../refusal.ts";
 import type { Spool } from "../spool/spool.ts";
 import { backoffMs } from "../uplink/backoff.ts";
@@ -29,6 +30,7 @@ export class RuleSources {
   readonly #makeReport: () => Promise<Report>;
   readonly #shapes: Pick<ShapeLedger, "batches">;
   readonly #immunity: Immunity | null;
+  readonly #profiles: SignedProfiles;
   readonly #stop = new AbortController();
   #enrolment: Enrolment | null;
   #fleet: Fleet | null = null;
@@ -43,6 +45,7 @@ export class RuleSources {
     makeReport: () => Promise<Report>;
     shapes: Pick<ShapeLedger, "batches">;
     immunity: Immunity | null;
+    profiles: SignedProfiles;
     enrolment: Enrolment | null;
   }) {
     this.#config = input.config;
@@ -52,6 +55,7 @@ export class RuleSources {
     this.#makeReport = input.makeReport;
     this.#shapes = input.shapes;
     this.#immunity = input.immunity;
+    this.#profiles = input.profiles;
     this.#enrolment = input.enrolment;
   }
 
@@ -153,6 +157,7 @@ export class RuleSources {
       makeReport: this.#makeReport,
       shapes: { ledger: this.#shapes, intervalMs: this.#config.shapesIntervalMs },
       immunity: this.#immunity,
+      profiles: this.#profiles,
       log: this.#log,
     });
   }

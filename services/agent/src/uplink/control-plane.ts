@@ -23,6 +23,7 @@ import {
   type VerdictAnswer,
   type VerdictClaim,
 } from "@picket/shared/immunity";
+import { type ProfileOffer, SignedProfileList } from "@picket/shared/profile";
 import { err, ok, type Result } from "@picket/shared/result";
 import { z } from "zod";
 import type { Log } from "../log.ts";
@@ -160,6 +161,28 @@ export function connectControlPlane(
     async verdicts(after: number): Answer<z.infer<typeof Feed>> {
       const answer = await call({ method: "GET", path: `/v1/agent/verdicts?after=${after}` });
       return answer.ok ? parse(answer.value, Feed) : answer;
+    },
+
+    async offerProfile(offer: ProfileOffer): Answer<null> {
+      const body = JSON.stringify(offer);
+      const answer = await call({ method: "POST", path: "/v1/agent/profiles", body, timeoutMs: 30_000 });
+      return answer.ok ? ok(null) : answer;
+    },
+
+    async signedProfiles(workloads: readonly string[]): Answer<SignedProfileList> {
+      const query = new URLSearchParams({ workloads: JSON.stringify(workloads) });
+      const answer = await call({ method: "GET", path: `/v1/agent/profiles?${query}` });
+      return answer.ok ? parse(answer.value, SignedProfileList) : answer;
+    },
+
+    /** Not verified here. */
+    async signedProfile(digest: string): Answer<unknown> {
+      const answer = await call({
+        method: "GET",
+        path: `/v1/agent/profiles/${digest}`,
+        answerBytesMax: OBJECT_BYTES_MAX,
+      });
+      return answer.ok ? parse(answer.value, z.unknown()) : answer;
     },
 
     async answerVerdicts(answers: readonly VerdictAnswer[]): Answer<null> {

@@ -7,6 +7,7 @@ import type { Assignment, Report } from "@picket/shared/contract";
 import { err, ok, type Result } from "@picket/shared/result";
 import type { Immunity } from "../immunity/immunity.ts";
 import type { Log } from "../log.ts";
+import type { SignedProfiles } from "../profiles/signed.ts";
 import type { Installer, Source } from "../rules/installer.ts";
 import type { Spool } from "../spool/spool.ts";
 import { backoffMs } from "./backoff.ts";
@@ -26,6 +27,7 @@ const SHAPES_FIRST_MS = 15_000;
 /** What a lost call left to be told of shared verdicts. */
 const ANSWERS_MS = 30_000;
 const KEY_CHECK_MS = 3_600_000;
+const WORKLOADS_MAX = 50;
 /** Changes that come together are one report. */
 const SETTLE_MS = 100;
 
@@ -52,9 +54,10 @@ export function joinFleet(input: {
   shapes: { ledger: Pick<ShapeLedger, "batches">; intervalMs: number };
   /** Null: this node takes no part in what the fleet shares. */
   immunity: Immunity | null;
+  profiles: SignedProfiles;
   log: Log;
 }): Fleet {
-  const { enrolment, spool, installer, makeReport, immunity, log } = input;
+  const { enrolment, spool, installer, makeReport, immunity, profiles, log } = input;
   const stop = new AbortController();
   const { signal } = stop;
   const { stateDirectory } = input;
@@ -80,6 +83,8 @@ export function joinFleet(input: {
   const changed = new Doorbell();
   const claiming = new Doorbell();
   const answering = new Doorbell();
+  /** Until the next start: what is wrong in itself is not read again. */
+  const refusedProfiles = new Set<string>();
 
   /** A download that failed is not this version's fault: it is tried again until it arrives or is replaced. */
   async function install(assignment: Assignment): Promise<boolean> {
@@ -117,6 +122,7 @@ export function joinFleet(input: {
       if (desired.ok && (desired.value.trust ?? 0) > trust.now.version) await trust.follow(controlPlane);
       if (desired.ok) for (const assignment of desired.value.assignments) await install(assignment);
       await readVerdicts();
+      await readProfiles();
       await sleep(RECONCILE_MS * (0.5 + Math.random()), signal);
     }
   }
@@ -133,6 +139,28 @@ export function joinFleet(input: {
     }
     answering.ring();
     return true;
+  }
+
+  /** What was reviewed and signed for this node's workloads, since it was last taken in. */
+  async function readProfiles(): Promise<void> {
+    const workloads = profiles.workloads();
+    if (workloads.length === 0) return;
+    const list = await controlPlane.signedProfiles(workloads.slice(0, WORKLOADS_MAX));
+    if (!list.ok) return;
+    for (const { digest, version, ...identity } of list.value.items) {
+      if (signal.aborted) return;
+      // Refused by these keys; others may come.
+      const attempt = `${trust.now.version} ${digest}`;
+      if (version <= profiles.profiles.signedVersion(identity) || refusedProfiles.has(attempt)) continue;
+      const envelope = await controlPlane.signedProfile(digest);
+      if (!envelope.ok) continue;
+      const taken = await profiles.take(envelope.value, trust.now);
+      if (taken.ok) log.info({ ...identity, version }, "a signed profile was taken in");
+      else {
+        refusedProfiles.add(attempt);
+        log.warn({ ...identity, version }, `a signed profile is refused: ${taken.error}`);
+      }
+    }
   }
 
   /** Level-triggered: what was not told is told at the next ring, or after a while. */
@@ -187,6 +215,12 @@ export function joinFleet(input: {
     while (!signal.aborted) {
       for (const { batch, arrived } of ledger.batches()) {
         const answer = await controlPlane.shapes(batch);
+        if (signal.aborted) return;
+        if (!answer.ok) break;
+        arrived();
+      }
+      for (const { offer, arrived } of profiles.profiles.offers()) {
+        const answer = await controlPlane.offerProfile(offer);
         if (signal.aborted) return;
         if (!answer.ok) break;
         arrived();

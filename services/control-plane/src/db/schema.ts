@@ -28,6 +28,7 @@ import type {
   SharedVerdictId,
 } from "@picket/shared/ids";
 import type { DisbeliefCode, ImmunityReport, SharedVerdictEnvelope } from "@picket/shared/immunity";
+import type { AdoptedProfile, ProfileExport, SignedProfileEnvelope } from "@picket/shared/profile";
 import type { TrustEnvelope } from "@picket/shared/trust-format";
 import type { Dialect, Guarantee, Labels, Priority, Verdict } from "@picket/shared/vocabulary";
 import { sql } from "drizzle-orm";
@@ -175,6 +176,8 @@ export const nodes = pgTable(
     shapesLearned: integer("shapes_learned").notNull().default(0),
     /** Its part in shared verdicts, as it says; null: none. */
     immunity: jsonb().$type<ImmunityReport>(),
+    /** What became of the signed profiles of its workloads, as it says. */
+    signedProfiles: jsonb("signed_profiles").$type<AdoptedProfile[]>().notNull().default([]),
     residentBytes: bigint("resident_bytes", { mode: "number" }),
     uptimeSeconds: doublePrecision("uptime_seconds"),
     /** As the agent last said, since it started. */
@@ -691,4 +694,57 @@ export const sharingStops = pgTable(
     releasedBy: text("released_by"),
   },
   table => [uniqueIndex("sharing_stops_one").on(sql`(true)`).where(sql`${table.releasedAt} is null`)],
+);
+
+// ---- profiles
+
+/** What a workload was learned to send on a node: the node's newest word. */
+export const profileOffers = pgTable(
+  "profile_offers",
+  {
+    id: uuid().primaryKey(),
+    node: uuid()
+      .$type<NodeId>()
+      .notNull()
+      .references(() => nodes.id, { onDelete: "cascade" }),
+    workload: text().notNull(),
+    databaseUser: text("database_user").notNull(),
+    database: text().notNull(),
+    learning: boolean().notNull(),
+    templates: integer().notNull(),
+    profile: json().$type<ProfileExport>().notNull(),
+    digest: text().notNull(),
+    offeredAt: at("offered_at").notNull(),
+  },
+  table => [
+    uniqueIndex("profile_offers_one").on(table.node, table.workload, table.databaseUser, table.database),
+  ],
+);
+
+/** Reviewed and signed; a version never changes. */
+export const signedProfiles = pgTable(
+  "signed_profiles",
+  {
+    /** Of the signed bytes. */
+    digest: text().primaryKey(),
+    workload: text().notNull(),
+    databaseUser: text("database_user").notNull(),
+    database: text().notNull(),
+    version: integer().notNull(),
+    templates: integer().notNull(),
+    removed: integer().notNull(),
+    envelope: json().$type<SignedProfileEnvelope>().notNull(),
+    signedBy: jsonb("signed_by").$type<string[]>().notNull(),
+    expiresAt: at("expires_at").notNull(),
+    pushedAt: at("pushed_at").notNull(),
+    pushedBy: text("pushed_by").notNull(),
+  },
+  table => [
+    uniqueIndex("signed_profiles_version").on(
+      table.workload,
+      table.databaseUser,
+      table.database,
+      table.version,
+    ),
+  ],
 );

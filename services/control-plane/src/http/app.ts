@@ -15,6 +15,7 @@ import { identityRoutes } from "./routes/identity.ts";
 import { immunityRoutes } from "./routes/immunity.ts";
 import { nodeRoutes } from "./routes/nodes.ts";
 import { policyRoutes } from "./routes/policies.ts";
+import { profileRoutes } from "./routes/profiles.ts";
 import { rolloutRoutes } from "./routes/rollouts.ts";
 import { ruleRoutes } from "./routes/rules.ts";
 import { ssoRoutes } from "./routes/sso.ts";
@@ -70,6 +71,7 @@ export function app(
   ruleRoutes(api, services);
   backtestRoutes(api, services);
   immunityRoutes(api, services);
+  profileRoutes(api, services);
   rolloutRoutes(api, services);
   detectionRoutes(api, services);
   alertRoutes(api, services);

@@ -82,6 +82,9 @@ export const permissions = {
   "agent.claims": ["POST /v1/agent/claims", "agent", "own"],
   "agent.verdicts": ["GET /v1/agent/verdicts", "agent", "own"],
   "agent.answers": ["POST /v1/agent/verdicts/answers", "agent", "own"],
+  "agent.offer-profile": ["POST /v1/agent/profiles", "agent", "own"],
+  "agent.profiles": ["GET /v1/agent/profiles", "agent", "own"],
+  "agent.profile": ["GET /v1/agent/profiles/{digest}", "agent", "own"],
 
   "bundles.list-keys": ["GET /v1/release-keys", "view", "catalogue"],
   "bundles.register-key": ["POST /v1/release-keys", "administer", "fleet"],
@@ -100,6 +103,12 @@ export const permissions = {
   "immunity.revoke": ["DELETE /v1/immunity/verdicts/{id}", "operate", "fleet"],
   "immunity.stop": ["POST /v1/immunity/stop", "halt", "fleet"],
   "immunity.release": ["DELETE /v1/immunity/stop", "operate", "fleet"],
+
+  // A workload may run on any node.
+  "profiles.list-offers": ["GET /v1/profiles/offers", "view", "fleet"],
+  "profiles.show-offer": ["GET /v1/profiles/offers/{id}", "view", "fleet"],
+  "profiles.list": ["GET /v1/profiles", "view", "fleet"],
+  "profiles.push": ["POST /v1/profiles", "author", "fleet"],
 
   // A replay reads what every node of the fleet has sent.
   "backtests.start": ["POST /v1/backtests", "author", "fleet"],

@@ -48,6 +48,7 @@ export async function report({ ctx, input }: { ctx: Ctx; input: Report }): Promi
         missing: input.missing,
         shapesLearned: input.shapesLearned,
         immunity: input.immunity ?? null,
+        signedProfiles: input.signedProfiles ?? [],
         residentBytes: input.agent.residentBytes,
         uptimeSeconds: input.agent.uptimeSeconds,
         lostByAgent: input.events.lost,

@@ -68,6 +68,7 @@ export async function showNode({ ctx, input }: { ctx: Ctx; input: { id: string }
     losses: row.losses,
     overrides: row.overrides,
     immunity: row.immunity,
+    signedProfiles: row.signedProfiles,
     missing: row.missing,
     residentBytes: row.residentBytes,
   };

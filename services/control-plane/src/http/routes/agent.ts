@@ -12,6 +12,7 @@ import {
 } from "@picket/shared/contract";
 import { BundleDigest, ObjectDigest } from "@picket/shared/ids";
 import { ClaimBatch, ClaimBatchResponse, SharedVerdictFeed, VerdictAnswers } from "@picket/shared/immunity";
+import { ProfileOffer, SignedProfileList, SignedProfileRef } from "@picket/shared/profile";
 import { getBundle } from "../../bundles/get.ts";
 import { getObject } from "../../bundles/objects.ts";
 import { trustAfter } from "../../bundles/trust.ts";
@@ -24,9 +25,21 @@ import { verdictFeed } from "../../immunity/feed.ts";
 import { desired } from "../../nodes/desired.ts";
 import { report } from "../../nodes/report.ts";
 import { rotateKey } from "../../nodes/rotate-key.ts";
+import { profileFeed, signedProfile } from "../../profiles/feed.ts";
+import { offerProfile } from "../../profiles/offer.ts";
 import { recordShapes } from "../../shapes/record.ts";
 import { answerImmutable } from "../immutable.ts";
 import { type App, route } from "../route.ts";
+
+/** A name may hold any character, so they come as JSON. */
+const WorkloadNames = z.string().transform((text, context) => {
+  try {
+    return z.array(z.string().max(255)).max(50).parse(JSON.parse(text));
+  } catch {
+    context.addIssue("a JSON array of at most 50 names");
+    return z.NEVER;
+  }
+});
 
 export function agentRoutes(app: App, services: Services): void {
   route(app, services, "agent.desired", { summary: "What this node should run", answer: Desired }, ctx =>
@@ -132,5 +145,42 @@ export function agentRoutes(app: App, services: Services): void {
     "agent.answers",
     { summary: "What this node made of shared verdicts", body: VerdictAnswers },
     (ctx, { body }) => answerVerdicts({ ctx, input: body }),
+  );
+  route(
+    app,
+    services,
+    "agent.offer-profile",
+    {
+      summary: "What a workload was learned to send here, for review",
+      body: ProfileOffer,
+      bodyBytesMax: 8 << 20,
+    },
+    (ctx, { body }) => offerProfile({ ctx, input: storable(body) }),
+  );
+  route(
+    app,
+    services,
+    "agent.profiles",
+    {
+      summary: "The newest signed profiles of these workloads",
+      query: z.object({ workloads: WorkloadNames }),
+      answer: SignedProfileList,
+    },
+    (ctx, { query }) => profileFeed({ ctx, input: query }),
+  );
+  route(
+    app,
+    services,
+    "agent.profile",
+    { summary: "A signed profile by digest", params: z.object({ digest: SignedProfileRef.shape.digest }) },
+    async (ctx, { params }, c) => {
+      const envelope = await signedProfile({ ctx, input: params });
+      return answerImmutable(
+        c,
+        new TextEncoder().encode(JSON.stringify(envelope)),
+        params.digest,
+        "application/json",
+      );
+    },
   );
 }

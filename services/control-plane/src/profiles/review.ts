@@ -1,0 +1,104 @@
+/** What a reviewer sees: what nodes offer, and how an offer differs from the signed profile in force. */
+import type { ProfileOfferDetails, ProfileOfferRow, SignedProfileRow } from "@picket/shared/api";
+import { type ProfileIdentity, SignedProfile, type TemplateExport } from "@picket/shared/profile";
+import { and, asc, desc, eq } from "drizzle-orm";
+import type { Ctx } from "../context.ts";
+import { nodes, profileOffers, signedProfiles } from "../db/schema.ts";
+import { authorise } from "../identity/policy.ts";
+import { notFound } from "../refusal.ts";
+
+const ROWS_MAX = 1_000;
+
+const offerColumns = {
+  id: profileOffers.id,
+  node: profileOffers.node,
+  hostname: nodes.hostname,
+  workload: profileOffers.workload,
+  databaseUser: profileOffers.databaseUser,
+  database: profileOffers.database,
+  learning: profileOffers.learning,
+  templates: profileOffers.templates,
+  offeredAt: profileOffers.offeredAt,
+};
+
+export async function listOffers({ ctx }: { ctx: Ctx }): Promise<ProfileOfferRow[]> {
+  authorise(ctx, "profiles.list-offers");
+  const rows = await ctx.db
+    .select(offerColumns)
+    .from(profileOffers)
+    .innerJoin(nodes, eq(nodes.id, profileOffers.node))
+    .orderBy(asc(profileOffers.workload), desc(profileOffers.templates))
+    .limit(ROWS_MAX);
+  return rows.map(row => ({ ...row, offeredAt: row.offeredAt.toISOString() }));
+}
+
+export async function showOffer({
+  ctx,
+  input,
+}: {
+  ctx: Ctx;
+  input: { id: string };
+}): Promise<ProfileOfferDetails> {
+  authorise(ctx, "profiles.show-offer");
+  const [row] = await ctx.db
+    .select({ ...offerColumns, profile: profileOffers.profile })
+    .from(profileOffers)
+    .innerJoin(nodes, eq(nodes.id, profileOffers.node))
+    .where(eq(profileOffers.id, input.id));
+  if (!row) throw notFound(`offered profile ${input.id}`);
+  const inForce = await newest(ctx, row);
+  const known = new Set(inForce?.profile.templates.map(keyOf));
+  const offered = new Set(row.profile.templates.map(keyOf));
+  const { profile, ...offer } = row;
+  return {
+    ...offer,
+    offeredAt: offer.offeredAt.toISOString(),
+    profile,
+    inForce: inForce?.version ?? null,
+    added: profile.templates.flatMap((template, at) => (known.has(keyOf(template)) ? [] : at)),
+    missing: inForce?.profile.templates.filter(template => !offered.has(keyOf(template))) ?? [],
+  };
+}
+
+export async function listSigned({ ctx }: { ctx: Ctx }): Promise<SignedProfileRow[]> {
+  authorise(ctx, "profiles.list");
+  const rows = await ctx.db
+    .select()
+    .from(signedProfiles)
+    .orderBy(
+      asc(signedProfiles.workload),
+      asc(signedProfiles.databaseUser),
+      asc(signedProfiles.database),
+      desc(signedProfiles.version),
+    )
+    .limit(ROWS_MAX);
+  return rows.map(signedRow);
+}
+
+export const signedRow = ({ envelope: _, ...row }: typeof signedProfiles.$inferSelect): SignedProfileRow => ({
+  ...row,
+  expiresAt: row.expiresAt.toISOString(),
+  pushedAt: row.pushedAt.toISOString(),
+});
+
+/** Its content was verified when it was pushed. */
+async function newest(
+  ctx: Ctx,
+  { workload, databaseUser, database }: ProfileIdentity,
+): Promise<SignedProfile | null> {
+  const [row] = await ctx.db
+    .select({ envelope: signedProfiles.envelope })
+    .from(signedProfiles)
+    .where(
+      and(
+        eq(signedProfiles.workload, workload),
+        eq(signedProfiles.databaseUser, databaseUser),
+        eq(signedProfiles.database, database),
+      ),
+    )
+    .orderBy(desc(signedProfiles.version))
+    .limit(1);
+  return row ? SignedProfile.parse(JSON.parse(Buffer.from(row.envelope.payload, "base64").toString())) : null;
+}
+
+const keyOf = ({ dialect, words }: TemplateExport): string => `${dialect}\n${words}`;
