@@ -12,7 +12,6 @@ import { join } from "node:path";
 import { lex } from "@picket/native/lexer";
 import type { Rollout, SharedVerdictDetails, SharedVerdictRow } from "@picket/shared/api";
 import type { Bundle } from "@picket/shared/bundle-format";
-import type { z } from "zod";
 import { type Agent, eventually, forget, startAgent } from "../harness/agent.ts";
 import { startControlPlane } from "../harness/control-plane.ts";
 import { type Cgroup, makeCgroup, startMariaDB } from "../harness/index.ts";
@@ -127,7 +126,7 @@ export async function run({ json = false } = {}): Promise<Record<string, unknown
       }, `all ${nodes} believe it`);
       // The first rounds load what is loaded once.
       if (round < 0) continue;
-      const details = await api<z.infer<typeof SharedVerdictDetails>>("GET", `/v1/immunity/verdicts/${id}`);
+      const details = await api<SharedVerdictDetails>("GET", `/v1/immunity/verdicts/${id}`);
       const fromMs = Date.parse(details.judgedAt);
       const after = (at: string) => Date.parse(at) - fromMs;
       const answers = details.nodes.map(({ hostname, at }) => ({

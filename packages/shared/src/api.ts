@@ -201,6 +201,7 @@ export const VerdictAnswerRow = z.object({
 export type VerdictAnswerRow = z.infer<typeof VerdictAnswerRow>;
 
 export const SharedVerdictDetails = SharedVerdictRow.extend({ nodes: z.array(VerdictAnswerRow) });
+export type SharedVerdictDetails = z.infer<typeof SharedVerdictDetails>;
 
 export const ImmunityStatus = z.object({
   /** Of this control plane's online key; null: it has none, and shares nothing. */

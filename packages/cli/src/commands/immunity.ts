@@ -176,7 +176,7 @@ function statusText(output: Output, { keyid, delegations, stopped, verdicts }: I
   ]);
 }
 
-function detailsText(output: Output, found: z.infer<typeof SharedVerdictDetails>): string {
+function detailsText(output: Output, found: SharedVerdictDetails): string {
   const head = facts(output, [
     ["Id", found.id],
     ["State", found.because === null ? found.state : `${found.state}: ${harmless(found.because)}`],
