@@ -4,30 +4,34 @@
  * is written. Deny by default; a `forbid` beats every `permit`.
  */
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { setFlagsFromString } from "node:v8";
-import {
-  type DetailedError,
-  type EntityJson,
-  policySetTextToParts,
-  preparsePolicySet,
-  preparseSchema,
-  statefulIsAuthorized,
-  validate,
-} from "@cedar-policy/cedar-wasm/nodejs";
+import type { DetailedError, EntityJson } from "@cedar-policy/cedar-wasm/nodejs";
 import type { Role } from "@picket/shared/api";
 import { err, ok, type Result } from "@picket/shared/result";
 import type { Labels } from "@picket/shared/vocabulary";
 import { type Group, type On, type Permission, permissions } from "./permissions.ts";
 
-// Node 20's compiler inlines calls from JavaScript into WebAssembly once they are hot, and cannot undo that for a function
-// that returns a reference: the process then dies ("unreachable code", Deoptimizer). It is told before the first call;
-// engine.test.ts dies without this line.
-if (Number.parseInt(process.versions.node, 10) < 22) setFlagsFromString("--no-turbo-inline-js-wasm-calls");
+type Cedar = typeof import("@cedar-policy/cedar-wasm/nodejs");
+let loaded: Cedar | undefined;
 
-export type Principal =
-  | { kind: "person"; name: string; role: Role; scope: Labels }
-  | { kind: "agent" }
-  | { kind: "anyone" };
+/** When a person first asks: a gateway, which only nodes ask, does without its 50 MB. */
+function cedar(): Cedar {
+  if (loaded) return loaded;
+  // Node 20's compiler inlines calls from JavaScript into WebAssembly once they are hot, and cannot undo that for a
+  // function that returns a reference: the process then dies ("unreachable code", Deoptimizer). It is told before the
+  // first call; engine.test.ts dies without this line.
+  if (Number.parseInt(process.versions.node, 10) < 22) setFlagsFromString("--no-turbo-inline-js-wasm-calls");
+  loaded = createRequire(import.meta.url)("@cedar-policy/cedar-wasm/nodejs") as Cedar;
+  return loaded;
+}
+
+/** A person; nodes and strangers have no policies (policy.ts). */
+export interface Principal {
+  name: string;
+  role: Role;
+  scope: Labels;
+}
 
 /** What is acted on: its type in policies, who it is, and its labels. */
 export interface Resource {
@@ -84,25 +88,23 @@ const below: Record<Role, Role[]> = {
 
 const cedarGroup = (group: Group): string => (group === "local" ? "view" : group);
 
+const people = Object.entries(permissions).filter(([, [, group]]) => group !== "agent" && group !== "open");
+
 const SCHEMA = [
   "entity Role in [Role];",
   "entity Person in [Role] { name: String, scope: Set<String> };",
-  "entity Agent, Anyone;",
   ...[...new Set(Object.values(typeOf))].map(type => `entity ${type} { labels: Set<String> };`),
-  ...["view", "operate", "halt", "approve", "author", "administer", "agent", "open"].map(
-    group => `action "${group}";`,
+  ...[...new Set(people.map(([, [, group]]) => cedarGroup(group)))].map(group => `action "${group}";`),
+  ...people.map(
+    ([permission, [, group, on]]) =>
+      `action "${permission}" in [Action::"${cedarGroup(group)}"] appliesTo { principal: [Person], resource: [${typeOf[on]}] };`,
   ),
-  ...Object.entries(permissions).map(([permission, [, group, on]]) => {
-    const principals =
-      group === "open" ? "[Person, Agent, Anyone]" : group === "agent" ? "[Agent]" : "[Person]";
-    return `action "${permission}" in [Action::"${cedarGroup(group)}"] appliesTo { principal: ${principals}, resource: [${typeOf[on]}] };`;
-  }),
 ].join("\n");
 
-const SHIPPED = ["people", "machines"].map(name => ({
-  name,
-  text: readFileSync(new URL(`../../policies/${name}.cedar`, import.meta.url), "utf8"),
-}));
+const SHIPPED = {
+  name: "people",
+  text: readFileSync(new URL("../../policies/people.cedar", import.meta.url), "utf8"),
+};
 
 /** Decisions are the same for the same question: a fleet's pages ask few different ones, very often. */
 const KEPT_MAX = 10_000;
@@ -113,25 +115,26 @@ export class Engine {
   readonly #kept = new Map<string, Decision>();
 
   constructor() {
-    const schema = preparseSchema("picket", SCHEMA);
-    if (schema.type === "failure") throw new Error(`policy schema: ${words(schema.errors)}`);
     this.load([]);
   }
 
   /** The shipped policies and these; throws when one does not hold (they were checked when they were stored). */
   load(own: readonly PolicyText[]): void {
     const all = Object.fromEntries(
-      [...SHIPPED, ...own].flatMap(({ name, text }) => {
-        const parts = policySetTextToParts(text);
+      [SHIPPED, ...own].flatMap(({ name, text }) => {
+        const parts = cedar().policySetTextToParts(text);
         if (parts.type === "failure") throw new Error(`policy ${name}: ${words(parts.errors)}`);
         return parts.policies.map((policy, i) => [`${name}/${idOf(policy) ?? i + 1}`, policy] as const);
       }),
     );
-    const valid = validate({ schema: SCHEMA, policies: { staticPolicies: all } });
-    if (valid.type === "failure") throw new Error(words(valid.errors));
-    const [fault] = valid.validationErrors;
-    if (fault) throw new Error(fault.error.message);
-    const parsed = preparsePolicySet(this.#id, { staticPolicies: all });
+    // The shipped ones are held against the schema by a test: it costs some 35 MB to do so.
+    if (own.length > 0) {
+      const valid = cedar().validate({ schema: SCHEMA, policies: { staticPolicies: all } });
+      if (valid.type === "failure") throw new Error(words(valid.errors));
+      const [fault] = valid.validationErrors;
+      if (fault) throw new Error(fault.error.message);
+    }
+    const parsed = cedar().preparsePolicySet(this.#id, { staticPolicies: all });
     if (parsed.type === "failure") throw new Error(words(parsed.errors));
     this.#kept.clear();
   }
@@ -153,16 +156,13 @@ export class Engine {
       attrs: { labels: labelSet(resource.labels) },
       parents: [],
     };
-    const answer = statefulIsAuthorized({
+    const answer = cedar().statefulIsAuthorized({
       principal: who.uid,
-      action: { type: "Action", id: permission },
+      action: actionOf(permission).uid,
       resource: what.uid,
       context: {},
-      preparsedSchemaName: "picket",
-      // An agent on a person's route is no valid request: denied, and not an error.
-      validateRequest: false,
       preparsedPolicySetId: this.#id,
-      entities: [who, what, ...ROLES],
+      entities: [who, what, actionOf(permission), ...ROLES],
     });
     if (answer.type === "failure") throw new Error(`policies cannot be asked: ${words(answer.errors)}`);
     const { decision, diagnostics } = answer.response;
@@ -176,21 +176,18 @@ const ROLES: EntityJson[] = Object.entries(below).map(([role, stands]) => ({
   parents: stands.map(id => ({ type: "Role", id })),
 }));
 
-function entityOf(principal: Principal): EntityJson & { uid: { type: string; id: string } } {
-  switch (principal.kind) {
-    case "person":
-      return {
-        uid: { type: "Person", id: principal.name },
-        attrs: { name: principal.name, scope: labelSet(principal.scope) },
-        parents: [{ type: "Role", id: principal.role }],
-      };
-    // Which one it is makes no difference: every node reaches what is its own.
-    case "agent":
-      return { uid: { type: "Agent", id: "agent" }, attrs: {}, parents: [] };
-    case "anyone":
-      return { uid: { type: "Anyone", id: "anyone" }, attrs: {}, parents: [] };
-  }
-}
+/** With its group: without a schema at hand, which costs more than all the rest, nobody else says so. */
+const actionOf = (permission: Permission) => ({
+  uid: { type: "Action", id: permission },
+  attrs: {},
+  parents: [{ type: "Action", id: cedarGroup(permissions[permission][1]) }],
+});
+
+const entityOf = ({ name, role, scope }: Principal): EntityJson & { uid: { type: string; id: string } } => ({
+  uid: { type: "Person", id: name },
+  attrs: { name, scope: labelSet(scope) },
+  parents: [{ type: "Role", id: role }],
+});
 
 /** A key may hold a `=`: it is doubled, so that no two labels are written alike. */
 const labelSet = (labels: Labels): string[] =>
@@ -200,8 +197,8 @@ const labelSet = (labels: Labels): string[] =>
 
 /** Whether a text can be a policy of its own, or where it is wrong. */
 export function checkPolicy(text: string): Result<{ policies: number }, PolicyFault[]> {
-  const parts = policySetTextToParts(text);
-  const answer = validate({ schema: SCHEMA, policies: { staticPolicies: text } });
+  const parts = cedar().policySetTextToParts(text);
+  const answer = cedar().validate({ schema: SCHEMA, policies: { staticPolicies: text } });
   if (answer.type === "failure") return err(answer.errors.map(error => faultOf(text, error)));
   // A policy that can never apply does nothing, and its author thinks that it does.
   const faults = [...answer.validationErrors, ...answer.validationWarnings];
@@ -237,5 +234,10 @@ function faultOf(text: string, { message, help, sourceLocations }: DetailedError
 
 const words = (errors: readonly DetailedError[]): string => errors.map(({ message }) => message).join("; ");
 
+let shippedEngine: Engine | undefined;
+
 /** The shipped policies alone. */
-export const shipped = new Engine();
+export function shipped(): Engine {
+  shippedEngine ??= new Engine();
+  return shippedEngine;
+}

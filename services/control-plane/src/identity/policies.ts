@@ -1,7 +1,7 @@
 /**
  * Policies of the fleet's own, beside the shipped ones (policies/*.cedar). Each change is a row, so a policy's history
  * stays; every process notices a change with the next request of a person, before it decides. Nodes are decided by
- * the shipped policies alone: nothing that is written here can cut a fleet off.
+ * their routes alone (policy.ts): nothing that is written here can cut a fleet off.
  */
 import type { Policy, PolicyRequest } from "@picket/shared/api";
 import { asc, desc, eq, max, sql } from "drizzle-orm";
@@ -17,7 +17,7 @@ import { authorise, personOf } from "./policy.ts";
 const POLICIES_MAX = 100;
 
 export class Policies {
-  readonly #people = new Engine();
+  #people: Engine | undefined;
   readonly #db: Db;
   #revision = 0;
   #fault: string | null = null;
@@ -33,7 +33,7 @@ export class Policies {
     if (revision === this.#revision) return;
     const own = await current(this.#db);
     try {
-      this.#people.load(own);
+      this.#engine().load(own);
       this.#fault = null;
     } catch (error) {
       this.#fault = (error as Error).message;
@@ -41,10 +41,15 @@ export class Policies {
     this.#revision = revision;
   }
 
+  #engine(): Engine {
+    this.#people ??= new Engine();
+    return this.#people;
+  }
+
   /** Policies that no longer hold (of another version of Picket) decide nothing, and nothing is decided without them. */
   forPeople(permission: Permission): Engine {
-    if (this.#fault === null) return this.#people;
-    if (permission.startsWith("policies.") || permission.startsWith("identity.")) return shipped;
+    if (this.#fault === null) return this.#engine();
+    if (permission.startsWith("policies.") || permission.startsWith("identity.")) return shipped();
     throw new Refusal(
       "forbidden",
       `an own policy does not hold any more; an admin must change it: ${this.#fault}`,

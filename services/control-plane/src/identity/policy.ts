@@ -13,32 +13,26 @@ import { labelsText } from "./scope.ts";
 
 /** What policies may look at: nothing of the session or the token. */
 export const personOf = ({ name, role, scope }: Extract<Actor, { kind: "person" }>): Principal => ({
-  kind: "person",
   name,
   role,
   scope,
 });
 
-const principalOf = (actor: Exclude<Actor, { kind: "system" }>): Principal => {
-  switch (actor.kind) {
-    case "person":
-      return personOf(actor);
-    case "node":
-      return { kind: "agent" };
-    case "anyone":
-      return { kind: "anyone" };
-  }
-};
-
 export function authorise(ctx: Ctx, permission: Permission, resource = resourceFor(ctx, permission)): void {
   const { actor } = ctx;
   if (actor.kind === "system") return;
   const { group } = routeOf(permission);
-  if (actor.kind === "anyone" && group !== "open")
+  if (group === "open") return;
+  if (actor.kind === "anyone")
     throw new Refusal("unauthenticated", "sign in, or send Authorization: Bearer pkt_…");
-  const engine = actor.kind === "person" ? ctx.policies.forPeople(permission) : shipped;
-  const decision = engine.decide(principalOf(actor), permission, resource);
-  if (!decision.allow) throw new Refusal("forbidden", whyNot(ctx, permission, resource, decision.by));
+  // A node reaches what is its own and nothing else: no policy says otherwise.
+  if (actor.kind === "node") {
+    if (group === "agent") return;
+    throw new Refusal("forbidden", "this is for people, not for nodes");
+  }
+  if (group === "agent") throw new Refusal("forbidden", "this is for nodes");
+  const decision = ctx.policies.forPeople(permission).decide(personOf(actor), permission, resource);
+  if (!decision.allow) throw new Refusal("forbidden", whyNot(actor, permission, resource, decision.by));
 }
 
 /** What the route was asked about, where it is of this permission's kind; else what the caller may reach at all. */
@@ -52,26 +46,20 @@ function resourceFor(ctx: Ctx, permission: Permission): Resource {
 }
 
 function whyNot(
-  ctx: Ctx,
+  actor: Extract<Actor, { kind: "person" }>,
   permission: Permission,
   resource: Resource,
   forbiddenBy: readonly string[],
 ): string {
-  const { actor } = ctx;
-  if (actor.kind !== "person") return "this is for people, not for nodes";
   if (forbiddenBy.length > 0) return `the policy ${forbiddenBy.join(", ")} forbids it`;
-  const { on, group } = routeOf(permission);
-  if (group === "agent") return "this is for nodes";
-  const scoped = Object.keys(actor.scope).length > 0;
-  const unscoped = personOf({ ...actor, scope: {} });
-  if (scoped && shipped.decide(unscoped, permission, resource).allow)
+  const { on } = routeOf(permission);
+  const person = { ...personOf(actor), scope: {} };
+  if (Object.keys(actor.scope).length > 0 && shipped().decide(person, permission, resource).allow)
     return on === "fleet"
       ? `this concerns the whole fleet, and you are held to ${labelsText(actor.scope)}`
       : on.startsWith("body.")
         ? `${on.slice("body.".length)} must hold ${labelsText(actor.scope)}: you are held to these labels`
         : `it lies outside ${labelsText(actor.scope)}, the labels that you are held to`;
-  const enough = Role.options.find(
-    role => shipped.decide({ kind: "person", name: actor.name, role, scope: {} }, permission, resource).allow,
-  );
-  return `this needs the role ${enough ?? "of a node"}`;
+  const enough = Role.options.find(role => shipped().decide({ ...person, role }, permission, resource).allow);
+  return `this needs the role ${enough ?? "admin"}`;
 }
