@@ -54,6 +54,7 @@ static void write_statement(void)
 	e->text_offset = 7;
 	e->text_bytes = sizeof(text) - 1;
 	e->statement_bytes = 1000000;
+	e->scope = 0x1122334455667788ull;
 	e->rule = PICKET_NO_RULE;
 	e->protocol = PROTOCOL_MYSQL;
 	e->message = MESSAGE_FUNCTION_CALL;
@@ -64,6 +65,7 @@ static void write_statement(void)
 	e->session = 3;
 	e->first = 1;
 	e->substituted = 1;
+	e->sampled = 1;
 	memcpy(e->text, text, sizeof(text) - 1);
 	hex("statement", e, size);
 	free(e);

@@ -53,6 +53,7 @@ describe("bytes written by C are read", () => {
       cookie: 0x8000000000000001n,
       statement: 42n,
       fingerprint: 0xffff_ffff_ffff_ffffn,
+      scope: 0x1122334455667788n,
       incident: 0xabcdef012345n,
       process: { cgroupId: 77n, startNs: 88n, tgid: 4_000_000_000, tid: 99, comm: "full sixteen c." },
       endpoints: {
@@ -81,6 +82,7 @@ describe("bytes written by C are read", () => {
       last: false,
       substituted: true,
       adopted: false,
+      sampled: true,
       text: "select * from users where name = 'café'",
     });
   });
