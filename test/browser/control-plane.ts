@@ -38,7 +38,10 @@ export function buildConsole(): void {
   );
 }
 
-export async function startControlPlane(): Promise<ControlPlane> {
+/** `settings`: further ones, by the address that it will have. */
+export async function startControlPlane(
+  settings: (url: string) => Promise<Record<string, string>> = async () => ({}),
+): Promise<ControlPlane> {
   if (!existsSync(program))
     throw new Error(`${program} is absent: npx turbo run build --filter=@picket/control-plane builds it`);
   const dir = mkdtempSync(join(tmpdir(), "picket-browser-"));
@@ -49,6 +52,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
   const url = `http://127.0.0.1:${await freePort()}`;
   const token = `pkt_${randomBytes(24).toString("base64url")}`;
   const logFile = join(dir, "control-plane.log");
+  const further = await settings(url);
   const start = async () => {
     const child = launch({
       name: "control plane",
@@ -62,6 +66,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
         PICKET_LISTEN: new URL(url).host,
         PICKET_BOOTSTRAP_TOKEN: token,
         PICKET_SECRET_KEY: randomBytes(32).toString("hex"),
+        ...further,
       },
       logFile,
     });

@@ -24,7 +24,11 @@ export interface IdentityProvider {
   close(): Promise<void>;
 }
 
-export async function startIdentityProvider(redirectUri: string): Promise<IdentityProvider> {
+/** `host`: by which name of loopback browsers know it. */
+export async function startIdentityProvider(
+  redirectUri: string,
+  host = "127.0.0.1",
+): Promise<IdentityProvider> {
   let isAway = false;
   let handle: (request: IncomingMessage, response: ServerResponse) => void = () => {};
   const server = createServer((request, response) => {
@@ -32,7 +36,7 @@ export async function startIdentityProvider(redirectUri: string): Promise<Identi
     handle(request, response);
   });
   await new Promise<void>(done => server.listen(0, "127.0.0.1", done));
-  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const issuer = `http://${host}:${(server.address() as AddressInfo).port}`;
   const [clientId, clientSecret] = ["picket", randomBytes(24).toString("base64url")];
   const accounts = new Map<string, Account>();
   const provider = new Provider(issuer, {
