@@ -76,7 +76,7 @@ describe("what a parser sees in a statement, in both dialects", () => {
     }));
 });
 
-describe("what is grey is asked about, in a thread", () => {
+describe("what is grey is asked about, in a process of its own", () => {
   const escalation = new Escalation({ idleMs: 100 });
   afterAll(() => escalation.close());
   const escalated = (sql: string, dialect: Dialect = "pg") =>
@@ -141,7 +141,7 @@ describe("what is grey is asked about, in a thread", () => {
     expect((await escalated(sql, "mysql")).verdict).toBe("benign");
   });
 
-  test("a statement that takes too long is a probe, and the thread is replaced", async () => {
+  test("a statement that takes too long is a probe, and the parser's process is replaced", async () => {
     const hasty = new Escalation({ timeoutMs: 1, loadMs: 0 });
     const sql = "SELECT a FROM t WHERE b = 1 OR abs(-2) > 1";
     expect(await hasty.escalate(judged(sql), statement(sql))).toMatchObject({
@@ -153,7 +153,7 @@ describe("what is grey is asked about, in a thread", () => {
     await hasty.close();
   });
 
-  test("a process that has its answer ends, however long the thread would wait for questions", async () => {
+  test("a process that has its answer ends, however long the parser would wait for questions", async () => {
     const script = `(async () => {
       const { Escalation } = await import(${JSON.stringify(new URL("../../dist/ast/escalation.js", import.meta.url))});
       const grey = { verdict: "benign", severity: "low", stage: "token-rules", danger: [], drift: null, rules: [],
@@ -168,7 +168,7 @@ describe("what is grey is asked about, in a thread", () => {
     expect(stdout.trim()).toBe("attack");
   }, 30_000);
 
-  test("the thread ends when nothing is asked", async () => {
+  test("the parser ends when nothing is asked", async () => {
     await escalated("SELECT idle FROM t WHERE b = 1 OR abs(-2) > 1");
     expect(escalation.loaded).toBe(true);
     await expect.poll(() => escalation.loaded, { timeout: 10_000 }).toBe(false);

@@ -1,9 +1,11 @@
 /**
- * The last stage: asks a parser about what the cheap stages left grey, in a thread of its own that is started when
+ * The last stage: asks a parser about what the cheap stages left grey, in a process of its own that is started when
  * it is needed, ended when it is idle, and replaced when a statement takes too long. A shape is asked about once.
  * What cannot be parsed, or not in time, is a probe: never benign, and never blocked for that alone.
  */
-import { Worker } from "node:worker_threads";
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
 import type { Dialect } from "@picket/shared/vocabulary";
 import type { Judgement, Statement, Unredacted } from "../judge.ts";
 import { type Analysis, tooLarge } from "./analyse.ts";
@@ -16,13 +18,16 @@ export type EscalationOptions = {
   timeoutMs?: number;
   /** More, where the parser has to be loaded first. */
   loadMs?: number;
-  /** After this long without a question the thread ends; ADR 10 says how much of its memory comes back. */
+  /** After this long without a question the process ends, and its memory with it. */
   idleMs?: number;
   /** Shapes whose analysis is remembered. */
   shapesMax?: number;
   /** Statements that may wait; more are probes at once. */
   waitingMax?: number;
 };
+
+/** The heap of its process is bounded, and its stack, of which half of what is usually allowed is used. */
+const NODE_FLAGS = ["--max-old-space-size=256", "--max-semi-space-size=1", "--stack-size=3900"];
 
 /** Statements asked about at once: the time bound holds for all of them. */
 const BATCH_MAX = 64;
@@ -58,7 +63,7 @@ export class Escalation {
   readonly #waiting = new Map<number, Waiting>();
   /** Parsers that answered once. */
   readonly #loaded = new Set<Dialect>();
-  #worker: Worker | null = null;
+  #worker: ChildProcess | null = null;
   #idle: NodeJS.Timeout | null = null;
   #next = 0;
   #waitingCount = 0;
@@ -116,11 +121,12 @@ export class Escalation {
     return result;
   }
 
-  /** Ends the thread now; who waits gets a probe, and the next question starts another thread. */
+  /** Ends the process now; who waits gets a probe, and the next question starts another one. */
   async close(): Promise<void> {
     const worker = this.#worker;
+    const ended = worker && once(worker, "exit");
     this.#end();
-    await worker?.terminate();
+    await ended;
   }
 
   get loaded(): boolean {
@@ -149,7 +155,8 @@ export class Escalation {
       const { timeoutMs, loadMs } = this.#options;
       const timer = setTimeout(() => this.#end(), timeoutMs + (this.#loaded.has(dialect) ? 0 : loadMs));
       this.#waiting.set(id, { id, dialect, count: texts.length, resolve, timer });
-      worker.postMessage({ id, dialect, statements: small } satisfies Question);
+      // Where it cannot be sent the process is gone, which is told apart.
+      worker.send({ id, dialect, statements: small } satisfies Question, () => {});
     }).then(analyses =>
       analyses.map((analysis, i): Analysis => {
         const final: Analysis = small[i] === "" ? { kind: "too-large" } : analysis;
@@ -160,20 +167,27 @@ export class Escalation {
     );
   }
 
-  #start(): Worker {
-    // A test runs the source, which no worker can: it takes the build.
+  #start(): ChildProcess {
+    // A test runs the source, which Node alone cannot: it takes the build.
     const path = import.meta.url.endsWith(".ts") ? "../../dist/ast/worker.js" : "./worker.js";
-    const worker = new Worker(new URL(path, import.meta.url), {
-      resourceLimits: { maxOldGenerationSizeMb: 256, stackSizeMb: 8 },
+    const worker = fork(fileURLToPath(new URL(path, import.meta.url)), {
+      execArgv: NODE_FLAGS,
+      env: {},
+      serialization: "advanced",
+      stdio: ["ignore", "ignore", "ignore", "ipc"],
     });
-    worker.on("message", ({ id, analyses }: Answer) => this.#answered(id, analyses));
+    worker.on("message", answer => {
+      const { id, analyses } = answer as Answer;
+      this.#answered(id, analyses);
+    });
     const lost = () => {
       if (this.#worker === worker) this.#end();
     };
     worker.on("error", lost);
     worker.on("exit", lost);
-    // After the listeners, which would hold the process again: who waits for an answer holds it by the timer.
+    // Who waits holds a timer: without one, neither the process nor its channel keeps this one alive.
     worker.unref();
+    worker.channel?.unref();
     return worker;
   }
 
@@ -194,7 +208,7 @@ export class Escalation {
     waiting.resolve(analyses);
   }
 
-  /** The thread took too long, or is lost: whoever waits for it gets no answer, and the next one another thread. */
+  /** It took too long, or is lost: whoever waits for it gets no answer, and the next one another process. */
   #end(): void {
     const worker = this.#forget();
     for (const waiting of [...this.#waiting.values()]) {
@@ -204,10 +218,10 @@ export class Escalation {
         Array.from({ length: waiting.count }, () => ({ kind: "unparsed" })),
       );
     }
-    void worker?.terminate();
+    worker?.kill("SIGKILL");
   }
 
-  #forget(): Worker | null {
+  #forget(): ChildProcess | null {
     const worker = this.#worker;
     this.#worker = null;
     this.#loaded.clear();

@@ -1,8 +1,7 @@
 /**
- * The thread in which parsers run: their memory and whatever they do with a hostile statement stay here, and the
- * owner ends it when it takes too long or has nothing to do.
+ * The process in which parsers run: their memory and whatever they do with a hostile statement stay here, and the
+ * owner ends it when it takes too long or has nothing to do. It ends with its owner.
  */
-import { parentPort } from "node:worker_threads";
 import type { Dialect } from "@picket/shared/vocabulary";
 import { type Analysis, analyse, loadParser, type Parser } from "./analyse.ts";
 
@@ -11,7 +10,9 @@ export type Answer = { id: number; analyses: Analysis[] };
 
 const parsers = new Map<Dialect, Promise<Parser>>();
 
-parentPort?.on("message", async ({ id, dialect, statements }: Question) => {
+process.on("disconnect", () => process.exit());
+process.on("message", async (question: Question) => {
+  const { id, dialect, statements } = question;
   let parser = parsers.get(dialect);
   if (!parser) {
     parser = loadParser(dialect);
@@ -19,5 +20,5 @@ parentPort?.on("message", async ({ id, dialect, statements }: Question) => {
   }
   const parse = await parser;
   const analyses = statements.map(sql => analyse(parse, sql, dialect));
-  parentPort?.postMessage({ id, analyses } satisfies Answer);
+  process.send?.({ id, analyses } satisfies Answer);
 });
