@@ -397,20 +397,20 @@ void connections_answer(const struct picket_keeper_answer *answer)
 		conclude(take_asked(place), d);
 }
 
-// A killed connection that is closed now.
-static void forget_killed(uint64_t now)
+// Connections that are closed now: what of them waits for the agent need not wait for its deadline.
+static void forget_closed(uint64_t now)
 {
 	static uint64_t last;
 
-	if (!killed_count || now - last < FORGET_NS)
+	if (!stats.connections || now - last < FORGET_NS)
 		return;
 	last = now;
 	for (int i = 0; i < BUCKETS; i++)
 		for (struct connection *c = buckets[i], *next; c; c = next) {
 			next = c->next;
-			if (!c->killed || kernel_alive(c->cookie))
+			if (kernel_alive(c->cookie))
 				continue;
-			killed_count--;
+			killed_count -= c->killed;
 			remove_connection(c);
 		}
 }
@@ -431,7 +431,7 @@ int connections_turn(uint64_t now, int most_ms)
 		take_asked(place);
 		conclude(r, judge_unanswered(&r->held, r->data + r->held.sql_at, agent ? BECAUSE_DEADLINE : BECAUSE_NO_AGENT));
 	}
-	forget_killed(now);
+	forget_closed(now);
 	struct connection *again = blocked_list;
 
 	blocked_list = 0;
