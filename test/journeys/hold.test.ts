@@ -147,8 +147,10 @@ describe.each(clients)("%s", (_, open) => {
       if (open === clients[1]![1]) await client.query("ROLLBACK TO here");
       expect(await client.query(`SELECT a FROM t_${name}`)).toEqual([{ a: 7 }]);
       await client.query("COMMIT");
-      const told = keeper.held.find(({ sql, outcome }) => sql.includes(name) && outcome !== Outcome.RELEASED);
-      expect(told).toMatchObject({
+      // What nobody waits for is told a little later than it is done.
+      const told = () =>
+        keeper.held.find(({ sql, outcome }) => sql.includes(name) && outcome !== Outcome.RELEASED);
+      await expect.poll(told).toMatchObject({
         outcome: Outcome.SUBSTITUTED,
         because: Because.RULE,
         guarantee: Guarantee.PREVENTED,
