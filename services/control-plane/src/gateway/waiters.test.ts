@@ -42,3 +42,15 @@ test("after an outage of the bell everybody looks", async () => {
   waiters.ringAll();
   expect(await waiter.rung(60_000)).toBe(true);
 });
+
+test("shared verdicts wake who has not read so far, and nobody else", async () => {
+  const waiters = new Waiters();
+  const behind = waiters.register("behind" as NodeId, 4).rung(600_000);
+  const upToDate = waiters.register("up to date" as NodeId, 5).rung(600_000);
+  const takesNoPart = waiters.register("takes no part" as NodeId).rung(600_000);
+  waiters.issued(5);
+  waiters.issued(3); // Heard late: nothing is unread by it.
+  expect(waiters.verdicts).toBe(5);
+  waiters.close();
+  expect(await Promise.all([behind, upToDate, takesNoPart])).toEqual([true, false, false]);
+});
