@@ -168,15 +168,23 @@ function withDrift(
   }
 }
 
+/** A condition that is always true is what an attacker adds first, and what no release needs. */
+const TAUTOLOGIES: ReadonlySet<string> = new Set([
+  "literal-comparison",
+  "constant-condition",
+  "constant-condition-mysql",
+]);
+
 /**
  * Whether one rule alone calls a statement an attack that nothing ties to what the workload sends: it does not begin
  * like a template, so nothing was pasted into one. A new release writes such statements, and is told of. What several
- * rules find, or one that is critical, stands.
+ * rules find, one that is critical, or a tautology, stands.
  */
 function isForeign(cold: Unredacted, drift: Extract<DriftFinding, { kind: "new" }>): boolean {
   const { graftedAt, settled } = drift;
   if (!settled || cold.verdict !== "attack" || cold.severity === "critical" || cold.rules.length > 1)
     return false;
+  if (cold.rules.some(rule => TAUTOLOGIES.has(rule))) return false;
   return graftedAt === null || cold.evidence.every(({ span }) => span[1] <= graftedAt);
 }
 

@@ -165,8 +165,8 @@ describe("one rule alone, in a statement that does not begin like anything learn
   const many = taught(
     ...Array.from({ length: 40 }, (_, n) => (i: number) => `SELECT c${n} FROM t${n} WHERE d = ${i}`),
   );
-  const odd = "SELECT x, y FROM z WHERE v = 3 AND 1 = 1";
-  const grafted = "SELECT c7 FROM t7 WHERE d = 3 AND 1 = 1";
+  const odd = "SELECT x, y FROM z WHERE v = 3 AND @@version = 3";
+  const grafted = "SELECT c7 FROM t7 WHERE d = 3 AND @@version = 3";
   test("is an attack while the profile learns", () => expect(judged(odd, many).verdict).toBe("attack"));
   test("is told and not blocked once it has learned; what was pasted into a template is blocked", () => {
     const settled = taught(
@@ -176,12 +176,13 @@ describe("one rule alone, in a statement that does not begin like anything learn
     expect(judged(odd, settled)).toMatchObject({ verdict: "probe", action: "alert", stage: "drift" });
     expect(judged(grafted, settled).verdict).toBe("attack");
   });
-  test("is an attack where several rules, or a critical one, speak", () => {
+  test("is an attack where several rules, a critical one or a tautology speak", () => {
     const settled = taught(
       ...Array.from({ length: 40 }, (_, n) => (i: number) => `SELECT c${n} FROM t${n} WHERE d = ${i}`),
     );
     settled.mode = "enforce";
     expect(judged("SELECT x, y FROM z WHERE v = 3 AND sleep(3)", settled).verdict).toBe("attack");
+    expect(judged("SELECT x, y FROM z WHERE v = 3 OR 1 = 1", settled).verdict).toBe("attack");
     expect(judged("SELECT x FROM z WHERE v = 3 OR 1 = 1 -- ' AND w = 2", settled).verdict).toBe("attack");
   });
   test("is an attack for a profile that knows next to nothing", () => {
