@@ -594,6 +594,46 @@ describe("the control plane's answers", () => {
     expect((await picket(["whoami"])).code).toBe(4);
   });
 
+  test("rules check --fleet says where a file disagrees with what the fleet runs", async () => {
+    const set = (name: string, action: string) =>
+      `apiVersion: picket/v1\nkind: RuleSet\nmetadata: { name: ${name} }\n` +
+      `spec:\n  core: false\n  shapes: [{ id: ${name}-ping, action: ${action}, sql: SELECT 1 }]\n`;
+    const asked: string[] = [];
+    const pushedAt = "2026-01-01T00:00:00.000Z";
+    handle = (request, response) => {
+      asked.push(request.url!);
+      if (request.url!.startsWith("/v1/rule-sets?") || request.url === "/v1/rule-sets")
+        return json(200, {
+          items: ["ours", "theirs"].map(name => ({ name, latest: 3, stable: 2, versions: 3, pushedAt })),
+          nextCursor: null,
+        })(request, response);
+      return json(200, {
+        ruleSet: "theirs",
+        version: 2,
+        bundle: "0".repeat(64),
+        signedBy: ["k"],
+        floor: 0,
+        expiresAt: pushedAt,
+        pushedAt,
+        pushedBy: "ana",
+        ruleText: set("theirs", "block"),
+        envelope: {
+          payloadType: "application/vnd.picket.bundle.v1+json",
+          payload: "",
+          signatures: [{ keyid: "k", sig: "" }],
+        },
+      })(request, response);
+    };
+    const file = join(home, "ours-alone.yaml");
+    writeFileSync(file, set("ours", "allow"));
+    expect((await picket(["rules", "check", file])).code).toBe(0);
+    expect(asked).toEqual([]);
+    const checked = await picket(["rules", "check", file, "--fleet"], { env: env() });
+    expect(checked.stdout + checked.stderr).toMatch(/conflict {2}ours and theirs/);
+    expect(checked.code).toBe(1);
+    expect(asked.at(-1)).toBe("/v1/rule-sets/theirs/versions/2");
+  });
+
   test("root needs no login for the control plane that `npm start` runs here, and another's file is not believed", async () => {
     handle = json(200, { name: "bootstrap", role: "admin", scope: {} });
     const file = join(home, "login.json");

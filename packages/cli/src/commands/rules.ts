@@ -1,21 +1,22 @@
 /** Rule sets from the author's file to a signed version: checked and signed here, stored by the control plane. */
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { CompiledRuleSet } from "@picket/judge/compile";
-import { formatRuleErrors, type RuleError } from "@picket/judge/rule-error";
+import { formatRuleErrors } from "@picket/judge/rule-error";
 import { ObjectRow, RuleSetSummary, RuleVersionDetails, RuleVersionRow } from "@picket/shared/api";
 import { Bundle, bundleDigest, Envelope, releaseKey, signBundle } from "@picket/shared/bundle";
 import { Duration, durationMs } from "@picket/shared/vocabulary";
 import type { Command } from "commander";
 import { PICKET_ABI } from "../abi.ts";
 import type { BacktestOptions } from "../backtesting.ts";
+import type { CheckOptions } from "../checking.ts";
 import { collectLabel, group, leaf, parseVersioned, wholeNumber } from "../command.ts";
 import type { Context } from "../context.ts";
 import { type DelegateOptions, delegationOf } from "../delegation.ts";
 import { CliError, usage } from "../errors.ts";
 import type { ExplainOptions } from "../explaining.ts";
+import { readBytes, readText } from "../files.ts";
 import { ago, facts, table } from "../output.ts";
 import type { Surroundings } from "../program.ts";
 import { readReleaseKey } from "../release-key.ts";
@@ -35,8 +36,16 @@ export function ruleCommands(program: Command, surroundings: Surroundings): void
   leaf(rules, surroundings, {
     name: "check <file...>",
     description: "compile rule files and run their own tests; a folder means its *.yaml",
-    talks: "nobody",
-    run: check,
+    talks: "control-plane",
+    build: command =>
+      command.option(
+        "--fleet",
+        "also say where they disagree with what the fleet runs; only this asks the control plane",
+      ),
+    async run(context, options: CheckOptions, files: string[]) {
+      const { check } = await import("../checking.ts");
+      await check(context, options, files);
+    },
   });
   leaf(rules, surroundings, {
     name: "explain <sql>",
@@ -137,93 +146,6 @@ export function ruleCommands(program: Command, surroundings: Surroundings): void
   });
 }
 
-type Checked = { file: string; ok: boolean; rules: number; shapes: number; errors: RuleError[] };
-
-/** Loaded when rules are compiled: most commands need neither the lexer nor YAML. */
-const loadCompiler = () => import("@picket/judge/compile");
-
-async function check({ output }: Context, _options: object, paths: string[]): Promise<void> {
-  const { compileRuleSet } = await loadCompiler();
-  const ruleSets: CompiledRuleSet[] = [];
-  const checked: Checked[] = paths.flatMap(ruleFiles).map(file => {
-    const compiled = compileRuleSet(readText(file));
-    if (compiled.ok) ruleSets.push(compiled.value);
-    return compiled.ok
-      ? {
-          file,
-          ok: true,
-          rules: compiled.value.rules.length,
-          shapes: compiled.value.shapes.length,
-          errors: [],
-        }
-      : { file, ok: false, rules: 0, shapes: 0, errors: compiled.error };
-  });
-  const { conflictsOf } = await import("@picket/judge/conflicts");
-  const conflicts = conflictsOf(ruleSets);
-  output.result({ files: checked, conflicts }, () =>
-    [
-      ...checked.map(({ file, ok, rules, shapes, errors }) =>
-        ok
-          ? `${output.paint("green", "ok")}  ${file}: ${counted(rules, "rule")}, ${counted(shapes, "shape")}`
-          : formatRuleErrors(file, errors),
-      ),
-      ...conflicts.map(({ ruleSets: [first, second], about, outcome, decided }) => {
-        const word = decided ? output.paint("dim", "note") : output.paint("yellow", "conflict");
-        return `${word}  ${first} and ${second}: ${about}\n      ${outcome}`;
-      }),
-    ].join("\n"),
-  );
-  const wrong = checked.filter(({ ok }) => !ok);
-  const open = conflicts.filter(({ decided }) => !decided);
-  if (wrong.length === 0 && open.length > 0)
-    throw new CliError(
-      "failed",
-      "rules-conflict",
-      `${open.length} conflict${open.length === 1 ? "" : "s"} on a node that runs all of them`,
-      "give the one that is to decide a higher metadata.precedence, or change one of them",
-    );
-  if (wrong.length === 0) return;
-  const errors = wrong.reduce((sum, one) => sum + one.errors.length, 0);
-  throw new CliError(
-    "failed",
-    "rules-invalid",
-    `${errors} error${errors === 1 ? "" : "s"} in ${wrong.map(({ file }) => file).join(", ")}`,
-  );
-}
-
-const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
-
-function ruleFiles(path: string): string[] {
-  try {
-    if (!statSync(path).isDirectory()) return [path];
-  } catch {
-    throw new CliError("not-found", "no-file", `there is no file ${path}`);
-  }
-  const files = readdirSync(path)
-    .filter(name => /\.ya?ml$/.test(name))
-    .sort()
-    .map(name => join(path, name));
-  if (files.length === 0) throw new CliError("not-found", "no-file", `no *.yaml in ${path}`);
-  return files;
-}
-
-function readText(file: string): string {
-  return readBytes(file).toString("utf8");
-}
-
-function readBytes(file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
-    throw new CliError(
-      missing ? "not-found" : "failed",
-      "no-file",
-      missing ? `there is no file ${file}` : `cannot read ${file}: ${(error as Error).message}`,
-    );
-  }
-}
-
 /** The slot program of this checkout. */
 function readObject(file: string | undefined): Buffer {
   if (file !== undefined) return readBytes(file);
@@ -242,7 +164,8 @@ function readObject(file: string | undefined): Buffer {
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 async function sign({ env, output }: Context, options: SignOptions, file: string): Promise<void> {
-  const { compileRuleSet } = await loadCompiler();
+  // Most commands need neither the lexer nor YAML.
+  const { compileRuleSet } = await import("@picket/judge/compile");
   const { version, floor, expires, kernelMin } = options;
   if (floor > version)
     throw usage(`the floor ${floor} is above the version ${version}`, "nodes would refuse it");
