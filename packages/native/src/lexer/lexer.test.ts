@@ -93,6 +93,7 @@ describe("redaction", () => {
     ["pg", known.pg, "SELECT $a$ secret $a$, E'a\\'b'", "SELECT ?, ?"],
     ["pg", known.pg, "SELECT $a$ secret", "SELECT ?"],
     ["pg", known.pg, "SELECT 0xSECRET, 1.2.3secret", "SELECT ?, ?"],
+    ["pg", 0, "SELECT 54j'a\\'b secret n'5 secret", "SELECT ?"],
   ] as const)
     test(`${dialect} session ${session}: ${sql}`, () =>
       expect(redact(sql, { dialect, session })).toBe(redacted));

@@ -41,9 +41,9 @@ static int redact_token(void *context, const struct picket_token *token)
 	int glued = token->start == r->end;
 
 	r->end = token->end;
-	// The rest of `1abc` or `1.2.3` may be part of a literal elsewhere.
+	// The rest of `1abc` or `1.2.3` may be part of a literal elsewhere. It may also be where lexing stops to be sure.
 	if (r->malformed && glued && bytes && *at != '(' && *at != ')' && *at != ',' && *at != ';')
-		return 0;
+		return (token->danger & SQL_DANGER_AMBIGUOUS) != 0;
 	r->malformed = 0;
 	if (!glued && r->out->bytes)
 		add(r, " ");
