@@ -9,7 +9,7 @@
 #define PICKET_EVENT_H
 
 /* Layout number of everything below and of the lexer state in socket storage. */
-#define PICKET_ABI 3
+#define PICKET_ABI 4
 
 enum picket_event_kind {
 	EVENT_STATEMENT = 1,
