@@ -83,9 +83,12 @@ export function useSignOut() {
   const client = useQueryClient();
   return useMutation({
     mutationFn: () => change("DELETE", "/v1/session"),
-    onSuccess: () => {
+    onSuccess: async () => {
+      // An answer that is still under way would sign in again. But the sign-in page may be there already, since another
+      // call found the session ended, and be asking what it offers.
+      await client.cancelQueries({ predicate: ({ queryKey: [name] }) => name !== "sso" });
+      client.removeQueries({ predicate: ({ queryKey: [name] }) => name !== "me" && name !== "sso" });
       client.setQueryData<Me | null>(me.queryKey, null);
-      client.removeQueries({ predicate: query => query.queryKey[0] !== "me" });
     },
   });
 }
