@@ -35,16 +35,22 @@ export function statementsOf(shape: string, dialect: Dialect, shapeSha256: strin
   );
 }
 
+/** A parameter of a prepared statement, as its dialect writes it: `?`, or `$1`, `$2`, … */
+function parametersOf(dialect: Dialect): () => string {
+  let count = 0;
+  return () => (dialect === "mysql" ? "?" : `$${++count}`);
+}
+
 /**
  * A statement of a profile's template (drift/tokens.ts). What the template folded away is not in it, so its shape need
  * not be one of the template's.
  */
 export function statementOfTemplate(words: readonly string[], dialect: Dialect): Buffer {
   const quote = dialect === "mysql" ? "`" : '"';
-  let placeholder = 0;
+  const parameter = parametersOf(dialect);
   const texts = words.map(word => {
     if (word === "?") return "1";
-    if (word === ":?") return dialect === "mysql" ? "?" : `$${++placeholder}`;
+    if (word === ":?") return parameter();
     if (word.length > 1 && word.startsWith('"') && word.endsWith('"'))
       return `${quote}${word.slice(1, -1)}${quote}`;
     return comments.get(word) ?? word;
@@ -60,7 +66,7 @@ function statementOf(
 ): Buffer | null {
   const parts: Buffer[] = [];
   let literal = 0;
-  let placeholder = 0;
+  const parameter = parametersOf(dialect);
   let at = 0;
   token.lastIndex = 0;
   for (let found = token.exec(shape); found; found = token.exec(shape)) {
@@ -86,7 +92,7 @@ function statementOf(
       case "?=":
         return Buffer.from(spell(literal));
       case ":?":
-        return Buffer.from(dialect === "mysql" ? "?" : `$${++placeholder}`);
+        return Buffer.from(parameter());
       default: {
         const held = /^\{(\d+)\.(\d+)\.(\d+)\}$/.exec(text);
         if (held) return Buffer.from(heldText(Number(held[1]), Number(held[2]), Number(held[3])));

@@ -4,9 +4,8 @@
  * bytes before they parse them. Ed25519 (RFC 8032). Time is an argument: nothing here reads a clock.
  */
 import { createHash, type KeyObject } from "node:crypto";
-import { z } from "zod";
 import { BUNDLE_PAYLOAD_TYPE, Bundle, Envelope, type ReleaseKey } from "./bundle-format.ts";
-import { publicKeyOf, signPayload, tooFew, verifyPayload } from "./dsse.ts";
+import { publicKeyOf, readPayload, signPayload, verifyByThreshold } from "./dsse.ts";
 import type { BundleDigest } from "./ids.ts";
 import { err, ok, type Result } from "./result.ts";
 
@@ -50,34 +49,26 @@ export function verifyBundle(
     installing: boolean;
   },
 ): Result<{ bundle: Bundle; digest: BundleDigest }, VerifyError> {
-  const signed = verifyPayload(envelope, Envelope, trust.keys);
+  const signed = verifyByThreshold(envelope, Envelope, trust);
   if (!signed.ok) return signed;
-  const { payload, signers } = signed.value;
-  const missing = tooFew(signers, trust.threshold);
-  if (missing !== null) return err({ code: "too-few-signatures", detail: missing });
-
-  let content: unknown;
-  try {
-    content = JSON.parse(payload.toString("utf8"));
-  } catch {
-    return err({ code: "malformed", detail: "the signed bytes are not JSON" });
-  }
-  const bundle = Bundle.safeParse(content);
-  if (!bundle.success) return err({ code: "malformed", detail: z.prettifyError(bundle.error) });
-  if (trust.abi !== null && bundle.data.abi !== trust.abi)
+  const { payload } = signed.value;
+  const read = readPayload(payload, Bundle);
+  if (!read.ok) return read;
+  const bundle = read.value;
+  if (trust.abi !== null && bundle.abi !== trust.abi)
     return err({
       code: "wrong-abi",
-      detail: `built for ABI ${bundle.data.abi}; this agent speaks ${trust.abi}`,
+      detail: `built for ABI ${bundle.abi}; this agent speaks ${trust.abi}`,
     });
   if (trust.installing) {
-    const floor = trust.floorOf(bundle.data.ruleSet);
-    if (bundle.data.version < floor)
+    const floor = trust.floorOf(bundle.ruleSet);
+    if (bundle.version < floor)
       return err({
         code: "below-floor",
-        detail: `version ${bundle.data.version} is below the floor ${floor}`,
+        detail: `version ${bundle.version} is below the floor ${floor}`,
       });
-    if (Date.parse(bundle.data.expiresAt) <= trust.nowMs)
-      return err({ code: "expired", detail: `expired at ${bundle.data.expiresAt}` });
+    if (Date.parse(bundle.expiresAt) <= trust.nowMs)
+      return err({ code: "expired", detail: `expired at ${bundle.expiresAt}` });
   }
-  return ok({ bundle: bundle.data, digest: bundleDigest(payload) });
+  return ok({ bundle: bundle, digest: bundleDigest(payload) });
 }

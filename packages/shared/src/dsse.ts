@@ -27,12 +27,13 @@ function rawPublicKey(key: KeyObject): Buffer {
 
 /** The public half, as nodes pin it and bundles name it. */
 export function publicKeyOf(key: KeyObject): ReleaseKey {
-  const raw = rawPublicKey(key);
-  return {
-    keyid: createHash("sha256").update(raw).digest("hex").slice(0, 16),
-    publicKey: raw.toString("base64url"),
-  };
+  const publicKey = rawPublicKey(key).toString("base64url");
+  return { keyid: keyIdOf(publicKey), publicKey };
 }
+
+/** Of a public half in base64url. */
+export const keyIdOf = (publicKey: string): string =>
+  createHash("sha256").update(Buffer.from(publicKey, "base64url")).digest("hex").slice(0, 16);
 
 export function signPayload<Type extends string>(
   payloadType: Type,
@@ -87,11 +88,37 @@ export function verifyPayload<Key extends ReleaseKey>(
   return ok({ payload, key: first.key, signers });
 }
 
-/** Null: enough have signed. */
-export const tooFew = (signers: readonly string[], threshold: number): string | null =>
-  signers.length >= threshold
-    ? null
-    : `${signers.length} of the ${threshold} signatures that are needed: by ${signers.join(", ")}`;
+/** As verifyPayload, where so many of the keys must have signed. */
+export function verifyByThreshold(
+  envelope: unknown,
+  schema: z.ZodType<Signed<string>>,
+  { keys, threshold }: { keys: readonly ReleaseKey[]; threshold: number },
+): Result<
+  { payload: Buffer; signers: string[] },
+  { code: SignatureError["code"] | "too-few-signatures"; detail: string }
+> {
+  const verified = verifyPayload(envelope, schema, keys);
+  if (!verified.ok) return verified;
+  const { payload, signers } = verified.value;
+  if (signers.length >= threshold) return ok({ payload, signers });
+  const detail = `${signers.length} of the ${threshold} signatures that are needed: by ${signers.join(", ")}`;
+  return err({ code: "too-few-signatures", detail });
+}
+
+/** What the verified bytes say. */
+export function readPayload<Content>(
+  payload: Buffer,
+  schema: z.ZodType<Content>,
+): Result<Content, { code: "malformed"; detail: string }> {
+  let content: unknown;
+  try {
+    content = JSON.parse(payload.toString("utf8"));
+  } catch {
+    return err({ code: "malformed", detail: "the signed bytes are not JSON" });
+  }
+  const parsed = schema.safeParse(content);
+  return parsed.success ? ok(parsed.data) : err({ code: "malformed", detail: z.prettifyError(parsed.error) });
+}
 
 /** What is really signed. */
 function preAuthenticationEncoding(payloadType: string, payload: Uint8Array): Buffer {

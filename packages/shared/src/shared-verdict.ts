@@ -1,7 +1,7 @@
 /** Signs and verifies shared verdicts. Time is an argument: nothing here reads a clock. */
 import type { KeyObject } from "node:crypto";
 import type { Delegation } from "./bundle-format.ts";
-import { signPayload, verifyPayload } from "./dsse.ts";
+import { readPayload, signPayload, verifyPayload } from "./dsse.ts";
 import {
   type DisbeliefCode,
   SHARED_VERDICT_PAYLOAD_TYPE,
@@ -23,27 +23,19 @@ export function verifySharedVerdict(
   if (!signed.ok) return err(signed.error.code);
   const { payload, key: delegation } = signed.value;
   if (Date.parse(delegation.expiresAt) <= nowMs) return err("delegation-expired");
-  const verdict = SharedVerdict.safeParse(parseJson(payload));
-  if (!verdict.success) return err("malformed");
-  if (verdict.data.kind === "deny") {
-    const { issuedAt, expiresAt } = verdict.data;
+  const verdict = readPayload(payload, SharedVerdict);
+  if (!verdict.ok) return err(verdict.error.code);
+  if (verdict.value.kind === "deny") {
+    const { issuedAt, expiresAt } = verdict.value;
     if (Date.parse(expiresAt) <= nowMs) return err("expired");
     if (Date.parse(expiresAt) - Date.parse(issuedAt) > durationMs(delegation.caps.ttl))
       return err("ttl-above-cap");
   }
-  return ok({ verdict: verdict.data, delegation });
+  return ok({ verdict: verdict.value, delegation });
 }
 
 /** Two rule sets may delegate to one key: the one that lasts longer says for how long. */
 function newestOfEachKey(delegations: readonly Delegation[]): Delegation[] {
   const sorted = delegations.toSorted((a, b) => Date.parse(a.expiresAt) - Date.parse(b.expiresAt));
   return [...new Map(sorted.map(each => [each.keyid, each])).values()];
-}
-
-function parseJson(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString("utf8"));
-  } catch {
-    return undefined;
-  }
 }

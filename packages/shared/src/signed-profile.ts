@@ -1,7 +1,6 @@
 /** Signs and verifies reviewed profiles: with a release key, since a profile lets statements pass. */
 import { createHash, type KeyObject } from "node:crypto";
-import { z } from "zod";
-import { type SignatureError, signPayload, tooFew, verifyPayload } from "./dsse.ts";
+import { readPayload, type SignatureError, signPayload, verifyByThreshold } from "./dsse.ts";
 import { SIGNED_PROFILE_PAYLOAD_TYPE, SignedProfile, SignedProfileEnvelope } from "./profile.ts";
 import { err, ok, type Result } from "./result.ts";
 import type { Trust } from "./trust-format.ts";
@@ -22,20 +21,12 @@ export function verifyProfile(
   envelope: unknown,
   { trust, nowMs }: { trust: Pick<Trust, "keys" | "threshold">; nowMs: number },
 ): Result<{ signed: SignedProfile; signers: string[] }, ProfileError> {
-  const verified = verifyPayload(envelope, SignedProfileEnvelope, trust.keys);
+  const verified = verifyByThreshold(envelope, SignedProfileEnvelope, trust);
   if (!verified.ok) return verified;
   const { payload, signers } = verified.value;
-  const missing = tooFew(signers, trust.threshold);
-  if (missing !== null) return err({ code: "too-few-signatures", detail: missing });
-  let content: unknown;
-  try {
-    content = JSON.parse(payload.toString("utf8"));
-  } catch {
-    return err({ code: "malformed", detail: "the signed bytes are not JSON" });
-  }
-  const signed = SignedProfile.safeParse(content);
-  if (!signed.success) return err({ code: "malformed", detail: z.prettifyError(signed.error) });
-  if (Date.parse(signed.data.expiresAt) <= nowMs)
-    return err({ code: "expired", detail: `expired at ${signed.data.expiresAt}` });
-  return ok({ signed: signed.data, signers });
+  const signed = readPayload(payload, SignedProfile);
+  if (!signed.ok) return signed;
+  if (Date.parse(signed.value.expiresAt) <= nowMs)
+    return err({ code: "expired", detail: `expired at ${signed.value.expiresAt}` });
+  return ok({ signed: signed.value, signers });
 }
