@@ -13,9 +13,10 @@ import type { Denial } from "@picket/shared/immunity";
 import { signSharedVerdict } from "@picket/shared/shared-verdict";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Agent, eventually, forget, startAgent } from "../harness/agent.ts";
+import { eventually } from "../harness/agent.ts";
 import { type ControlPlane, startControlPlane } from "../harness/control-plane.ts";
-import { type Cgroup, makeCgroup, startMariaDB } from "../harness/index.ts";
+import { startMariaDB } from "../harness/index.ts";
+import { type Node, startNode } from "../harness/node.ts";
 import { runStatements } from "./run-statements.ts";
 import { DATABASE, SCHEMA } from "./shop-rules.ts";
 
@@ -38,8 +39,7 @@ spec:
       hold: { mode: off }
 `;
 
-type Node = { cgroup: Cgroup; agent: Agent; id: string; options: Parameters<typeof startAgent>[0] };
-const nodes: Record<"a" | "b" | "c", Node> = {} as never;
+const nodes: Record<"a" | "b" | "c", Node & { id: string }> = {} as never;
 let controlPlane: ControlPlane;
 let mariadb: Awaited<ReturnType<typeof startMariaDB>>;
 let online: KeyObject;
@@ -63,20 +63,9 @@ beforeAll(async () => {
   await picket("rules", "push", bundle);
   const { token } = await picket<{ token: string }>("tokens", "create", "--uses", "3");
   for (const name of ["a", "b", "c"] as const) {
-    const cgroup = makeCgroup(`picket-test-immunity-${process.pid}-${name}`);
-    const options = {
-      cgroup: cgroup.path,
-      instance: `test-immunity-${process.pid}-${name}`,
-      env: {
-        PICKET_URL: controlPlane.url,
-        PICKET_JOIN_TOKEN: token,
-        PICKET_HOSTNAME: `immunity-${name}`,
-        PICKET_LABELS: `held=${name === "a" ? "yes" : "no"}`,
-      },
-    };
-    const agent = await startAgent(options);
-    await agent.guard(cgroup.path);
-    nodes[name] = { cgroup, agent, id: "", options };
+    const env = { PICKET_LABELS: `held=${name === "a" ? "yes" : "no"}` };
+    const node = await startNode({ controlPlane, joinToken: token, hostname: `immunity-${name}`, env });
+    nodes[name] = Object.assign(node, { id: "" });
   }
   const rollout = await picket<Rollout>("rollout", "start", "immune@1", "--steps", "100%:1s");
   await eventually(
@@ -90,11 +79,7 @@ beforeAll(async () => {
 }, 240_000);
 
 afterAll(async () => {
-  for (const { agent, cgroup } of Object.values(nodes)) {
-    await agent.stop();
-    await cgroup.remove();
-    forget(agent);
-  }
+  for (const node of Object.values(nodes)) await node.remove();
   await mariadb?.stop();
   await controlPlane?.stop();
 }, 120_000);
@@ -150,13 +135,13 @@ test("a node that was away reads it when it is back, and knows it again without 
   expect(await send(nodes.a, attack("while_away"))).toMatch(STOPPED);
   const verdict = await shared(attack("while_away"));
   await believedBy(verdict.id, 2);
-  c.agent = await startAgent({ ...c.options, state: c.agent.state });
+  await c.startAgain();
   await believedBy(verdict.id, 3);
   const { believed } = await immunityOf(c);
   await c.agent.stop();
   await controlPlane.kill();
   try {
-    c.agent = await startAgent({ ...c.options, state: c.agent.state });
+    await c.startAgain();
     expect(await immunityOf(c)).toMatchObject({ believed });
     expect(await send(c, attack("while_away"))).toMatch(STOPPED);
   } finally {

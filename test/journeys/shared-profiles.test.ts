@@ -9,9 +9,10 @@ import { join } from "node:path";
 import type { NodeDetails, Node as NodeRow, ProfileOfferRow, Rollout } from "@picket/shared/api";
 import type { ProfileExport, TemplateExport } from "@picket/shared/profile";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Agent, eventually, forget, startAgent } from "../harness/agent.ts";
+import { eventually } from "../harness/agent.ts";
 import { type ControlPlane, startControlPlane } from "../harness/control-plane.ts";
-import { type Cgroup, makeCgroup, startMariaDB } from "../harness/index.ts";
+import { startMariaDB } from "../harness/index.ts";
+import { type Node, startNode } from "../harness/node.ts";
 import { runStatements } from "./run-statements.ts";
 import { DATABASE, SCHEMA } from "./shop-rules.ts";
 
@@ -31,7 +32,6 @@ const UNWANTED = (id: number) => `SELECT secret FROM picket_secrets WHERE id = $
 const SPLICED =
   "SELECT name FROM picket_users WHERE id = 7 OR id BETWEEN 1 AND 2 AND name <> 'n7' ORDER BY id";
 
-type Node = { cgroup: Cgroup; agent: Agent; options: Parameters<typeof startAgent>[0] };
 const nodes: Record<"a" | "b", Node> = {} as never;
 let controlPlane: ControlPlane;
 let mariadb: Awaited<ReturnType<typeof startMariaDB>>;
@@ -45,29 +45,14 @@ beforeAll(async () => {
   await picket("keys", "register");
   const { token } = await picket<{ token: string }>("tokens", "create", "--uses", "2");
   for (const name of ["a", "b"] as const) {
-    const cgroup = makeCgroup(`picket-test-shared-profiles-${process.pid}-${name}`);
-    const options = {
-      cgroup: cgroup.path,
-      instance: `test-shared-profiles-${process.pid}-${name}`,
-      env: {
-        PICKET_URL: controlPlane.url,
-        PICKET_JOIN_TOKEN: token,
-        PICKET_HOSTNAME: `profiles-${name}`,
-        PICKET_SHAPES_INTERVAL: "1s",
-      },
-    };
-    nodes[name] = { cgroup, agent: await startAgent(options), options };
+    const env = { PICKET_SHAPES_INTERVAL: "1s" };
+    nodes[name] = await startNode({ controlPlane, joinToken: token, hostname: `profiles-${name}`, env });
   }
-  for (const { agent, cgroup } of Object.values(nodes)) await agent.guard(cgroup.path);
   await release(home, 1, "{ mode: learn }");
 }, 180_000);
 
 afterAll(async () => {
-  for (const { agent, cgroup } of Object.values(nodes)) {
-    await agent.stop();
-    await cgroup.remove();
-    forget(agent);
-  }
+  for (const node of Object.values(nodes)) await node.remove();
   await mariadb?.stop();
   await controlPlane?.stop();
 }, 120_000);
@@ -165,7 +150,7 @@ test("what a has learned is offered, reviewed, signed offline and known on b, wh
 
   // It reads what is signed when it reconciles: at its start, and each minute.
   await b.agent.stop();
-  b.agent = await startAgent({ ...b.options, state: b.agent.state });
+  await b.startAgain();
   const details = await eventually(async () => {
     const now = await detailsOf("profiles-b");
     return now.signedProfiles.length > 0 ? now : undefined;
