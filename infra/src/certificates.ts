@@ -2,17 +2,23 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-// A certificate authority and a server certificate with a chosen end, for tests and the demo.
+// A certificate authority and a certificate with a chosen end, for tests and the demo.
 
 export type Certificate = { ca: string; cert: string; key: string };
 
-/** Renewing (the same `dir` again) keeps the authority and makes a new server certificate. */
-export function makeCertificate(options: { dir: string; notAfter: Date; name?: string }): Certificate {
-  const { dir, notAfter, name = "localhost" } = options;
+/** Renewing (the same `dir` again) keeps the authority and makes a new certificate. */
+export function makeCertificate(options: {
+  dir: string;
+  notAfter: Date;
+  name?: string;
+  /** What it may be shown as. */
+  use?: "server" | "client";
+}): Certificate {
+  const { dir, notAfter, name = "localhost", use = "server" } = options;
   mkdirSync(dir, { recursive: true, mode: 0o755 });
   const files = { ca: join(dir, "ca.pem"), cert: join(dir, "server.pem"), key: join(dir, "server.key") };
   writeFileSync(join(dir, "index.txt"), ""); // Else a second certificate of one name is refused.
-  writeFileSync(join(dir, "openssl.cnf"), configuration(name));
+  writeFileSync(join(dir, "openssl.cnf"), configuration(name, use));
   const openssl = (...args: string[]): void =>
     void execFileSync("openssl", args, { cwd: dir, stdio: ["ignore", "ignore", "pipe"] });
   const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
@@ -39,7 +45,7 @@ export function makeCertificate(options: { dir: string; notAfter: Date; name?: s
   return files;
 }
 
-function configuration(name: string): string {
+function configuration(name: string, use: "server" | "client"): string {
   return `[ca]
 default_ca = authority
 [authority]
@@ -50,12 +56,12 @@ certificate = ca.pem
 private_key = ca.key
 default_md = sha256
 policy = anything
-x509_extensions = server
+x509_extensions = certificate
 [anything]
 commonName = supplied
-[server]
+[certificate]
 subjectAltName = DNS:${name},DNS:localhost,IP:127.0.0.1
-extendedKeyUsage = serverAuth
+extendedKeyUsage = ${use}Auth
 `;
 }
 

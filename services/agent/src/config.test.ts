@@ -24,6 +24,8 @@ for (const [name, text] of [
   ["PICKET_LABELS", "zone"],
   ["PICKET_INSTANCE", "../agent"],
   ["PICKET_CGROUP", "/a/../b"],
+  ["PICKET_TLS_CERT", "/etc/picket/node.pem"],
+  ["PICKET_TLS_CA", "/nonexistent.pem"],
 ] as const)
   test(`${name}=${text} is refused by its name`, () => {
     expect(() => readConfig({ [name]: text })).toThrow(ConfigError);

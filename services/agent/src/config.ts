@@ -3,6 +3,7 @@ import { hostname, release } from "node:os";
 import { join } from "node:path";
 import { CONTROL_SOCKET_DEFAULT } from "@picket/shared/control-socket";
 import { Duration, durationMs, Labels } from "@picket/shared/vocabulary";
+import { readTls, type TlsFiles } from "./uplink/tls.ts";
 
 export const AGENT_VERSION = "0.1.0";
 
@@ -18,6 +19,8 @@ export type Config = {
   rulesDirectory: string | null;
   /** Enrol at start when not yet enrolled. */
   join: { url: string; token: string } | null;
+  /** Null: the host's authorities, no certificate of this node's own. */
+  tls: TlsFiles | null;
   labels: Labels;
   hostname: string;
   kernel: string;
@@ -60,6 +63,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     instance,
     rulesDirectory: env.PICKET_RULES || null,
     join: url && token ? { url: url.replace(/\/+$/, ""), token } : null,
+    tls: tlsFiles(env),
     labels: parseLabels(env.PICKET_LABELS ?? ""),
     hostname: env.PICKET_HOSTNAME || hostname(),
     kernel: release(),
@@ -79,7 +83,23 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
 }
 
 /** `a=b,c=d`. */
-export function parseLabels(text: string): Labels {
+export function tlsFiles(env: NodeJS.ProcessEnv): TlsFiles | null {
+  const { PICKET_TLS_CA: ca, PICKET_TLS_CERT: cert, PICKET_TLS_KEY: key } = env;
+  if (!cert !== !key)
+    throw new ConfigError(
+      "PICKET_TLS_CERT and PICKET_TLS_KEY: this node's certificate and its key, both or neither",
+    );
+  if (!ca && !cert) return null;
+  const files = { ca: ca || null, own: cert && key ? { cert, key } : null };
+  try {
+    readTls(files);
+  } catch (error) {
+    throw new ConfigError(`PICKET_TLS_CA, PICKET_TLS_CERT or PICKET_TLS_KEY: ${(error as Error).message}`);
+  }
+  return files;
+}
+
+function parseLabels(text: string): Labels {
   const labels: Record<string, string> = {};
   for (const pair of text.split(",")) {
     if (pair.trim() === "") continue;

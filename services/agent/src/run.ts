@@ -4,6 +4,7 @@ import { AGENT_VERSION, ConfigError, readConfig } from "./config.ts";
 import { ClaimRefused } from "./host/claim.ts";
 import { HostRefused } from "./host/requirements.ts";
 import { openLog } from "./log.ts";
+import { useTls } from "./uplink/http.ts";
 
 export async function run(): Promise<void> {
   try {
@@ -21,6 +22,7 @@ export async function run(): Promise<void> {
 async function start(): Promise<void> {
   const config = readConfig(process.env);
   const log = openLog(config.logLevel);
+  useTls(config.tls);
   log.info({ version: AGENT_VERSION, kernel: config.kernel }, "picket agent");
   // A signal that comes during the start is met at its end: half a start is not left in the kernel.
   const starting = startAgent(config, log);

@@ -27,3 +27,11 @@ test("an empty setting is none", () => {
     secretKey: undefined,
   });
 });
+
+test("TLS wants certificate and key, both readable", () => {
+  expect(readConfig(enough).tls).toBeNull();
+  expect(() => readConfig({ ...enough, PICKET_TLS_CERT: "/a.pem" })).toThrow(/PICKET_TLS_KEY/);
+  expect(() => readConfig({ ...enough, PICKET_TLS_CLIENT_CA: "/a.pem" })).toThrow(/PICKET_TLS_CERT/);
+  const absent = { PICKET_TLS_CERT: "/nonexistent.pem", PICKET_TLS_KEY: "/nonexistent.key" };
+  expect(() => readConfig({ ...enough, ...absent })).toThrow(/nonexistent\.pem/);
+});

@@ -5,6 +5,7 @@ import { Priority } from "@picket/shared/vocabulary";
 import { z } from "zod";
 import { type AccessRule, AccessRules } from "./identity/sso/access.ts";
 import type { ProviderSettings } from "./identity/sso/provider.ts";
+import { readTls, type TlsFiles } from "./tls.ts";
 
 const Cidr = z.string().regex(/^[0-9a-fA-F.:]+\/\d{1,3}$/, "a network such as 10.0.0.0/8 or ::1/128");
 const Cidrs = z
@@ -46,6 +47,9 @@ const Environment = z.object({
     .optional(),
   PICKET_ALLOW_PRIVATE_WEBHOOKS: Cidrs,
   PICKET_PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
+  PICKET_TLS_CERT: z.string().optional(),
+  PICKET_TLS_KEY: z.string().optional(),
+  PICKET_TLS_CLIENT_CA: z.string().optional(),
   PICKET_SECRET_KEY: z
     .string()
     .regex(/^[0-9a-f]{64}$/, "32 bytes in lower-case hex: openssl rand -hex 32")
@@ -92,6 +96,8 @@ export interface Config {
   databaseUrl: string;
   redisUrl: string;
   listen: { host: string; port: number };
+  /** Null: plain HTTP, for one host or behind a TLS terminator. */
+  tls: TlsFiles | null;
   bootstrapToken: string | undefined;
   /** Single sign-on; null: API tokens only. */
   oidc: (ProviderSettings & { access: AccessRule[] }) | null;
@@ -112,6 +118,10 @@ export interface Config {
   /** A leased assignment that is not acknowledged by then is delivered again. */
   leaseMs: number;
   sweepMs: number;
+  /** How often the files of `tls` are looked at: certificates are renewed without a restart. */
+  tlsCheckMs: number;
+  /** How often the reader of a stream is let in anew: a token may have been revoked, a scope narrowed. */
+  readmitMs: number;
   /** PostgreSQL or Redis not answering for so long: 503. */
   dependencyTimeoutMs: number;
   /** Delays between the attempts of a delivery; one more failure is the dead letter. */
@@ -137,6 +147,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     databaseUrl: env.DATABASE_URL,
     redisUrl: env.REDIS_URL,
     listen: env.PICKET_LISTEN,
+    tls: tlsFiles(env),
     bootstrapToken: env.PICKET_BOOTSTRAP_TOKEN,
     oidc: readOidc(env),
     publicUrl: env.PICKET_PUBLIC_URL,
@@ -154,6 +165,8 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     nodeSilentMs: 90_000,
     leaseMs: 30_000,
     sweepMs: 5_000,
+    tlsCheckMs: MINUTE,
+    readmitMs: 15_000,
     dependencyTimeoutMs: 5_000,
     // Standard Webhooks, "Deliverability and reliability": over about three days.
     deliveryScheduleMs: [
@@ -170,6 +183,23 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     deliveryTimeoutMs: 15_000,
     sessionMs: 12 * HOUR,
   };
+}
+
+function tlsFiles(env: z.infer<typeof Environment>): TlsFiles | null {
+  const { PICKET_TLS_CERT: cert, PICKET_TLS_KEY: key, PICKET_TLS_CLIENT_CA: clientCa = null } = env;
+  if (cert === undefined && key === undefined && clientCa === null) return null;
+  if (cert === undefined)
+    throw new ConfigError("PICKET_TLS_CERT: the server's certificate chain, a PEM file");
+  if (key === undefined) throw new ConfigError("PICKET_TLS_KEY: the certificate's private key, a PEM file");
+  const files = { cert, key, clientCa };
+  try {
+    readTls(files);
+  } catch (error) {
+    throw new ConfigError(
+      `PICKET_TLS_CERT, PICKET_TLS_KEY or PICKET_TLS_CLIENT_CA: ${(error as Error).message}`,
+    );
+  }
+  return files;
 }
 
 function readOidc(env: z.infer<typeof Environment>): Config["oidc"] {

@@ -14,7 +14,7 @@ export async function startGateway(config: Config): Promise<Listening> {
   const bell = listenToDoorbell(services, waiters);
   const app = baseApp(services);
   describeGateway(app);
-  const server = await listen({ app, front: gatewayFront(services, waiters) }, config.listen);
+  const server = await listen(services, { app, front: gatewayFront(services, waiters) });
   services.log.info({ url: server.url }, "gateway listening");
   return {
     url: server.url,

@@ -1,14 +1,17 @@
 /** Serves a fetch handler on Node and stops in order: waiting requests end first, then connections, then the rest. */
 
-import { createServer } from "node:http";
+import { createServer as createHttpServer, type RequestListener } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { inspect } from "node:util";
 import { getRequestListener } from "@hono/node-server";
 import { type Config, ConfigError, readConfig } from "./config.ts";
+import type { Services } from "./context.ts";
 import { isPostgresAway } from "./db/client.ts";
 import type { Front } from "./gateway/routes.ts";
 import type { App } from "./http/route.ts";
 import { describeError } from "./log.ts";
+import { followRenewals, readTls } from "./tls.ts";
 
 export interface Listening {
   url: string;
@@ -19,17 +22,14 @@ export interface Listening {
 const BACKLOG = 8_192;
 
 export function listen(
+  { config, log }: Pick<Services, "config" | "log">,
   { app, front }: { app: App; front?: Front | undefined },
-  { host, port }: Config["listen"],
 ): Promise<Listening> {
+  const { host, port } = config.listen;
   const serveApp = getRequestListener(app.fetch, { hostname: host });
-  const server = createServer(
-    // A node whose host is gone without a word must not hold its poll's place for long.
-    { keepAlive: true, keepAliveInitialDelay: 60_000, noDelay: true },
-    (request, response) => {
-      if (!front?.(request, response)) void serveApp(request, response);
-    },
-  );
+  const server = createServer({ config, log }, (request, response) => {
+    if (!front?.(request, response)) void serveApp(request, response);
+  });
   // A request that sends nothing ends; a poll waits for its answer as long as it asked for.
   server.headersTimeout = 15_000;
   server.requestTimeout = 60_000;
@@ -43,13 +43,25 @@ export function listen(
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen({ host, port, backlog: BACKLOG }, () =>
-      resolve({ url: urlOf(server.address() as AddressInfo), close }),
+      resolve({ url: urlOf(config, server.address() as AddressInfo), close }),
     );
   });
 }
 
-const urlOf = ({ address, port, family }: AddressInfo): string =>
-  `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+function createServer({ config, log }: Pick<Services, "config" | "log">, serve: RequestListener) {
+  // A node whose host is gone without a word must not hold its poll's place for long.
+  const socket = { keepAlive: true, keepAliveInitialDelay: 60_000, noDelay: true };
+  const { tls } = config;
+  if (tls === null) return createHttpServer(socket, serve);
+  // Who shows no certificate is let in: people have none. What only nodes may call asks for it (tls.ts).
+  const certificates = { requestCert: tls.clientCa !== null, rejectUnauthorized: false };
+  const server = createHttpsServer({ ...socket, ...readTls(tls), ...certificates }, serve);
+  followRenewals(server, tls, config.tlsCheckMs, log);
+  return server;
+}
+
+const urlOf = ({ tls }: Config, { address, port, family }: AddressInfo): string =>
+  `${tls === null ? "http" : "https"}://${family === "IPv6" ? `[${address}]` : address}:${port}`;
 
 /** Runs a process until it is told to stop. A second signal does not wait. */
 export async function runProcess(

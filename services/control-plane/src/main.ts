@@ -20,7 +20,7 @@ export async function startControlPlane(
     : undefined;
   const api = app(services, { gateway: gateway && describeGateway });
   const workers = all ? startWorkers(services) : undefined;
-  const server = await listen({ app: api, front: gateway?.front }, config.listen);
+  const server = await listen(services, { app: api, front: gateway?.front });
   services.log.info({ url: server.url, all }, "control plane listening");
   return {
     url: server.url,

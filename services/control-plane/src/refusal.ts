@@ -2,6 +2,7 @@
 export type RefusalCode =
   | "malformed"
   | "unauthenticated"
+  | "certificate-refused"
   | "forbidden"
   | "cross-site"
   | "join-token-refused"

@@ -10,7 +10,7 @@ let fleet: Fleet;
 let node: SimulatedNode;
 beforeAll(async () => {
   stores = await startStores();
-  fleet = await startFleet(stores);
+  fleet = await startFleet(stores, { readmitMs: 300 });
   node = await fleet.join("db-1");
 });
 afterAll(async () => {
@@ -123,6 +123,20 @@ async function readStream(
   stop.abort();
   return seen;
 }
+
+test("an open stream ends when its reader's token is revoked", async () => {
+  const { items } = await list("limit=1");
+  const reader = await fleet.admin.call<{ id: string; token: string }>("POST", "/v1/api-tokens", {
+    label: "reader",
+    role: "viewer",
+  });
+  const authorization = `Bearer ${reader.token}`;
+  const reading = readStream(Number.POSITIVE_INFINITY, { authorization }, `?since=${items[0]!.sequence}`);
+  await node.events([statement({ causalKey: "while it may" })]);
+  await new Promise(done => setTimeout(done, 1_000));
+  await fleet.admin.call("DELETE", `/v1/api-tokens/${reader.id}`);
+  expect((await reading).map(({ detection }) => detection.causalKey)).toEqual(["while it may"]);
+});
 
 test("a stream that is cut goes on after the last event it showed, whatever was committed meanwhile", async () => {
   const { items } = await list("limit=1");

@@ -4,6 +4,9 @@
  */
 import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import type { Duplex } from "node:stream";
+import type { ConnectionOptions } from "node:tls";
+import { readTls, type TlsFiles } from "./tls.ts";
 
 export type HttpRequest = {
   url: string;
@@ -25,7 +28,23 @@ export type HttpAnswer = {
 // One connection for the long poll and one for everything else is all that an agent needs.
 const keepAlive = { keepAlive: true, maxSockets: 4, maxFreeSockets: 2, timeout: 60_000 };
 const httpAgent = new HttpAgent(keepAlive);
-const httpsAgent = new HttpsAgent(keepAlive);
+let tlsFiles: TlsFiles | null = null;
+
+/** Certificates that live for hours are renewed in their files: each new connection reads them again. */
+class ReadingAgent extends HttpsAgent {
+  override createConnection(
+    options: ConnectionOptions,
+    connected?: (error: Error | null, stream: Duplex) => void,
+  ) {
+    return super.createConnection(tlsFiles ? { ...options, ...readTls(tlsFiles) } : options, connected);
+  }
+}
+// A session that is resumed would go on with the certificate that it began with.
+const httpsAgent = new ReadingAgent({ ...keepAlive, maxCachedSessions: 0 });
+
+export function useTls(files: TlsFiles | null): void {
+  tlsFiles = files;
+}
 
 export function sendHttp(input: HttpRequest): Promise<HttpAnswer> {
   const secure = input.url.startsWith("https:");

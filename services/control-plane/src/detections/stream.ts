@@ -15,19 +15,28 @@ const HEARTBEAT_MS = 15_000;
 
 export type Frame = { kind: "row"; row: DetectionRow } | { kind: "heartbeat" };
 
-/** Without `since`: what comes from now on. Ends with the signal; PostgreSQL away ends it with an error. */
+/**
+ * Without `since`: what comes from now on. Ends with the signal; PostgreSQL away ends it with an error, and so does
+ * `again` when the reader may not read any longer.
+ */
 export async function* streamDetections({
   ctx,
   input,
 }: {
   ctx: Ctx;
-  input: { since: number | undefined; signal: AbortSignal };
+  input: { since: number | undefined; signal: AbortSignal; again: () => Promise<Ctx> };
 }): AsyncGenerator<Frame> {
   authorise(ctx, "detections.stream");
   let since = input.since ?? (await newestSequence({ ctx }));
+  let reader = ctx;
+  let admittedMs = ctx.clock();
   let quietMs = 0;
   while (!input.signal.aborted) {
-    const { items } = await listDetections({ ctx, input: { since, limit: ROWS_AT_ONCE } });
+    if (ctx.clock() - admittedMs >= ctx.config.readmitMs) {
+      reader = await input.again();
+      admittedMs = ctx.clock();
+    }
+    const { items } = await listDetections({ ctx: reader, input: { since, limit: ROWS_AT_ONCE } });
     for (const row of items) {
       yield { kind: "row", row };
       since = row.sequence;

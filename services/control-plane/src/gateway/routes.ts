@@ -83,7 +83,7 @@ async function answer(
     request.resume();
     const { authorization } = request.headers;
     if (authorization === undefined) throw new Refusal("unauthenticated", "a node's token is wanted");
-    const actor = await authenticateBearer(services, authorization);
+    const actor = await authenticateBearer(services, authorization, request.socket);
     // A poll that waits for minutes need not remember with what it was let in.
     request.headers = {};
     request.rawHeaders.length = 0;

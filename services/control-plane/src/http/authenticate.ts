@@ -2,6 +2,7 @@
  * From a request to its actor. Bearer tokens of people and of nodes look different (`pkt_…`, a JWT); a cookie is
  * believed for changes only when the browser says that the console itself sent the request.
  */
+import type { Socket } from "node:net";
 import type { Context } from "hono";
 import { getCookie } from "hono/cookie";
 import type { Actor, Services } from "../context.ts";
@@ -9,6 +10,7 @@ import { authenticateSession, authenticateToken } from "../identity/authenticate
 import type { Group } from "../identity/permissions.ts";
 import { authenticateNode } from "../nodes/authenticate.ts";
 import { Refusal } from "../refusal.ts";
+import { requireCertificate } from "../tls.ts";
 
 export const SESSION_COOKIE = "picket_session";
 
@@ -27,7 +29,7 @@ const ANYONE: Actor = { kind: "anyone" };
 export async function authenticate(services: Services, c: Context, group: Group): Promise<Actor> {
   if (group === "open") return ANYONE;
   const authorization = c.req.header("authorization");
-  if (authorization !== undefined) return authenticateBearer(services, authorization);
+  if (authorization !== undefined) return authenticateBearer(services, authorization, peer(c));
   const session = getCookie(c, SESSION_COOKIE);
   if (session === undefined) return ANYONE;
   if (c.req.method !== "GET" && c.req.method !== "HEAD") requireSameOrigin(c);
@@ -36,10 +38,17 @@ export async function authenticate(services: Services, c: Context, group: Group)
   return actor;
 }
 
-export async function authenticateBearer(services: Services, authorization: string): Promise<Actor> {
+export async function authenticateBearer(
+  services: Services,
+  authorization: string,
+  socket: Socket | undefined,
+): Promise<Actor> {
   const token = /^Bearer ([A-Za-z0-9._-]{1,4096})$/.exec(authorization)?.[1];
   if (token === undefined) throw new Refusal("unauthenticated", "Authorization must be: Bearer <token>");
-  if (!token.startsWith("pkt_")) return authenticateNode(services, token);
+  if (!token.startsWith("pkt_")) {
+    requireCertificate(services.config.tls, socket);
+    return authenticateNode(services, token);
+  }
   const actor = await authenticateToken(services, token);
   if (!actor) throw new Refusal("unauthenticated", "this token is unknown, expired or revoked");
   return actor;
@@ -57,11 +66,12 @@ export function requireSameOrigin(c: Context): void {
   throw new Refusal("cross-site", "a change by session cookie must come from the console's own pages");
 }
 
+/** The connection, where Node's own server has it. */
+export const peer = (c: Context): Socket | undefined =>
+  (c.env as { incoming?: { socket?: Socket } } | undefined)?.incoming?.socket;
+
 /** The peer's address, as Node's server saw it; forwarded headers are not believed. */
-export function peerAddress(c: Context): string {
-  const bindings = c.env as { incoming?: { socket?: { remoteAddress?: string } } } | undefined;
-  return bindings?.incoming?.socket?.remoteAddress ?? "unknown";
-}
+export const peerAddress = (c: Context): string => peer(c)?.remoteAddress ?? "unknown";
 
 export function isLoopback(c: Context): boolean {
   if (c.req.header("x-forwarded-for") !== undefined || c.req.header("forwarded") !== undefined) return false;

@@ -10,6 +10,7 @@ import { Refusal, type RefusalCode } from "../refusal.ts";
 const statusOf = {
   malformed: [400, "The request cannot be read"],
   unauthenticated: [401, "Not signed in"],
+  "certificate-refused": [403, "No certificate of the fleet's CA"],
   forbidden: [403, "Not allowed"],
   "cross-site": [403, "Another site's request"],
   "join-token-refused": [403, "The join token is not valid"],

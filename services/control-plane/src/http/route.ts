@@ -57,6 +57,8 @@ export function route<
     ctx: Ctx,
     input: Input<P, Q, B>,
     c: Context,
+    /** Lets the caller in anew; throws where that is over. What lasts asks now and then. */
+    again: () => Promise<Ctx>,
   ) => Promise<(A extends z.ZodType ? z.input<A> : unknown) | Response>,
 ): void {
   const { method, path, group, on, status } = describe(app, permission, options);
@@ -67,14 +69,16 @@ export function route<
     path.replace(/\{(\w+)\}/g, ":$1"),
     // Before the body is read, unless it says what is acted on: who may not ask learns nothing of what is valid.
     async (c, next) => {
-      const letIn = async (): Promise<Ctx> => {
+      const admit = async (): Promise<Ctx> => {
         const actor = await authenticate(services, c, group);
         const ctx: Ctx = { ...services, actor };
         if (group === "local" && isLoopback(c)) return ctx;
         if (actor.kind === "person") await services.policies.refresh();
         return on.startsWith("body.") ? ctx : admitted(ctx, permission, on, { params: c.req.param() });
       };
-      c.set("ctx" as never, (await inTime(letIn(), services.config.dependencyTimeoutMs)) as never);
+      const letIn = () => inTime(admit(), services.config.dependencyTimeoutMs);
+      c.set("again" as never, letIn as never);
+      c.set("ctx" as never, (await letIn()) as never);
       await next();
     },
     bodyLimit({
@@ -98,7 +102,7 @@ export function route<
       });
       if (on.startsWith("body."))
         ctx = await admitted(ctx, permission, on, { params: c.req.param(), body: input.body });
-      const answered = handler(ctx, input, c);
+      const answered = handler(ctx, input, c, c.get("again" as never));
       const answer = await (options.unbounded ? answered : inTime(answered, timeoutMs));
       if (answer instanceof Response) return answer;
       return status === 204 ? c.body(null, 204) : c.json(answer as object, status);

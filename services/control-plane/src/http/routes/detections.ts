@@ -31,7 +31,7 @@ export function detectionRoutes(app: App, services: Services): void {
       query: z.object({ since: Sequence.optional() }),
       unbounded: true,
     },
-    async (ctx, { query }, c) => {
+    async (ctx, { query }, c, again) => {
       const last = Sequence.safeParse(c.req.header("last-event-id"));
       const since = last.success ? last.data : query.since;
       return streamSSE(c, async stream => {
@@ -40,7 +40,7 @@ export function detectionRoutes(app: App, services: Services): void {
         services.closing.addEventListener("abort", () => gone.abort(), { once: true, signal: gone.signal });
         // Headers and the browser's onopen come with the first byte.
         await stream.writeSSE({ event: "open", data: "" });
-        const frames = streamDetections({ ctx, input: { since, signal: gone.signal } });
+        const frames = streamDetections({ ctx, input: { since, signal: gone.signal, again } });
         for await (const frame of untilItFails(frames, error =>
           services.log.warn({ error }, "a stream ended"),
         )) {

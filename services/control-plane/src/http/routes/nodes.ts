@@ -8,7 +8,8 @@ import { quarantineNode, releaseNode } from "../../nodes/quarantine.ts";
 import { retireNode } from "../../nodes/retire.ts";
 import { listNodes, showNode } from "../../nodes/show.ts";
 import { PageInput, whole } from "../../page.ts";
-import { peerAddress } from "../authenticate.ts";
+import { requireCertificate } from "../../tls.ts";
+import { peer, peerAddress } from "../authenticate.ts";
 import { limited } from "../limit.ts";
 import { type App, IdParams, route } from "../route.ts";
 
@@ -21,7 +22,10 @@ export function nodeRoutes(app: App, services: Services): void {
     "nodes.enrol",
     { summary: "Exchange a join token for a node id", body: EnrolRequest, answer: EnrolResponse },
     (ctx, { body }, c) =>
-      limited(ctx, "enrol", peerAddress(c), REFUSALS_MAX, () => enrol({ ctx, input: storable(body) })),
+      limited(ctx, "enrol", peerAddress(c), REFUSALS_MAX, async () => {
+        requireCertificate(ctx.config.tls, peer(c));
+        return enrol({ ctx, input: storable(body) });
+      }),
   );
   route(
     app,
