@@ -43,13 +43,14 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+/** `env`: for the control plane and for the picket command. */
 export async function startControlPlane(env: Record<string, string> = {}): Promise<ControlPlane> {
   const home = mkdtempSync(join(tmpdir(), "picket-control-plane-"));
   chmodSync(home, 0o711); // The database runs as an account of its own.
   const postgres = await startEmbeddedPostgres({ dir: join(home, "postgres") });
   const redis = await startEmbeddedRedis({ dir: join(home, "redis") });
   const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
+  const url = `${env.PICKET_TLS_CERT === undefined ? "http" : "https"}://127.0.0.1:${port}`;
   const token = `pkt_${randomBytes(24).toString("base64url")}`;
   let log = "";
   let child: ChildProcess | undefined;
@@ -72,6 +73,7 @@ export async function startControlPlane(env: Record<string, string> = {}): Promi
       },
     });
     child = started;
+    const before = log.length;
     for (const stream of [started.stdout!, started.stderr!])
       stream.on("data", chunk => {
         log += chunk;
@@ -79,10 +81,7 @@ export async function startControlPlane(env: Record<string, string> = {}): Promi
     await eventually(async () => {
       if (started.exitCode !== null)
         throw new Error(`the control plane ended with code ${started.exitCode}:\n${log}`);
-      return fetch(`${url}/readyz`).then(
-        response => response.ok || undefined,
-        () => undefined,
-      );
+      return log.includes("control plane listening", before) || undefined;
     }, "the control plane is ready");
   };
   const stop = async () => {
@@ -111,7 +110,7 @@ export async function startControlPlane(env: Record<string, string> = {}): Promi
           [PICKET, "--json", ...args],
           {
             cwd: home,
-            env: { ...process.env, PICKET_URL: url, PICKET_TOKEN: token, XDG_CONFIG_HOME: home },
+            env: { ...process.env, ...env, PICKET_URL: url, PICKET_TOKEN: token, XDG_CONFIG_HOME: home },
           },
           (error, stdout, stderr) => {
             if (error) return reject(new Error(`picket ${args.join(" ")}: ${stderr || error.message}`));
