@@ -45,7 +45,10 @@ async function start(hostname: string, shows: Record<string, string>): Promise<N
 test("a version reaches the node that shows a certificate of the fleet's", async () => {
   await start("db-1", env);
   const rules = join(controlPlane.home, "tls.yaml");
-  writeFileSync(rules, "apiVersion: picket/v1\nkind: RuleSet\nmetadata: { name: tls }\nspec: { core: false }\n");
+  writeFileSync(
+    rules,
+    "apiVersion: picket/v1\nkind: RuleSet\nmetadata: { name: tls }\nspec: { core: false }\n",
+  );
   const signed = join(controlPlane.home, "tls-1.json");
   await picket("rules", "sign", rules, "--version", "1", "--out", signed);
   await picket("rules", "push", signed);
