@@ -1,15 +1,33 @@
 import { defineConfig } from "vitest/config";
 
-// The kernel, the databases and Redis are real and shared by the suites: files run one after another.
+const folders = (...names: string[]) => names.map(name => `${name}/**/*.test.ts`);
+
+/** Each file brings its own PostgreSQL, Redis and control plane, or nothing at all: two run at a time. */
+const together = folders("packages/judge", "packages/shared", "services/control-plane");
+
 export default defineConfig({
   resolve: { conditions: ["source"] },
   // "import" must not be named here: it would reach Node for require() too, and pg would load half as ESM.
   ssr: { resolve: { conditions: ["source", "node"] } },
   test: {
-    include: ["packages/**/*.test.ts", "services/**/*.test.ts", "infra/**/*.test.ts", "test/**/*.test.ts"],
-    exclude: ["**/node_modules/**", "**/dist/**"],
-    fileParallelism: false,
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    projects: [
+      {
+        extends: true,
+        test: { name: "together", include: together, maxWorkers: 2, sequence: { groupOrder: 1 } },
+      },
+      {
+        extends: true,
+        test: {
+          // The kernel, its cgroups and the host's databases are shared: one after another.
+          name: "alone",
+          include: folders("packages", "services", "infra", "test"),
+          exclude: ["**/node_modules/**", "**/dist/**", ...together],
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
   },
 });
