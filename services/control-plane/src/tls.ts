@@ -8,6 +8,7 @@ import type { Server } from "node:https";
 import type { Socket } from "node:net";
 import { createSecureContext, type SecureContextOptions, TLSSocket } from "node:tls";
 import type { Logger } from "pino";
+import type { Services } from "./context.ts";
 import { Refusal } from "./refusal.ts";
 
 /** Paths of PEM files. `clientCa`: who signs nodes' certificates; null: nodes show none. */
@@ -28,41 +29,51 @@ export function readTls({ cert, key, clientCa }: TlsFiles): SecureContextOptions
   return options;
 }
 
-/** New connections get what the files hold now. A renewal that is half written or wrong changes nothing. */
+/**
+ * New connections get what the files hold now; another client CA ends those that the one before has let in. A renewal
+ * that is half written or wrong changes nothing.
+ */
 export function followRenewals(server: Server, files: TlsFiles, everyMs: number, log: Logger): void {
   const paths = Object.values(files).filter(path => path !== null);
   // What a path names may be exchanged as a whole, by a link to another directory: only looking again sees that.
   const state = () => paths.map(path => `${statSync(path).ino} ${statSync(path).mtimeMs}`).join(" ");
-  let inForce = state();
+  let inForce = { state: state(), options: readTls(files) };
   const timer = setInterval(() => {
     try {
       const found = state();
-      if (found === inForce) return;
-      server.setSecureContext(readTls(files));
-      inForce = found;
-      log.info("the renewed certificate is in force");
+      if (found === inForce.state) return;
+      const options = readTls(files);
+      server.setSecureContext(options);
+      const sameAuthority = String(options.ca) === String(inForce.options.ca);
+      inForce = { state: found, options };
+      log.info({ sameAuthority }, "renewed TLS files are in force");
+      if (!sameAuthority) server.closeAllConnections();
     } catch (error) {
-      log.error(
-        { said: (error as Error).message },
-        "a renewed certificate is not usable; the old one goes on",
-      );
+      log.error({ said: (error as Error).message }, "renewed TLS files are not usable; the old ones go on");
     }
   }, everyMs);
   timer.unref();
   server.once("close", () => clearInterval(timer));
 }
 
-const vouchedFor = new WeakSet<Socket>();
+/** Until when, in milliseconds since the epoch: a node's connection may outlast its certificate. */
+const vouchedUntil = new WeakMap<Socket, number>();
 
 /** Throws unless the connection's other end has shown a certificate that the client CA has signed and that is valid. */
-export function requireCertificate(files: TlsFiles | null, socket: Socket | undefined): void {
-  if (files === null || files.clientCa === null) return;
-  if (socket !== undefined && vouchedFor.has(socket)) return;
+export function requireCertificate(
+  { config: { tls }, clock }: Pick<Services, "config" | "clock">,
+  socket: Socket | undefined,
+): void {
+  if (tls === null || tls.clientCa === null) return;
+  if (socket !== undefined && clock() < (vouchedUntil.get(socket) ?? 0)) return;
   const refuse = (why: string) =>
     new Refusal("certificate-refused", `nodes need a certificate of this fleet's CA: ${why}`);
   if (!(socket instanceof TLSSocket)) throw refuse("the connection is not TLS");
   // A session that is resumed counts as authorized also where no certificate was ever shown.
-  if (socket.getPeerX509Certificate() === undefined) throw refuse("none was shown");
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) throw refuse("none was shown");
   if (!socket.authorized) throw refuse(String(socket.authorizationError));
-  vouchedFor.add(socket);
+  const until = Date.parse(certificate.validTo);
+  if (clock() >= until) throw refuse("CERT_HAS_EXPIRED");
+  vouchedUntil.set(socket, until);
 }

@@ -2,6 +2,7 @@
  * The control plane's own TLS: nodes are heard only on connections for which they have shown a certificate of the
  * fleet's CA, people need none, and renewed files are in force without a restart.
  */
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:https";
 import { tmpdir } from "node:os";
@@ -24,6 +25,7 @@ let controlPlane: Listening;
 let server: Certificate;
 const nodes: Record<"ours" | "foreign" | "server", Certificate> = {} as never;
 let joinToken: string;
+let aheadMs = 0;
 
 beforeAll(async () => {
   stores = await startStores();
@@ -36,7 +38,7 @@ beforeAll(async () => {
       tls: { cert: server.cert, key: server.key, clientCa: nodes.ours.ca },
       tlsCheckMs: 50,
     }),
-    { all: true },
+    { all: true, chosen: { clock: () => Date.now() + aheadMs } },
   );
   const { token } = await ask("POST", "/v1/join-tokens", { token: ADMIN, body: { usesMax: 9 } }).then(
     ({ body }) => body as { token: string },
@@ -50,14 +52,18 @@ afterAll(async () => {
 });
 
 type Answer = { status: number; body: unknown };
-type Asked = { token?: string; body?: unknown; shows?: Certificate | undefined };
+type Asked = { token?: string; body?: unknown; shows?: Certificate | undefined; agent?: Agent };
 
-function ask(method: string, path: string, { token, body, shows }: Asked = {}): Promise<Answer> {
+function agentOf(shows: Certificate | undefined, keepAlive = false): Agent {
+  const own = shows === undefined ? {} : readTls({ ...shows, clientCa: null });
+  return new Agent({ ...own, ca: readFileSync(server.ca), keepAlive, maxSockets: 1 });
+}
+
+function ask(method: string, path: string, { token, body, shows, agent }: Asked = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const own = shows === undefined ? {} : readTls({ ...shows, clientCa: null });
     const options = {
       method,
-      agent: new Agent({ ...own, ca: readFileSync(server.ca) }),
+      agent: agent ?? agentOf(shows),
       headers: {
         ...(token !== undefined && { authorization: `Bearer ${token}` }),
         ...(body !== undefined && { "content-type": "application/json" }),
@@ -141,6 +147,28 @@ test("a resumed session for which no certificate was ever shown is none", async 
   });
   expect(answer.reused).toBe(true);
   expect(answer.text).toContain("certificate-refused");
+});
+
+test("a connection that stays open is refused once its certificate is over, and ended with another client CA", async () => {
+  const agent = agentOf(nodes.ours, true);
+  const call = () => ask("GET", "/v1/agent/desired", { token: "a.b.c", agent });
+  expect(await call()).toMatchObject({ status: 401 });
+  aheadMs = HOUR;
+  expect(await call()).toMatchObject({ status: 403, body: { code: "certificate-refused" } });
+  aheadMs = 0;
+  expect(await call()).toMatchObject({ status: 401 });
+  const [socket] = Object.values(agent.freeSockets).flat();
+  const ended = once(socket!, "close");
+  const before = readFileSync(nodes.ours.ca);
+  writeFileSync(nodes.ours.ca, readFileSync(nodes.foreign.ca));
+  await ended;
+  expect(await call()).toMatchObject({ status: 403, body: { code: "certificate-refused" } });
+  writeFileSync(nodes.ours.ca, before);
+  await until(
+    () => ask("GET", "/v1/agent/desired", { token: "a.b.c", shows: nodes.ours }),
+    ({ status }) => status === 401,
+  );
+  agent.destroy();
 });
 
 test("people are heard without one", async () => {

@@ -46,7 +46,7 @@ export async function authenticateBearer(
   const token = /^Bearer ([A-Za-z0-9._-]{1,4096})$/.exec(authorization)?.[1];
   if (token === undefined) throw new Refusal("unauthenticated", "Authorization must be: Bearer <token>");
   if (!token.startsWith("pkt_")) {
-    requireCertificate(services.config.tls, socket);
+    requireCertificate(services, socket);
     return authenticateNode(services, token);
   }
   const actor = await authenticateToken(services, token);

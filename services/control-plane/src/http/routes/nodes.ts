@@ -23,7 +23,7 @@ export function nodeRoutes(app: App, services: Services): void {
     { summary: "Exchange a join token for a node id", body: EnrolRequest, answer: EnrolResponse },
     (ctx, { body }, c) =>
       limited(ctx, "enrol", peerAddress(c), REFUSALS_MAX, async () => {
-        requireCertificate(ctx.config.tls, peer(c));
+        requireCertificate(ctx, peer(c));
         return enrol({ ctx, input: storable(body) });
       }),
   );
