@@ -18,6 +18,11 @@ describe("what a core rule finds where no input arrives is told and not called a
     ["probe", "SELECT a FROM pg_class WHERE b < pg_size_bytes(current_setting('x'))"],
     ["attack", "SELECT a FROM t WHERE b < pg_size_bytes(current_setting('x'))"],
     ["probe", "SELECT a FROM t WHERE b = @1 AND 1 = 0"],
+    ["probe", "INSERT INTO t SELECT 1, 0 FROM dual WHERE 1 = (SELECT 1 FROM dual UNION SELECT 2 FROM dual)"],
+    ["attack", "SELECT a FROM t WHERE b = (SELECT 1 FROM dual UNION SELECT 2 FROM dual)"],
+    ["attack", "SELECT 1 FROM dual WHERE 1 = (SELECT version() FROM dual)"],
+    ["attack", "SELECT (SELECT 1 FROM dual UNION SELECT 1 LIMIT 1) -- FROM t WHERE b = 1"],
+    ["attack", "UPDATE t SET a = a - (SELECT (1) FROM dual) WHERE id = 3"],
   ] as const)
     test(`${verdict}: ${sql}`, () =>
       expect(judge(core, { sql, dialect: "mysql", session: defaultSession("mysql") }).verdict).toBe(verdict));

@@ -4,7 +4,8 @@
  * administration (CREATE PROCEDURE, EXPLAIN …), since input cannot change how a statement begins, and a statement
  * that touches no table and so gives an attacker nothing that he did not write himself; and constant conditions of
  * query builders, in statements that bind all of their values; questions about the server in a statement that reads the
- * catalogue alone, as monitoring does; and halves of a UNION that a report names by a constant in each.
+ * catalogue alone, as monitoring does; halves of a UNION that a report names by a constant in each; and statements that
+ * read nothing but DUAL.
  */
 import type { Severity } from "@picket/shared/vocabulary";
 
@@ -34,11 +35,30 @@ const readTable =
   /(?:^| )(?:from|join|into|update) (?!"?(?:pg_|information_schema"? \.|performance_schema"? \.))/;
 const bound = / (?::|@ )\?/;
 
+/** The rows of DUAL are nobody's; and who calls nothing learns nothing of the server. */
+const fromDual = /^(?:insert|replace|select) .*from dual/;
+const readFrom = /(?:^| )(?:from|join) (?!dual(?: |$))/;
+const called = / [a-z_]\w* \(/g;
+const noCalls = new Set(
+  " values ( in ( and ( or ( not ( select ( as ( on ( exists ( where ( union ( all (".match(called),
+);
+
+function readsNothing(shape: string): boolean {
+  return (
+    fromDual.test(shape) &&
+    !comment.test(shape) &&
+    !readFrom.test(shape) &&
+    !shape.includes("@") &&
+    (shape.match(called) ?? []).every(call => noCalls.has(call))
+  );
+}
+
 export function bears(shape: string, rules: readonly string[], severity: Severity): boolean {
   if (administration.test(shape)) return false;
   if (rules.every(rule => habits.has(rule)) && bound.test(shape) && !pasted.test(shape)) return false;
   if (rules.every(rule => unions.has(rule)) && namesItsHalves(shape)) return false;
   if (rules.every(rule => questions.has(rule)) && !readTable.test(shape)) return false;
+  if (readsNothing(shape)) return false;
   // A comment may have swallowed the table.
   return severity === "critical" || table.test(shape) || comment.test(shape);
 }

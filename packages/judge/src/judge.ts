@@ -147,7 +147,9 @@ function withDrift(
   { sql, dialect, session = UNKNOWN_SESSION }: Statement,
   core: boolean,
 ): Unredacted {
-  const drift = compare(profile, dialect, cold.shapeSha256, driftTokens(sql, { dialect, session }));
+  const drift = compare(profile, dialect, cold.shapeSha256, driftTokens(sql, { dialect, session }), {
+    unterminated: cold.danger.includes("unterminated"),
+  });
   switch (drift.kind) {
     case "known":
     case "variant": {
@@ -160,7 +162,7 @@ function withDrift(
     case "new":
       if (profile.locked && cold.verdict === "benign")
         return { ...cold, verdict: "probe", action: "alert", rules: ["drift-new"], stage: "drift", drift };
-      return core && isForeign(cold, drift)
+      return core && isForeign(cold, drift, profile)
         ? { ...cold, verdict: "probe", action: atMostAlert(cold.action), stage: "drift", drift }
         : { ...cold, drift };
     case "splice":
@@ -178,14 +180,25 @@ const TAUTOLOGIES: ReadonlySet<string> = new Set([
 /**
  * Whether one rule alone calls a statement an attack that nothing ties to what the workload sends: it does not begin
  * like a template, so nothing was pasted into one. A new release writes such statements, and is told of. What several
- * rules find, one that is critical, or a tautology, stands.
+ * rules find in places of their own, one that is critical, or a tautology, stands; but for what the workload's own
+ * statements are known to hold.
  */
-function isForeign(cold: Unredacted, drift: Extract<DriftFinding, { kind: "new" }>): boolean {
-  const { graftedAt, settled } = drift;
-  if (!settled || cold.verdict !== "attack" || cold.severity === "critical" || cold.rules.length > 1)
-    return false;
-  if (cold.rules.some(rule => TAUTOLOGIES.has(rule))) return false;
-  return graftedAt === null || cold.evidence.every(({ span }) => span[1] <= graftedAt);
+function isForeign(
+  cold: Unredacted,
+  { graftedAt, settled }: Extract<DriftFinding, { kind: "new" }>,
+  profile: Profile,
+): boolean {
+  if (!settled || cold.verdict !== "attack") return false;
+  if (graftedAt !== null && cold.evidence.some(({ span }) => span[1] > graftedAt)) return false;
+  if (cold.rules.every(rule => profile.isHabit(rule))) return true;
+  if (cold.severity === "critical" || cold.rules.some(rule => TAUTOLOGIES.has(rule))) return false;
+  return cold.rules.length === 1 || overlap(cold.evidence);
+}
+
+/** Rules that all point at one place have found one thing. */
+function overlap(evidence: readonly Evidence[]): boolean {
+  const start = Math.max(...evidence.map(({ span }) => span[0]));
+  return evidence.every(({ span }) => span[1] > start);
 }
 
 function spliced(

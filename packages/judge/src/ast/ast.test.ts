@@ -34,6 +34,8 @@ describe("what a parser sees in a statement, in both dialects", () => {
     ["ast-constant-comparison", "SELECT a FROM t WHERE b = ('x' = 'y')"],
     ["ast-same-column", "SELECT a FROM t WHERE b = b"],
     ["ast-condition-in-list", "SELECT a FROM t ORDER BY 1 = 2"],
+    ["ast-list-subquery", "SELECT a FROM t ORDER BY (SELECT (SELECT max(k) FROM u))"],
+    ["", "SELECT a FROM t ORDER BY (SELECT max(k) FROM u WHERE u.id = t.id)"],
     ["ast-condition-as-value", "INSERT INTO t (a) VALUES (('x' = 'y'))"],
     ["ast-condition-as-value", "UPDATE t SET a = (1 = 2) WHERE b = 3"],
     ["ast-odd-subquery", "SELECT a FROM t WHERE b = (SELECT 7)"],

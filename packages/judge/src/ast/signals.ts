@@ -47,6 +47,16 @@ export function astSignals(statements: readonly Query[]): AstRule[] {
   return [...found];
 }
 
+/** The tables of a query, and of those that stand for a value in it. */
+function tablesOf(query: Query): string[] {
+  const tables = [...query.tables, ...query.nested.flatMap(tablesOf)];
+  for (const column of query.columns)
+    walk(column, inner => {
+      if (inner.kind === "query") tables.push(...tablesOf(inner.query));
+    });
+  return tables;
+}
+
 type Place = "outer" | "inner";
 
 function inspect(query: Query, found: Set<AstRule>, place: Place): void {
@@ -60,7 +70,8 @@ function inspect(query: Query, found: Set<AstRule>, place: Place): void {
       walk(item, inner => {
         if (inner.kind !== "query" || inner.many || !standsAlone(inner.query)) return;
         // A share of the same table, and nothing at all, are other people's habits.
-        if (inner.query.tables.some(table => !query.tables.includes(table))) found.add("ast-list-subquery");
+        if (tablesOf(inner.query).some(table => !query.tables.includes(table)))
+          found.add("ast-list-subquery");
       });
   }
   if (query.kind !== "other")

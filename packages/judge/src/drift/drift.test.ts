@@ -128,6 +128,20 @@ describe("what stands where a template has a name", () => {
     ["benign", "SELECT count(*) FROM staff WHERE active = 1"],
     ["attack", "SELECT count(*) FROM staff WHERE 1 = 1"],
     ["attack", "SELECT count(*) FROM staff WHERE current_user = 'root'"],
+    ["benign", "SELECT count(*) FROM information_schema.tables"],
+    ["attack", "SELECT count(*) FROM information_schema.tables WHERE table_schema LIKE 'a%'"],
+    ["attack", "SELECT count(*) FROM staff, information_schema.tables"],
+    ["benign", "SELECT count(*) FROM information_schema.statistics WHERE table_schema = 'a'"],
+    ["benign", "SELECT count(*) FROM (SELECT a FROM b) c"],
+    ["attack", "SELECT count(*) FROM (SELECT (SELECT pin FROM staff LIMIT 1) a) b"],
+    ["attack", "SELECT count(*) FROM (SELECT char(97, 100) a) b"],
+    ["benign", "SELECT count(*) FROM `old staff`"],
+    ["attack", "SELECT count(*) FROM staff `a`` or 1=1--`"],
+    ["benign", "SELECT id, `unit price` FROM items WHERE visible = 1"],
+    ["attack", "SELECT id ` ` FROM items WHERE visible = 1"],
+    ["attack", "SELECT 8-1 FROM items WHERE visible = 1"],
+    ["attack", "SELECT name % 'a' % '' FROM items WHERE visible = 1"],
+    ["probe", "SELECT price * 2 FROM items WHERE visible = 1"],
   ] as const)
     test(`${verdict}: ${sql}`, () => expect(judged(sql, named).verdict).toBe(verdict));
 
@@ -185,6 +199,68 @@ describe("one rule alone, in a statement that does not begin like anything learn
     expect(judged("SELECT x, y FROM z WHERE v = 3 OR 1 = 1", settled).verdict).toBe("attack");
     expect(judged("SELECT x FROM z WHERE v = 3 OR 1 = 1 -- ' AND w = 2", settled).verdict).toBe("attack");
   });
+  const settledWith = (...vouched: string[]) => {
+    const settled = taught(
+      ...Array.from({ length: 40 }, (_, n) => (i: number) => `SELECT c${n} FROM t${n} WHERE d = ${i}`),
+    );
+    for (const sql of vouched) teach(settled, sql, { vouched: true });
+    settled.mode = "enforce";
+    return settled;
+  };
+  const constants = ["a", "b", "c"].map(column => `SELECT ${column} FROM r WHERE s = 1 AND 1 = 1`);
+  const reports = ["a", "b", "c"].map(column => `SELECT ${column} FROM r; SELECT s FROM u WHERE v = 4`);
+  const tautology = "UPDATE z SET x = 3 WHERE v IN (3) AND 2 = 2";
+  const batch = "SELECT x, y FROM z WHERE v = 3; DROP TABLE w";
+  const sorted = ["SELECT p FROM q WHERE r = 3 ORDER BY p"];
+  for (const [verdict, what, vouched, sql] of [
+    [
+      "attack",
+      "in a statement with a template's end",
+      sorted,
+      "SELECT p FROM q WHERE r = 3 AND s = @@version ORDER BY p",
+    ],
+    ["probe", "of a kind that three vouched templates hold", constants, tautology],
+    ["attack", "of a kind that two vouched templates hold", constants.slice(1), tautology],
+    ["probe", "that more statements follow, where the workload sends such", reports, batch],
+    ["attack", "that more statements follow, where two templates do", reports.slice(1), batch],
+    ["attack", "of another kind than those that were vouched for", constants, batch],
+    ["attack", "of that kind, pasted into a template", constants, "SELECT c7 FROM t7 WHERE d = 3 AND 2 = 2"],
+    [
+      "attack",
+      "of that kind, and the rest cut off",
+      constants,
+      "SELECT c7 FROM t7 WHERE d = 3 OR 2 = 2 -- x'",
+    ],
+    [
+      "attack",
+      "of that kind, before a text that never ends",
+      constants,
+      "SELECT c7 FROM t7 WHERE d = 3 OR 2 = 2 OR d = '",
+    ],
+    // It begins as a template does and goes on otherwise, with nothing hidden: nobody pasted it.
+    [
+      "probe",
+      "in a statement with an end of its own",
+      sorted,
+      "SELECT p FROM q WHERE r = 3 AND s = @@version AND t IN (u)",
+    ],
+    [
+      "probe",
+      "and another that says the same of the same place",
+      [],
+      "SELECT x FROM z WHERE y 'x' | point 'y'",
+    ],
+  ] as const)
+    test(`${verdict}: ${what}: ${sql}`, () =>
+      expect(judged(sql, settledWith(...vouched)).verdict).toBe(verdict));
+
+  test("a habit is forgotten with the templates that held it", () => {
+    const settled = settledWith(...constants);
+    const [first] = settled.export().templates.filter(({ rules }) => rules.length > 0);
+    settled.revoke(first!.shapes[0]!);
+    expect(judged(tautology, settled).verdict).toBe("attack");
+  });
+
   test("is an attack for a profile that knows next to nothing", () => {
     const empty = createProfile(shop, { mode: "enforce" });
     expect(judged(odd, empty).verdict).toBe("attack");

@@ -11,7 +11,14 @@
 import type { Dialect } from "@picket/shared/vocabulary";
 import type { Splice } from "./index.ts";
 import { type Profile, type Template, valuesOfAll } from "./profile.ts";
-import { type SpliceSignal, spliceSignals } from "./signals.ts";
+import {
+  isOddName,
+  listSignals,
+  readsMaps,
+  type SpliceSignal,
+  spliceSignals,
+  tableSignals,
+} from "./signals.ts";
 import { beforeTables, type Slot } from "./slots.ts";
 import { type DriftTokens, isComment, isName, LITERAL } from "./tokens.ts";
 import { areAlternatives, areValues } from "./values.ts";
@@ -36,7 +43,10 @@ export type DriftFinding =
     }
   | {
       kind: "new";
-      /** Byte offset from which on it is no known template's any more; null: it does not begin as one does. */
+      /**
+       * Byte offset from which on it is no known template's any more. Null: it does not begin as one does, or it
+       * ends in its own way and hides nothing.
+       */
       graftedAt: number | null;
       /** The profile has learned what there is to learn, so that it says something that nothing is known. */
       settled: boolean;
@@ -50,6 +60,8 @@ const ESTABLISHED_NAMES = 3;
 
 /** What a comment hides may end like a template by chance; not in so many tokens. */
 const SWALLOWED_MIN = 2;
+/** A statement that begins like a template in fewer tokens before its table begins like any other. */
+const BEGINNING_MIN = 4;
 /** Fewer templates than this, and a profile cannot say what is foreign to a workload. */
 const SETTLED_TEMPLATES = 32;
 
@@ -58,6 +70,7 @@ export function compare(
   dialect: Dialect,
   shapeSha256: string | null,
   tokens: DriftTokens,
+  { unterminated = false }: { unterminated?: boolean } = {},
 ): DriftFinding {
   const known = shapeSha256 === null ? undefined : profile.known(shapeSha256);
   if (known) return { kind: "known", template: known };
@@ -65,26 +78,37 @@ export function compare(
   if (variant) return { kind: "variant", template: variant };
   const swallowed = swallowedRest(profile, dialect, tokens);
   if (swallowed) return swallowed;
-  const cut = tokens.words.some(word => isComment(word) && word !== "/*+*/") || tokens.words.includes(";");
+  const cut =
+    unterminated ||
+    tokens.words.some(word => isComment(word) && word !== "/*+*/") ||
+    tokens.words.includes(";");
   let best: Finding | undefined;
+  let pastedAt = -1;
   const splices = profile.splices(dialect, tokens, { cut });
   for (const splice of splices) {
     const { slot, template, from, to } = splice;
     const inserted = tokens.words.slice(from, to);
-    if (isHonest(template, slot, inserted)) continue;
     const alike = splices.filter(
       other => other.from === from && other.to === to && other.whole === splice.whole,
     );
-    const finding = findingOf(splice, inserted, tokens, isEstablished(profile, template, slot, alike));
+    const established = isEstablished(profile, template, slot, alike);
+    if (
+      hasIdentity(template.words, slot) &&
+      (slot.kind !== "table" || (established && from >= BEGINNING_MIN))
+    )
+      pastedAt = Math.max(pastedAt, from);
+    if (isHonest(template, slot, inserted)) continue;
+    const finding = findingOf(splice, inserted, tokens, established);
     // Another table makes another statement, and one that reads several tables, too.
     if (slot.kind === "table" && (!finding.established || finding.signals.length === 0)) continue;
     if (!best || rank(finding) > rank(best)) best = finding;
   }
   if (best) return best;
-  const at = profile.graft(dialect, tokens);
+  // What is pasted into a template leaves the template's end standing, or cuts it off; else nothing was pasted.
+  const at = cut ? (profile.graft(dialect, tokens) ?? -1) : pastedAt;
   return {
     kind: "new",
-    graftedAt: at === undefined ? null : tokens.spans[at]![0],
+    graftedAt: at < 0 ? null : tokens.spans[at]![0],
     settled: profile.mode !== "learn" && profile.templates.size >= SETTLED_TEMPLATES,
   };
 }
@@ -114,8 +138,9 @@ function isHonest({ words }: Template, slot: Slot, inserted: readonly string[]):
   if (!hasIdentity(words, slot)) return true;
   switch (slot.kind) {
     case "name":
-    case "table":
       return isNames(inserted);
+    case "table":
+      return isNames(inserted) && !(inserted.includes(",") && readsMaps(inserted));
     case "literal":
       return areValues(inserted) || areAlternatives(inserted, columnOf(words, slot));
   }
@@ -135,7 +160,11 @@ function findingOf(
     whole,
     inserted: [...inserted],
     span: [tokens.spans[from]![0], tokens.spans[to - 1]![1]],
-    signals: spliceSignals(inserted, context).filter(signal => !honestIn[slot.kind].has(signal)),
+    signals: [
+      ...spliceSignals(inserted, context).filter(signal => !honestIn[slot.kind].has(signal)),
+      ...(slot.kind === "table" ? tableSignals(inserted, template.dialect) : []),
+      ...(slot.kind === "name" ? listSignals(inserted, tokens.literals.slice(from, to)) : []),
+    ],
     established,
   };
 }
@@ -176,7 +205,13 @@ const areColumns = (words: readonly string[]): boolean =>
 /** Names with commas, dots and directions between them: another list of columns, and no splice. */
 const isNames = (words: readonly string[]): boolean =>
   words.every(
-    word => isName(word) || word === "," || word === "." || word === "*" || word === "asc" || word === "desc",
+    word =>
+      (isName(word) && !isOddName(word)) ||
+      word === "," ||
+      word === "." ||
+      word === "*" ||
+      word === "asc" ||
+      word === "desc",
   );
 
 /** The words of the column that a literal is compared with. */

@@ -58,6 +58,10 @@ export const TEMPLATE_TOKENS_MAX = 1_024;
 const SHAPES_MAX = 64;
 const PROCESSES_MAX = 64;
 export const VALUES_MAX = 8;
+/** One template, and its twin in another spelling, are an exception; three are a habit. */
+const HABIT_TEMPLATES = 3;
+/** Rules that say nothing but that a second statement follows. */
+const aboutBatches: ReadonlySet<string> = new Set(["stacked-statement", "stacked-question"]);
 
 export class Profile {
   readonly identity: ProfileIdentity;
@@ -75,6 +79,10 @@ export class Profile {
   readonly #templates = new Map<string, Template>();
   readonly #byShape = new Map<string, Template>();
   readonly #index = { mysql: new SpliceIndex<Template>(), pg: new SpliceIndex<Template>() };
+  /** How many templates each rule matched: what a person vouched for all the same. */
+  readonly #carriers = new Map<string, number>();
+  /** Templates of several statements. */
+  #batches = 0;
   /** Templates that differ in the columns that they list, by what is left of them. */
   readonly #families = new Map<string, Template[]>();
   readonly #templatesMax: number;
@@ -117,6 +125,16 @@ export class Profile {
     return this.#families.get(familyKeyOf(template)) ?? [template];
   }
 
+  /**
+   * Whether what a rule finds is how this workload writes: several of its templates meet the rule, and a person
+   * vouched for them, since nothing that a rule matches is learned otherwise. Of several statements in one, whether
+   * the workload sends such.
+   */
+  isHabit(rule: string): boolean {
+    const carriers = this.#carriers.get(rule) ?? 0;
+    return Math.max(carriers, aboutBatches.has(rule) ? this.#batches : 0) >= HABIT_TEMPLATES;
+  }
+
   /** Takes up an honest statement, or says why not; a refusal is counted and changes nothing else. */
   observe(observed: Observed, seen: Seen): Result<Template, Refusal> {
     const refusal = this.#refusalOf(observed, seen);
@@ -146,7 +164,7 @@ export class Profile {
     }
     template.count++;
     template.lastSeenMs = seen.atMs;
-    for (const rule of rules) template.rules.add(rule);
+    this.#carry(template, rules);
     if (seen.process !== undefined && template.processes.size < PROCESSES_MAX)
       template.processes.add(seen.process);
     if (shapeSha256 !== null && template.shapes.size < SHAPES_MAX) {
@@ -183,6 +201,20 @@ export class Profile {
     const family = familyKeyOf(template);
     this.#families.set(family, [...(this.#families.get(family) ?? []), template]);
     for (const shape of template.shapes) this.#byShape.set(shape, template);
+    for (const rule of template.rules) this.#count(rule, 1);
+    if (template.words.includes(";")) this.#batches++;
+  }
+
+  #carry(template: Template, rules: Iterable<string>): void {
+    for (const rule of rules) {
+      if (template.rules.has(rule)) continue;
+      template.rules.add(rule);
+      this.#count(rule, 1);
+    }
+  }
+
+  #count(rule: string, by: number): void {
+    this.#carriers.set(rule, (this.#carriers.get(rule) ?? 0) + by);
   }
 
   /** Forgets a template by the digest of one of its shapes; true when there was one. */
@@ -192,6 +224,8 @@ export class Profile {
     for (const shape of template.shapes) this.#byShape.delete(shape);
     this.#templates.delete(keyOf(template.dialect, template.words));
     this.#index[template.dialect].remove(template);
+    for (const rule of template.rules) this.#count(rule, -1);
+    if (template.words.includes(";")) this.#batches--;
     const family = familyKeyOf(template);
     const left = (this.#families.get(family) ?? []).filter(other => other !== template);
     if (left.length > 0) this.#families.set(family, left);
@@ -209,7 +243,7 @@ export class Profile {
       this.#add(key, templateOf(exported, words));
       return true;
     }
-    for (const rule of exported.rules) known.rules.add(rule);
+    this.#carry(known, exported.rules);
     for (const shape of exported.shapes) {
       if (known.shapes.size >= SHAPES_MAX) break;
       known.shapes.add(shape);

@@ -2,6 +2,7 @@
  * What is odd about spliced tokens. Alone none of these is proof: honest statements hold subqueries and OR, too.
  * Where tokens stand in the place of one value of a known template, one of them is enough.
  */
+import type { Dialect } from "@picket/shared/vocabulary";
 import { isComment, isName, LITERAL } from "./tokens.ts";
 
 export type SpliceSignal =
@@ -25,7 +26,14 @@ export type SpliceSignal =
   | "lone-subquery"
   | "condition"
   | "literal-after-name"
-  | "swallowed-rest";
+  | "swallowed-rest"
+  | "odd-name"
+  /** In a table's place: what the server tells of itself, and a derived table that reads no table. */
+  | "catalogue"
+  | "made-up-table"
+  /** In a list's place: texts with arithmetic between them, and a column that is calculated from no column. */
+  | "calculated-text"
+  | "constant-column";
 
 const operators = new Set("! % & * + - / < = > ^ | ~".split(" "));
 const operatorWords = new Set([
@@ -108,6 +116,7 @@ export function spliceSignals(
       found.add("alternative");
     else if (token === "@" || token === "\\") found.add("variable");
     else if (clauses.has(token)) found.add("clause");
+    else if (isOddName(token)) found.add("odd-name");
     if (token === "(" && previous !== undefined && word.test(previous) && !bracketWords.has(previous))
       found.add("call");
     if (token === LITERAL) {
@@ -131,6 +140,74 @@ export function spliceSignals(
   // What it reads is the same for each row: nothing in it is another table's column.
   if (found.has("subquery") && !inserted.includes(".")) found.add("lone-subquery");
   return [...found];
+}
+
+/** A quoted name with a quote or a comment in it, or without any letter: an input that opened the quote. */
+export const isOddName = (name: string): boolean =>
+  name.startsWith('"') && (/["'`]|--|\/\*/.test(name.slice(1, -1)) || !/[\p{L}\p{N}_]/u.test(name));
+
+/** What an injection reads to go on: which tables and columns there are, and whose accounts. */
+const maps = new Set(
+  `pg_tables pg_class pg_attribute pg_namespace pg_user pg_shadow pg_authid pg_roles pg_database
+  information_schema.tables information_schema.columns information_schema.schemata mysql.user`.split(/\s+/),
+);
+
+export function readsMaps(inserted: readonly string[]): boolean {
+  return inserted.some((word, i) => {
+    if (i > 0 && !tableBefore.has(inserted[i - 1]!)) return false;
+    const name = bare(word);
+    return maps.has(name) || maps.has(name + bare(...inserted.slice(i + 1, i + 3)));
+  });
+}
+
+/** What is odd about tokens that stand where a template names a table. */
+export function tableSignals(inserted: readonly string[], dialect: Dialect): SpliceSignal[] {
+  const found: SpliceSignal[] = [];
+  if (readsMaps(inserted)) found.push("catalogue");
+  if (inserted[0] === "(" && inserted[1] === "select" && isMadeUp(inserted, dialect))
+    found.push("made-up-table");
+  return found;
+}
+
+/** What is odd about tokens that stand where a template lists columns. */
+export function listSignals(
+  inserted: readonly string[],
+  literals: readonly (string | undefined)[],
+): SpliceSignal[] {
+  const isText = (at: number) => /^[^\d.]/.test(literals[at] ?? "0");
+  const found: SpliceSignal[] = [];
+  if (inserted.some((word, i) => arithmetic.has(word) && isText(i - 1) && isText(i + 1)))
+    found.push("calculated-text");
+  if (
+    inserted.every(word => word === LITERAL || isOperator(word) || word === "(" || word === ")") &&
+    inserted.some(isOperator)
+  )
+    found.push("constant-column");
+  return found;
+}
+
+const arithmetic = new Set("+ - * / % ^".split(" "));
+
+const bare = (...words: string[]): string =>
+  words.length === 2 && words[0] !== "." ? "" : words.join("").replaceAll('"', "").toLowerCase();
+
+const tableBefore = new Set(["from", "join", ","]);
+
+/**
+ * A derived table that reads none itself, but asks a subquery. In MySQL a call is enough: no function of it makes
+ * rows.
+ */
+function isMadeUp(words: readonly string[], dialect: Dialect): boolean {
+  let depth = 0;
+  let asks = false;
+  for (const [i, word] of words.entries()) {
+    if (word === ")" && --depth === 0) break;
+    if (depth === 1 && word === "from") return false;
+    if (word !== "(") continue;
+    depth++;
+    asks ||= depth > 1 && (words[i + 1] === "select" || dialect === "mysql");
+  }
+  return asks;
 }
 
 function skipOperators(words: readonly string[], from: number): number {
