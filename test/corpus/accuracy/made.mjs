@@ -291,15 +291,26 @@ const honestOf = {
   t: i => ["mail", "draft", "archive"][i % 3],
 };
 const placesOf = sql => [...sql.matchAll(slot)];
-function fill(sql, seed, at = -1, pasted = "") {
+/** `at`: the places that take the pasted text. */
+function fill(sql, seed, at = [], pasted = "") {
   let i = -1;
   return sql.replace(slot, (whole, before, after, name) => {
     i++;
-    const text = i === at ? pasted : honestOf[name ?? "s"](seed + i * 3);
+    const text = at.includes(i) ? pasted : honestOf[name ?? "s"](seed + i * 3);
     if (name) return text;
     const quote = whole[0];
     return `${quote}${before ?? ""}${text}${after ?? ""}${quote}`;
   });
+}
+
+/** Each place, and each text that goes into two of them: one search box for two columns. */
+function entrances(sql) {
+  const places = placesOf(sql);
+  const single = places.map((place, at) => ({ at, ats: [at], place }));
+  const twice = single.flatMap(({ at, place }) =>
+    place[0] === places[at + 1]?.[0] && /s\}/.test(place[0]) ? [{ at, ats: [at, at + 1], place }] : [],
+  );
+  return [...single, ...twice];
 }
 
 const VICTIM = "member";
@@ -337,11 +348,11 @@ export function attacks() {
   const out = [];
   const seen = new Set();
   for (const [number, { dialect, sql }] of lines("templates.txt").entries())
-    for (const [at, place] of placesOf(sql).entries()) {
+    for (const { at, ats, place } of entrances(sql)) {
       const kind = place[3] ?? "s";
       const double = place[0].startsWith('"');
       const add = (payload, pasted, tamper) => {
-        const whole = fill(sql, number, at, double ? pasted.replace(/^x'/, 'x"') : pasted);
+        const whole = fill(sql, number, ats, double ? pasted.replace(/^x'/, 'x"') : pasted);
         if (double && !/-- $|#$/.test(pasted)) return;
         if (seen.has(dialect + whole)) return;
         seen.add(dialect + whole);

@@ -166,6 +166,34 @@ test("a place is an input's where templates that differ in listed columns alone 
   expect(judged(spliced, sorted).drift?.kind).toBe("new");
 });
 
+describe("one input that goes into several places of a template", () => {
+  const search = (i: number) =>
+    `SELECT id FROM mail WHERE owner = ${i} AND (subject LIKE '%a${i}%' OR sender LIKE '%a${i}%') ORDER BY id`;
+  const searching = taught(
+    search,
+    ...Array.from({ length: 40 }, (_, n) => (i: number) => `SELECT c${n} FROM t${n} WHERE d = ${i}`),
+  );
+  searching.mode = "enforce";
+  const pasted = (one: string, other = one) =>
+    `SELECT id FROM mail WHERE owner = 3 AND (subject LIKE '%${one}%' OR sender LIKE '%${other}%') ORDER BY id`;
+  for (const [verdict, kind, sql] of [
+    ["attack", "splice", pasted("x' OR secret LIKE 'a")],
+    ["attack", "splice", pasted("x' AND substring(version(), 1, 1) = '8")],
+    ["attack", "new", pasted("x' AND user() LIKE 'a", "y' AND 'c' = 'c")],
+    ["benign", "new", pasted("x' AND f LIKE 'a", "y' AND g LIKE 'c")],
+    ["benign", "known", pasted("x'' OR secret LIKE ''a")],
+    [
+      "benign",
+      "new",
+      "SELECT id FROM mail WHERE owner = 3 AND (subject LIKE f(1) OR sender LIKE g) ORDER BY h",
+    ],
+  ] as const)
+    test(`${verdict}, ${kind}: ${sql}`, () => {
+      const { verdict: found, drift } = judged(sql, searching);
+      expect([found, drift?.kind]).toEqual([verdict, kind]);
+    });
+});
+
 test("several values of one column are a value", () => {
   expect(judged("SELECT a FROM t WHERE b IN (1, 2)").verdict).toBe("benign");
   const byOwner = taught(i => `SELECT a FROM t WHERE owner = ${i}`);
@@ -333,6 +361,14 @@ describe("what a profile learns", () => {
 });
 
 describe("whatever the statement, comparing it ends", () => {
+  test("many templates that it may be made from", () => {
+    const alike = createProfile(shop);
+    for (let n = 0; n < 300; n++)
+      teach(alike, `INSERT INTO t (a) VALUES (${"1,".repeat(60)}c${n}, ${"2,".repeat(60)}3)`);
+    const sql = `INSERT INTO t (a) VALUES (${"f(1),".repeat(800)}f(2))`;
+    expect(["benign", "probe"]).toContain(judged(sql, alike).verdict);
+  });
+
   for (const [name, sql] of [
     ["100,000 brackets", `SELECT a FROM t WHERE b = ${"(".repeat(100_000)}`],
     ["50,000 items", `SELECT a FROM t WHERE b IN (${"1,".repeat(50_000)}1)`],

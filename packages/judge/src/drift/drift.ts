@@ -104,6 +104,14 @@ export function compare(
     if (!best || rank(finding) > rank(best)) best = finding;
   }
   if (best) return best;
+  const several = profile.several(dialect, tokens);
+  if (several?.same) {
+    const { slot, template, from, to } = several.same;
+    const inserted = tokens.words.slice(from, to);
+    if (hasIdentity(template.words, slot) && !isHonest(template, slot, inserted))
+      return findingOf(several.same, inserted, tokens, isEstablished(profile, template, slot, []));
+  }
+  if (several) pastedAt = Math.max(pastedAt, several.at);
   // What is pasted into a template leaves the template's end standing, or cuts it off; else nothing was pasted.
   const at = cut ? (profile.graft(dialect, tokens) ?? -1) : pastedAt;
   return {

@@ -4,6 +4,7 @@
  * and then word by word, so the work is one step for each token and a bounded number of comparisons.
  */
 import { type Slot, slotsOf } from "./slots.ts";
+import { LITERAL } from "./tokens.ts";
 
 export type Entry = { words: readonly string[] };
 
@@ -30,6 +31,11 @@ const STEPS_MAX = 4_096;
 /** A template that agrees in less than this many tokens says nothing. */
 const AGREE_MIN = 4;
 const FOUND_MAX = 16;
+/** Places of templates that are compared in full, to find what was put into several places of one. */
+const SEVERAL_MAX = 256;
+/** Literals that one input goes into: columns that one search box searches. */
+const INPUTS_MAX = 4;
+const SLOTS_AFTER_MAX = 16;
 
 export class SpliceIndex<T extends Entry> {
   readonly #byPrefix = new Map<number, Bucket<T>>();
@@ -74,6 +80,29 @@ export class SpliceIndex<T extends Entry> {
         for (const places of sameLength.values())
           if (places.some(({ slot }) => slot.kind !== "table")) return at;
     return undefined;
+  }
+
+  /**
+   * The template that `words` are made from by putting tokens in the place of several of its literals: the same ones,
+   * where one input goes into several; else whatever fits between what the template has there.
+   */
+  several(words: readonly string[]): { at: number; same: Splice<T> | undefined } | undefined {
+    const prefixes = prefixHashes(words);
+    let fits: number | undefined;
+    let steps = 0;
+    for (let from = words.length - 2; from >= AGREE_MIN; from--)
+      for (const sameLength of this.#byPrefix.get(prefixes[from]!)?.values() ?? [])
+        for (const places of sameLength.values())
+          for (const { entry, slot } of places) {
+            if (slot.kind === "table" || entry.words.length >= words.length) continue;
+            if (++steps > SEVERAL_MAX) return fits === undefined ? undefined : { at: fits, same: undefined };
+            if (!samePrefix(entry.words, words, from) || !inOrder(entry.words, slot, words)) continue;
+            fits ??= from;
+            const length = repeated(entry.words, slot, words);
+            if (length > 0)
+              return { at: fits, same: { template: entry, slot, from, to: from + length, whole: true } };
+          }
+    return fits === undefined ? undefined : { at: fits, same: undefined };
   }
 
   /**
@@ -125,6 +154,57 @@ function cutOff<T extends Entry>(
         ? { template: place.entry, slot: place.slot, from, to: words.length, whole: false }
         : undefined;
   return undefined;
+}
+
+/** Whether what a template has after `slot` comes in the same order in `words`, with more where it has literals. */
+function inOrder(template: readonly string[], slot: Slot, words: readonly string[]): boolean {
+  const parts = splitAtLiterals(template, slot.to);
+  const last = parts.pop()!;
+  if (parts.length === 0 || words.length - last.length <= slot.from) return false;
+  for (const [i, word] of last.entries()) if (words[words.length - last.length + i] !== word) return false;
+  const end = words.length - last.length;
+  let at = slot.from + 1;
+  for (const part of parts) {
+    at = indexOf(words, part, at, end);
+    if (at < 0) return false;
+    at += part.length + 1;
+  }
+  return at <= end;
+}
+
+function splitAtLiterals(template: readonly string[], from: number): string[][] {
+  const parts: string[][] = [[]];
+  for (const word of template.slice(from))
+    if (word === LITERAL) parts.push([]);
+    else parts.at(-1)!.push(word);
+  return parts;
+}
+
+function indexOf(words: readonly string[], part: readonly string[], from: number, end: number): number {
+  for (let at = from; at + part.length <= end; at++)
+    if (part.every((word, i) => words[at + i] === word)) return at;
+  return -1;
+}
+
+/** How many tokens stand in the place of `slot` and of one, two or three literals after it, the same in each; or 0. */
+function repeated(template: readonly string[], slot: Slot, words: readonly string[]): number {
+  const more = words.length - template.length;
+  const later: number[] = [];
+  for (let at = slot.to; at < template.length && later.length < SLOTS_AFTER_MAX; at++)
+    if (template[at] === LITERAL) later.push(at);
+  const sets = [
+    ...later.map(at => [at]),
+    ...Array.from({ length: INPUTS_MAX - 2 }, (_, i) => later.slice(0, i + 2)).filter(set => set.length > 1),
+  ];
+  for (const set of sets) {
+    const count = set.length + 1;
+    if (more % count !== 0) continue;
+    const length = more / count + 1;
+    const inserted = words.slice(slot.from, slot.from + length);
+    const made = template.flatMap((word, at) => (at === slot.from || set.includes(at) ? inserted : [word]));
+    if (made.length === words.length && made.every((word, i) => word === words[i])) return length;
+  }
+  return 0;
 }
 
 function agrees(template: readonly string[], words: readonly string[], slot: Slot, rest: number): boolean {

@@ -115,6 +115,10 @@ export class Profile {
     return this.#index[dialect].find(words, { cut });
   }
 
+  several(dialect: Dialect, { words }: DriftTokens): ReturnType<SpliceIndex<Template>["several"]> {
+    return this.#index[dialect].several(words);
+  }
+
   /** The token from which on a statement is no template's any more, where it begins as one does. */
   graft(dialect: Dialect, { words }: DriftTokens): number | undefined {
     return this.#index[dialect].graft(words);
