@@ -346,8 +346,40 @@ static void deadline_cases(int protocol, int agent)
 		}
 }
 
+// Once the keeper was told of the whole frame, of which a part had been sent, and ended.
+static void attributes_case(int agent)
+{
+	CASE("mysql: a statement whose query attributes a send cuts is held as what nobody can read, and arrives unchanged");
+	struct link l = open_link();
+	struct bytes login = mysql_login(1u << 27, 0);
+	struct bytes q = mysql_packet(0, join(3, raw("\3\1\1\0\1\xfd\0\0\xc8", 9), repeat("v", 200), text("select cut, 1 from a")));
+	struct bytes next = mysql_packet(0, join(2, raw("\3\0\1", 3), text("select whole, 1 from a")));
+
+	give(&l, login);
+	arrived(&l, login.size);
+	agent_policy(agent, 5000, CONSULT_ALWAYS, FAIL_OPEN);
+	give(&l, slice(q, 0, 100));
+	struct picket_keeper_held h = held(agent, &l);
+
+	check(!h.held.fingerprint && h.held.flags & HELD_TORN && h.held.bytes == 100, "flags %d, %u bytes", h.held.flags, h.held.bytes);
+	agent_answer(agent, h.hold, ANSWER_RELEASE, "");
+	check_same(arrived(&l, 100), slice(q, 0, 100));
+	give(&l, slice(q, 100, q.size));
+	check_same(arrived(&l, q.size - 100), slice(q, 100, q.size));
+	give(&l, next);
+	h = held(agent, &l);
+	check(h.held.fingerprint && h.held.statement == 2, "statement %llu", (unsigned long long)h.held.statement);
+	agent_answer(agent, h.hold, ANSWER_RELEASE, "");
+	check_same(arrived(&l, next.size), next);
+	close_link(&l);
+	keeper_lives();
+}
+
 static void split_cases(int protocol, int agent)
 {
+	if (!protocol)
+		attributes_case(agent);
+
 	struct bytes sql = join(3, text("select long, '"), repeat("abcdefgh", 200000), text("' from a"));
 	struct bytes q = query(protocol, (char *)sql.at);
 

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -300,6 +302,32 @@ static void split_cases(int protocol)
 	struct bytes got = arrived(&l, 133);
 
 	check(memmem(got.at, got.size, "Picket blocked", 14), "not denied: %.60s", got.at + 5);
+	close_link(&l);
+}
+
+// Before 6.5 the pages of a file go to the socket uncopied, and the program cannot read them until it asks to.
+static void sendfile_case(int protocol)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "%s: a known-bad statement that comes by sendfile is replaced, the next one framed", names[protocol]);
+	begin_case(name);
+	struct link l = logins[protocol]();
+	struct bytes bad = query(protocol, "select filed, 1 from users"), next = query(protocol, "select behind, 1 from users");
+	int file = memfd_create("statement", 0);
+	off_t from = 0;
+
+	learn(&l, bad, VERDICT_ATTACK, ACTION_BLOCK);
+	if (check(file >= 0 && write(file, bad.at, bad.size) == (ssize_t)bad.size, "memfd"))
+		check(sendfile(l.client, file, &from, bad.size) == (ssize_t)bad.size, "sendfile: %s", strerror(errno));
+	struct bytes got = arrived(&l, 133);
+
+	check(memmem(got.at, got.size, "Picket blocked", 14), "not denied: %.60s", got.at + 5);
+	give(&l, next);
+	check_same(arrived(&l, next.size), next);
+	drain();
+	check(last_statement() && last_statement()->fingerprint, "the next one");
+	close(file);
 	close_link(&l);
 }
 
@@ -1518,8 +1546,10 @@ int main(int argc, char **argv)
 	set_rule(&stable, RULE, RULE_NAME);
 	mysql_cases();
 	postgresql_cases();
-	for (int protocol = 0; protocol < 2; protocol++)
+	for (int protocol = 0; protocol < 2; protocol++) {
 		split_cases(protocol);
+		sendfile_case(protocol);
+	}
 	mysql_wire_cases();
 	postgresql_wire_cases();
 	setting_cases();

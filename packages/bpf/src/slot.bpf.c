@@ -486,13 +486,19 @@ static __always_inline __u32 open_connection(struct sk_msg_md *msg, struct conne
 	return f->protocol >= PROTOCOL_TLS ? size : 0;
 }
 
-/* Reads the header of the next message: its bytes, or what came of them. False: this is no message. */
+/*
+ * Reads the header of the next message: its bytes, or what came of them. False: this is no message. What the kernel
+ * did not copy (sendfile and splice before 6.5) is not readable at first, and a header may lie across two pages.
+ */
 static __always_inline bool read_header(struct sk_msg_md *msg, struct connection *c, __u32 *at)
 {
 	struct frame *f = &c->frame;
 	bool mysql = f->protocol == PROTOCOL_MYSQL;
-	__u8 *data = first_byte(msg);
 	__u32 want = POSTGRESQL_HEADER;
+
+	if ((void *)(first_byte(msg) + 8) > bytes_end(msg))
+		in_reach(msg, least(msg->size, 8));
+	__u8 *data = first_byte(msg); /* no earlier: what was read before a pull is not valid any more */
 
 	if (!f->header_bytes && (void *)(data + 8) <= bytes_end(msg)) {
 		*(__u64 *)f->header = *(__u64 *)data;
@@ -544,7 +550,7 @@ static __always_inline __u32 read_prelude(struct sk_msg_md *msg, struct connecti
 	f->phase = PHASE_TEXT;
 	if (f->protocol == PROTOCOL_POSTGRESQL)
 		name_parse(&c->watch, bytes == 1);
-	if (bytes && bytes <= f->remaining)
+	if (bytes && bytes <= f->remaining && bytes <= msg->size - at)
 		return bytes;
 	f->torn = 1;
 	return 0;
@@ -698,8 +704,15 @@ static __always_inline __u32 read_message(struct sk_msg_md *msg, struct connecti
 			report_connection(c, tp, CONNECTION_RECOGNISED, TCP_ESTABLISHED, TCP_ESTABLISHED);
 			return size;
 		}
-		if (f->phase == PHASE_HEADER)
+		if (f->phase == PHASE_HEADER && at)
 			return at;
+		if (f->phase == PHASE_HEADER) {
+			/* The kernel has no memory to make it readable. */
+			count_loss(LOSS_BYTES_UNSEEN);
+			f->phase = PHASE_RESYNC;
+			f->resynced = 1;
+			return size;
+		}
 	}
 	if (f->phase == PHASE_PRELUDE) {
 		__u32 bytes = read_prelude(msg, c, at);

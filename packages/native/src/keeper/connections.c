@@ -75,6 +75,7 @@ static void remove_connection(struct connection *c)
 	drop_records(c);
 	*place = c->next;
 	stats.connections--;
+	killed_count -= c->killed;
 	if (c->blocked)
 		c->gone = true;
 	else
@@ -408,10 +409,8 @@ static void forget_closed(uint64_t now)
 	for (int i = 0; i < BUCKETS; i++)
 		for (struct connection *c = buckets[i], *next; c; c = next) {
 			next = c->next;
-			if (kernel_alive(c->cookie))
-				continue;
-			killed_count -= c->killed;
-			remove_connection(c);
+			if (!kernel_alive(c->cookie))
+				remove_connection(c);
 		}
 }
 
