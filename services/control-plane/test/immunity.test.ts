@@ -9,6 +9,7 @@ import { SHAPE_ALGORITHM } from "@picket/shared/shape";
 import { verifySharedVerdict } from "@picket/shared/shared-verdict";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import {
+  ask,
   type Fleet,
   ruleText,
   type SimulatedNode,
@@ -244,4 +245,31 @@ test("stopped, everything is taken back and nothing is signed; released, what wa
   await fleet.admin.call("DELETE", "/v1/immunity/stop");
   await becomes(hostile("later"), "in-force");
   expect(await fleet.admin.refusal("DELETE", "/v1/immunity/stop")).toMatchObject({ code: "wrong-state" });
+});
+
+test("a month after its end a verdict is forgotten, and the fleet's last number never falls", async () => {
+  await delegate();
+  await say(nodes[0]!, claim(hostile("old")), claim(hostile("oldest_number")));
+  for (const column of ["old", "oldest_number"]) {
+    const { id } = await becomes(hostile(column), "in-force");
+    await fleet.admin.call("DELETE", `/v1/immunity/verdicts/${id}?reason=over`);
+  }
+  const { last } = await feed();
+  await ask(
+    stores,
+    "update shared_verdicts set ended_at = now() - interval '31 days' where ended_at is not null",
+  );
+  await until(
+    async () => (await listed()).map(({ text }) => text),
+    texts => !texts.includes(hostile("old")),
+    "the old one is forgotten",
+  );
+  await fleet.close();
+  fleet = await startFleet(stores, { sharingKey: online });
+  nodes = [await fleet.join("d")];
+  expect((await feed(last)).last).toBe(last);
+  await delegate();
+  await say(nodes[0]!, claim(hostile("young")));
+  await becomes(hostile("young"), "in-force");
+  expect((await feed(last)).last).toBe(last + 1);
 });

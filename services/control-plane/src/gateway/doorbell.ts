@@ -13,6 +13,7 @@ export function listenToDoorbell(
 ): { close(): void } {
   const redis = connectRedis(config.redisUrl, { ...patient, autoResubscribe: false }, log, "doorbell");
   redis.on("ready", () => {
+    waiters.forgetIssued();
     redis.subscribe(DOORBELL, STANDING, VERDICTS).then(
       () => {
         nodeKeys.keep(true);

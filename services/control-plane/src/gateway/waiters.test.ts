@@ -51,6 +51,9 @@ test("shared verdicts wake who has not read so far, and nobody else", async () =
   waiters.issued(5);
   waiters.issued(3); // Heard late: nothing is unread by it.
   expect(waiters.verdicts).toBe(5);
+  waiters.forgetIssued(); // The bell was away: what is said then holds, though it be less.
+  waiters.issued(2);
+  expect(waiters.verdicts).toBe(2);
   waiters.close();
   expect(await Promise.all([behind, upToDate, takesNoPart])).toEqual([true, false, false]);
 });

@@ -24,6 +24,11 @@ export class Waiters {
     return this.#verdicts;
   }
 
+  /** Before what may have been missed is asked for: the number can have fallen, too (a database that was restored). */
+  forgetIssued(): void {
+    this.#verdicts = 0;
+  }
+
   /** Rings for who has not read so far, and says how far it has. */
   issued(sequence: number): void {
     this.#verdicts = Math.max(this.#verdicts, sequence);

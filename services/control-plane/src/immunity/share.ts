@@ -21,8 +21,6 @@ const AT_ONCE = 100;
 const HOUR_MS = 3_600_000;
 /** A claim that could not be signed for so long says nothing any more. */
 const PENDING_MS_MAX = 86_400_000;
-/** What is over is shown for so long. */
-const KEPT_MS = 30 * 86_400_000;
 
 export async function shareVerdicts({ ctx }: { ctx: Ctx }): Promise<void> {
   await endOverdue(ctx);
@@ -121,7 +119,6 @@ async function endOverdue(ctx: Ctx): Promise<void> {
         lt(sharedVerdicts.claimedAt, new Date(ctx.clock() - PENDING_MS_MAX)),
       ),
     );
-  await ctx.db.delete(sharedVerdicts).where(lt(sharedVerdicts.endedAt, new Date(ctx.clock() - KEPT_MS)));
 }
 
 export async function isStopped(ctx: Ctx): Promise<boolean> {

@@ -10,6 +10,7 @@ import { sweepBacktests } from "../backtests/sweep.ts";
 import { type Ctx, now } from "../context.ts";
 import { alerts, assignments, deliveries, nodes, rollouts, sessions, tickets } from "../db/schema.ts";
 import { deliver } from "../deliveries/deliver.ts";
+import { forgetVerdicts } from "../immunity/forget.ts";
 import { shareVerdicts } from "../immunity/share.ts";
 import { lostCause, nodeLostAlert } from "../nodes/alerts.ts";
 import { nodeAssignment } from "../rollouts/assign.ts";
@@ -31,6 +32,7 @@ const parts: Record<string, (ctx: Ctx) => Promise<void>> = {
   backtests: sweepBacktests,
   shapes: async ctx => void (await forgetIdleShapes({ ctx })),
   "shared verdicts": async ctx => void (await shareVerdicts({ ctx })),
+  "verdicts that are over": async ctx => void (await forgetVerdicts({ ctx })),
   sessions: async ctx => void (await ctx.db.delete(sessions).where(lt(sessions.expiresAt, now(ctx)))),
 };
 
