@@ -46,6 +46,7 @@ import {
   SignedProfileRef,
   TemplateExport,
 } from "./profile.ts";
+import { TwinDifference, TwinFigures } from "./twin.ts";
 import { Dialect, Duration, Guarantee, Labels, Priority } from "./vocabulary.ts";
 
 export const page = <T extends z.ZodType>(item: T) =>
@@ -372,11 +373,24 @@ export const RolloutNode = z.object({
 });
 export type RolloutNode = z.infer<typeof RolloutNode>;
 
+/** What a twin found on the nodes that ran it, together. */
+export const TwinFindings = TwinFigures.extend({
+  /** That have told. */
+  nodes: z.int(),
+  /** By kind and then the most frequent first. */
+  differences: z.array(TwinDifference.extend({ nodes: z.int() })),
+  /** Differences that are in the figures and not in the list. */
+  unlisted: z.int(),
+});
+export type TwinFindings = z.infer<typeof TwinFindings>;
+
 export const RolloutDetails = Rollout.extend({
   nodesPlanned: z.array(RolloutNode),
   decisions: z.array(GateDecision),
   /** The newest one of the version. */
   backtest: Backtest.nullable(),
+  /** Null: it is no twin. */
+  twin: TwinFindings.nullable(),
 });
 export type RolloutDetails = z.infer<typeof RolloutDetails>;
 

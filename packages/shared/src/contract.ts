@@ -17,6 +17,7 @@
  * | POST /v1/agent/report               | API     | Report: installed state, connections, losses |
  * | POST /v1/agent/events               | API     | EventBatch, idempotent by event id |
  * | POST /v1/agent/shapes               | API     | ShapeBatch: what was used how often, idempotent by epoch |
+ * | POST /v1/agent/twins                | API     | TwinReport: what a twin would judge otherwise, idempotent by epoch |
  * | POST /v1/agent/claims               | API     | ClaimBatch: what this node judged hostile |
  * | GET  /v1/agent/verdicts?after=N     | API     | SharedVerdictFeed: what other nodes did (docs/immunity.md) |
  * | POST /v1/agent/verdicts/answers     | API     | VerdictAnswers: which of them it believes |
@@ -94,6 +95,8 @@ export const Assignment = z.strictObject({
    * is one, so that an agent that does not know it refuses the message rather than enforce.
    */
   mode: z.literal("twin").optional(),
+  /** Of a twin: what is to enforce beside it; null: nothing of this rule set. */
+  beside: z.strictObject({ version: RuleVersion, bundle: BundleDigest }).nullable().optional(),
 });
 export type Assignment = z.infer<typeof Assignment>;
 
@@ -134,7 +137,7 @@ export const RefusalCode = z.enum([
   "verifier-refused",
   "self-test-failed",
   "switch-failed",
-  /** This agent cannot run what was assigned, for example a twin. */
+  /** This agent cannot run what was assigned. */
   "unsupported",
 ]);
 export type RefusalCode = z.infer<typeof RefusalCode>;
@@ -150,6 +153,8 @@ export const Installed = z.discriminatedUnion("kind", [
     generation: z.int().min(0),
     share: z.int().min(0).max(10_000),
     slot: z.int(),
+    /** It judges and enforces nothing; what does is this version, or none of the rule set. The slot is that one's. */
+    twin: z.strictObject({ beside: RuleVersion.nullable() }).optional(),
     since: z.iso.datetime(),
   }),
   z.strictObject({

@@ -11,7 +11,7 @@ import type { KernelEvent } from "./capture/kernel-event.ts";
 import { readObject } from "./capture/objects.ts";
 import { checkSockets } from "./capture/socket-check.ts";
 import type { Config } from "./config.ts";
-import { createSight } from "./connections/sight.ts";
+import { createSight, type Sight } from "./connections/sight.ts";
 import { openAudit } from "./control/audit.ts";
 import { socketChecks } from "./control/doctor.ts";
 import { provideControl } from "./control/provide.ts";
@@ -136,11 +136,12 @@ async function startClaimed(input: {
           ...running,
         }),
       holding: holdingRules,
+      twins: () => sight.twins,
       store,
       changed: () => sources.reportSoon(),
       log,
     });
-    const sight = createSight({
+    const sight: Sight = createSight({
       config,
       host,
       kernel,
@@ -201,6 +202,7 @@ async function startClaimed(input: {
       makeReport: () => reporter.report(),
       shapes: new ShapeLedger(shapeSource(judging), randomUUID()),
       immunity,
+      twins: sight.twins,
       profiles: new SignedProfiles({
         versions,
         profiles,

@@ -37,6 +37,8 @@ export type Config = {
   keyLifetimeMs: number;
   /** How often a fleet's agent tells which shapes it has seen. */
   shapesIntervalMs: number;
+  /** How often what a twin found is told. */
+  twinIntervalMs: number;
   /** Tell the fleet what was found hostile here, and heed what was found elsewhere. */
   immunity: boolean;
   logLevel: string;
@@ -76,6 +78,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
       env.PICKET_CERTIFICATE_INTERVAL ?? "1h",
     ),
     keyLifetimeMs: parseInterval("PICKET_KEY_LIFETIME", env.PICKET_KEY_LIFETIME ?? "30d"),
+    twinIntervalMs: parseInterval("PICKET_TWIN_INTERVAL", env.PICKET_TWIN_INTERVAL ?? "10s"),
     shapesIntervalMs: parseInterval("PICKET_SHAPES_INTERVAL", env.PICKET_SHAPES_INTERVAL ?? "5m"),
     immunity: parseSwitch("PICKET_IMMUNITY", env.PICKET_IMMUNITY || "on"),
     logLevel: env.PICKET_LOG_LEVEL || "info",

@@ -17,6 +17,7 @@ import type { Decided, HeldStatement } from "./hold/holding.ts";
 import { tableOf } from "./hold/plan.ts";
 import type { Comparison } from "./rules/comparison.ts";
 import type { Lexing } from "./rules/lexing.ts";
+import type { Twins } from "./rules/twin.ts";
 import type { Unknown } from "./rules/unknown.ts";
 import type { Loaded, Versions } from "./rules/versions.ts";
 import { detect, type Judged } from "./wire/detect.ts";
@@ -47,6 +48,7 @@ export function createPipeline(input: {
   versions: Versions;
   unknown: Unknown;
   comparison: Comparison;
+  twins: Pick<Twins, "sampled">;
   lexing: Lexing;
   workloads: Workloads;
   processes: Processes;
@@ -98,8 +100,10 @@ export function createPipeline(input: {
     const statement = statements.feed(fragment);
     if (!statement) return;
     const loaded = versions.byOrdinal(statement.version);
-    if (statement.sampled) found.push(...[input.comparison.of(statement)].flatMap(found => found ?? []));
-    else if (statement.verdict !== "unknown") tell(statement, known(statement, loaded), loaded);
+    if (statement.sampled) {
+      found.push(...[input.comparison.of(statement)].flatMap(found => found ?? []));
+      if (loaded) input.twins.sampled(statement, loaded, contextOf(statement));
+    } else if (statement.verdict !== "unknown") tell(statement, known(statement, loaded), loaded);
     // A version that has been given up: whoever judges now meets the shape itself.
     else if (loaded)
       // It has passed (observed); what it is judged now is what its next use meets.

@@ -24,6 +24,7 @@ import {
 } from "@picket/shared/contract";
 import type { Detection } from "@picket/shared/detection";
 import type { AssignmentId, BundleDigest, RuleSetName, RuleVersion } from "@picket/shared/ids";
+import { TwinReport } from "@picket/shared/twin";
 
 import { KERNEL_ABI } from "../src/capture/kernel.ts";
 
@@ -37,6 +38,7 @@ export async function startControlPlane() {
   const objects = new Map<string, Buffer>([[sha256(SLOT), SLOT]]);
   const reports: Report[] = [];
   const shapeBatches: ShapeBatch[] = [];
+  const twinReports: TwinReport[] = [];
   const events = new Map<string, Detection>();
   const acknowledged: string[] = [];
   const desired = new Map<string, Assignment>();
@@ -99,6 +101,10 @@ export async function startControlPlane() {
       reports.push(Report.parse(JSON.parse(text)));
       return answer(204);
     }
+    if (what === "twins") {
+      twinReports.push(TwinReport.parse(JSON.parse(text)));
+      return answer(204);
+    }
     if (what === "shapes") {
       const batch = ShapeBatch.parse(JSON.parse(text));
       shapeBatches.push(batch);
@@ -126,6 +132,7 @@ export async function startControlPlane() {
     reports,
     events,
     shapeBatches,
+    twinReports,
     acknowledged,
     objects,
     release,
@@ -155,7 +162,7 @@ export async function startControlPlane() {
     /** Hands the payload out as an envelope, by default properly signed, and assigns it. */
     assign(
       payload: Buffer,
-      options: { envelope?: unknown; share?: number; withheld?: true; twin?: true } = {},
+      options: { envelope?: unknown; share?: number; withheld?: true; twin?: Assignment["beside"] } = {},
     ): Assignment {
       const { ruleSet = "shop", version = 1 } = JSON.parse(payload.toString()) as Partial<Bundle>;
       const digest = sha256(payload);
@@ -171,7 +178,7 @@ export async function startControlPlane() {
         rollout: null,
         share: options.share ?? 10_000,
         scope: "all",
-        ...(options.twin && { mode: "twin" as const }),
+        ...(options.twin !== undefined && { mode: "twin" as const, beside: options.twin }),
       };
       desired.set(assignment.ruleSet, assignment);
       waiting = { assignment };

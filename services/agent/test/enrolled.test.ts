@@ -120,11 +120,6 @@ describe("a bad bundle never reaches the kernel, and the old version goes on blo
       "malformed",
       payload => controlPlane.assign(payload, { envelope: { hello: "world" } }),
     ],
-    [
-      "to be run as a twin, which this agent cannot",
-      "unsupported",
-      payload => controlPlane.assign(payload, { twin: true }),
-    ],
   ];
   test.each(cases)("%s", async (_, code, assign) => {
     controlPlane.assign(version(1, "block"));

@@ -71,7 +71,9 @@ export function agentCommands(program: Command, surroundings: Surroundings): voi
         const installed = report.installed
           .map(one =>
             one.kind === "active"
-              ? `${one.ruleSet}@${one.version} in slot ${one.slot}, ${one.share / 100} % of processes`
+              ? one.twin
+                ? `${one.ruleSet}@${one.twin.beside ?? "none"} in slot ${one.slot}; ${one.version} judges beside it as a twin`
+                : `${one.ruleSet}@${one.version} in slot ${one.slot}, ${one.share / 100} % of processes`
               : `${one.ruleSet}@${one.version ?? "none"} kept; ${one.refused} refused: ${one.because.code}`,
           )
           .join("\n");

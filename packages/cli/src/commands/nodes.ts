@@ -102,6 +102,7 @@ export async function nodeId({ client }: Context, wanted: string): Promise<strin
 function installedText(one: Installed): string {
   switch (one.kind) {
     case "active":
+      if (one.twin) return `${one.ruleSet}@${one.twin.beside ?? "none"} (twin ${one.version})`;
       return `${one.ruleSet}@${one.version}${one.share < 10_000 ? ` (${one.share / 100} %)` : ""}`;
     case "kept-last-good":
       return `${one.ruleSet}@${one.version ?? "none"} (refused ${one.refused}: ${one.because.code})`;

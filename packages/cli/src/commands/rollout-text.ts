@@ -6,13 +6,16 @@ import type {
   RolloutDetails,
   RolloutState,
   SignalFinding,
+  TwinFindings,
 } from "@picket/shared/api";
+import type { TwinDifferenceKind, TwinWord } from "@picket/shared/twin";
 import { shortId } from "../command.ts";
 import { ago, facts, harmless, labelsText, type Output, type Style, table } from "../output.ts";
 
-export function changeLine({ state, step, steps, nodes, lastDecision }: RolloutDetails): string {
+export function changeLine({ state, step, steps, nodes, lastDecision, twin }: RolloutDetails): string {
+  const found = twin ? `  twin: ${twinLine(twin)}` : "";
   const decision = lastDecision ? `  ${lastDecision.kind}: ${lastDecision.because}` : "";
-  return `${state}  step ${step + 1}/${steps.length} (${steps[step]?.percent ?? "?"} %)  installed ${nodes.installed}/${nodes.planned}  refused ${nodes.refused}${decision}`;
+  return `${state}  step ${step + 1}/${steps.length} (${steps[step]?.percent ?? "?"} %)  installed ${nodes.installed}/${nodes.planned}  refused ${nodes.refused}${found}${decision}`;
 }
 
 export function rolloutTable(output: Output, items: readonly Rollout[]): string {
@@ -107,6 +110,7 @@ export function detailsText(output: Output, details: RolloutDetails): string {
       ],
     ),
   ];
+  if (details.twin) parts.push(...twinText(output, details.twin));
   if (details.nodesPlanned.length > 0 && details.nodesPlanned.length <= 40)
     parts.push(
       table(output, details.nodesPlanned, [
@@ -122,6 +126,55 @@ export function detailsText(output: Output, details: RolloutDetails): string {
       ]),
     );
   return parts.join("\n\n");
+}
+
+const TWIN_SHOWN = 20;
+const KINDS: Record<TwinDifferenceKind, string> = {
+  "would-block": "would block",
+  "would-pass": "would let pass",
+  otherwise: "judges otherwise",
+};
+
+/** In a line: how much was compared, and of that what a twin would do otherwise. */
+export function twinLine({
+  nodes,
+  statements,
+  compared,
+  wouldBlock,
+  wouldPass,
+  otherwise,
+}: TwinFindings): string {
+  if (nodes === 0) return "no node has told yet";
+  const share = statements === 0 ? "" : ` (${number((100 * compared) / statements)} %)`;
+  return `${compared} of ${statements} statements compared${share} on ${nodes} ${nodes === 1 ? "node" : "nodes"}: it would block ${wouldBlock}, let ${wouldPass} pass that are blocked, judges ${otherwise} otherwise`;
+}
+
+export function twinText(output: Output, twin: TwinFindings): string[] {
+  const shown = twin.differences.slice(0, TWIN_SHOWN);
+  const more = twin.differences.length - shown.length + twin.unlisted;
+  const word = ({ verdict, action, rule }: TwinWord) =>
+    `${verdict}, ${action}${rule === null ? "" : ` (${rule})`}`;
+  return [
+    facts(output, [["Twin", twinLine(twin)]]),
+    ...(shown.length > 0
+      ? [
+          table(output, shown, [
+            {
+              title: "THE TWIN",
+              value: row => KINDS[row.kind],
+              style: row => (row.kind === "otherwise" ? "yellow" : "red"),
+            },
+            { title: "STATEMENTS", value: row => String(row.count), align: "right" },
+            { title: "NODES", value: row => String(row.nodes), align: "right" },
+            { title: "NOW", value: row => word(row.stable) },
+            { title: "BY IT", value: row => word(row.candidate) },
+            { title: "WORKLOAD", value: row => row.workload },
+            { title: "STATEMENT", value: row => harmless(row.sql), flexible: true },
+          ]),
+        ]
+      : []),
+    ...(more > 0 ? [`${more} further differences are not listed.`] : []),
+  ];
 }
 
 /** What of a rollout is not as usual. */
@@ -149,7 +202,7 @@ function limits({ mode, domains, settle, gate, startAt, state }: RolloutDetails)
 const capText = (cap: DomainCap): string =>
   "nodes" in cap ? `${cap.nodes} of a ${cap.label}` : `${cap.percent} % of a ${cap.label}`;
 
-export function explanation(output: Output, rollout: Rollout, decision: DecisionDetails): string {
+export function explanation(output: Output, rollout: RolloutDetails, decision: DecisionDetails): string {
   const { signals, replayed } = decision;
   return [
     facts(output, [
@@ -174,6 +227,8 @@ export function explanation(output: Output, rollout: Rollout, decision: Decision
     ...(signals === null || signals.length === 0
       ? ["No signal was compared: there were no nodes on one of the sides, or comparing is off."]
       : [signalTable(output, signals)]),
+    // Of now, which may be more than the decision saw.
+    ...(rollout.twin ? twinText(output, rollout.twin) : []),
   ].join("\n\n");
 }
 

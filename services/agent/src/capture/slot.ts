@@ -35,6 +35,11 @@ const VERDICTS: Record<Verdict, KernelVerdict> = {
   probe: KernelVerdict.PROBE,
 };
 
+const namesOf = <T extends string>(codes: Record<T, number>): Record<number, T> =>
+  Object.fromEntries(Object.entries<number>(codes).map(([name, code]) => [code, name as T]));
+const ACTION_NAMES = namesOf(ACTIONS);
+const VERDICT_NAMES = namesOf(VERDICTS);
+
 export type ShapeVerdict = {
   verdict: Verdict;
   action: Action;
@@ -182,8 +187,7 @@ export class Slot {
   verdictOf(fingerprint: bigint): { verdict: Verdict; source: VerdictSource } | null {
     const entry = this.#verdicts.get(fingerprint);
     if (!entry) return null;
-    const [verdict] = Object.entries(VERDICTS).find(([, kernel]) => kernel === entry.verdict)!;
-    return { verdict: verdict as Verdict, source: SOURCES[entry.source]! };
+    return { verdict: VERDICT_NAMES[entry.verdict]!, source: SOURCES[entry.source]! };
   }
 
   deleteVerdict(fingerprint: bigint): void {
@@ -192,6 +196,19 @@ export class Slot {
 
   *verdicts(): Generator<[bigint, VerdictEntry]> {
     yield* this.#verdicts.entries();
+  }
+
+  /** Everything that it knows, and how often each was used. */
+  *known(): Generator<ShapeVerdict & { key: bigint; count: number }> {
+    for (const [key, { verdict, action, rule, source, count }] of this.#verdicts.entries())
+      yield {
+        key,
+        verdict: VERDICT_NAMES[verdict]!,
+        action: ACTION_NAMES[action]!,
+        rule: rule === NO_RULE ? null : rule,
+        source: SOURCES[source]!,
+        count: Number(count),
+      };
   }
 
   /** What the agent had judged is judged anew at its next use; the rule set's own word stays. */

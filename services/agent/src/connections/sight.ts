@@ -10,6 +10,7 @@ import { createPipeline } from "../pipeline.ts";
 import { Profiles } from "../profiles/profiles.ts";
 import type { Judging } from "../rules/assemble.ts";
 import { createComparison } from "../rules/comparison.ts";
+import { Twins } from "../rules/twin.ts";
 import { createUnknown } from "../rules/unknown.ts";
 import { Certificates } from "../tls/certificates.ts";
 import { Fold } from "../wire/fold.ts";
@@ -78,12 +79,24 @@ export function createSight(input: {
     forget: fingerprint => versions.forgetShape(fingerprint),
     nowMs: Date.now,
   });
+  const twins = new Twins({
+    versions,
+    learned,
+    profiles,
+    lexing,
+    labelsOf: name => ({
+      ...input.labels(),
+      ...workloads.list().find(workload => workload.name === name)?.labels,
+    }),
+    nowMs: Date.now,
+  });
   const pipeline = createPipeline({
     statements: new Statements(),
     connections,
     versions,
-    unknown: createUnknown({ versions, learned, profiles, judged: input.judged, nowMs: Date.now }),
+    unknown: createUnknown({ versions, learned, profiles, judged: input.judged, twins, nowMs: Date.now }),
     comparison,
+    twins,
     lexing,
     workloads,
     processes,
@@ -100,6 +113,7 @@ export function createSight(input: {
     certificates,
     profiles,
     comparison,
+    twins,
     pipeline,
     /** Enrols what is open, and moves what is enrolled to the workload that was chosen for it since. */
     adopt: () => kernel.adopt(pid => workloads.ofProcess(pid)),

@@ -85,10 +85,21 @@ export class Profiles {
       this.overflowed += 1;
       return null;
     }
-    const done = nowMs - kept.startedMs >= drift.learnForMs && kept.statements >= drift.learnStatements;
-    kept.profile.mode = drift.locked || done ? drift.mode : "learn";
-    kept.profile.locked = drift.locked;
+    setPhase(kept, drift, nowMs);
     return kept.profile;
+  }
+
+  /** As it would be with other settings, for as long as `use` runs; none is begun for it. */
+  as<T>(identity: ProfileIdentity, drift: Drift, nowMs: number, use: (profile: Profile | undefined) => T): T {
+    const kept = this.#kept.get(keyOf(identity));
+    if (!kept) return use(undefined);
+    const { mode, locked } = kept.profile;
+    try {
+      setPhase(kept, drift, nowMs);
+      return use(kept.profile);
+    } finally {
+      Object.assign(kept.profile, { mode, locked });
+    }
   }
 
   /** A statement was taken up. */
@@ -236,6 +247,12 @@ export class Profiles {
     this.#kept.set(key, kept);
     return kept;
   }
+}
+
+function setPhase({ profile, startedMs, statements }: Kept, drift: Drift, nowMs: number): void {
+  const done = nowMs - startedMs >= drift.learnForMs && statements >= drift.learnStatements;
+  profile.mode = drift.locked || done ? drift.mode : "learn";
+  profile.locked = drift.locked;
 }
 
 const keyOf = ({ workload, databaseUser, database }: ProfileIdentity): string =>

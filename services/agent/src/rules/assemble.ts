@@ -16,6 +16,7 @@ import { LearnedShapes } from "./learned.ts";
 import { createLexing } from "./lexing.ts";
 import { selfTest } from "./self-test.ts";
 import { RuleStore } from "./store.ts";
+import type { Twins } from "./twin.ts";
 import { type HoldingRules, type Remembered, Versions } from "./versions.ts";
 
 export type Judging = ReturnType<typeof createJudging>;
@@ -27,6 +28,7 @@ export function createJudging(input: {
   predecessor: Remembered | null;
   remember: (running: Remembered) => void;
   holding: HoldingRules;
+  twins: () => Twins;
   store: (detections: Detection[]) => void;
   /** What the node reports has changed. */
   changed: () => void;
@@ -59,6 +61,7 @@ export function createJudging(input: {
   });
   const installer = new Installer({
     versions,
+    twins: input.twins,
     store: new RuleStore(config.stateDirectory),
     shipped: { digest: digestOf(readObject("slot")) as ObjectDigest, read: () => readObject("slot") },
     compile: createCompiler(secrets, escalation),

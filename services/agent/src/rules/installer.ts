@@ -13,8 +13,9 @@ import type { Trust } from "@picket/shared/trust-format";
 import type { Log } from "../log.ts";
 import type { CompiledRules } from "./judging.ts";
 import type { Kept, LastGood, RuleStore } from "./store.ts";
+import type { Twins } from "./twin.ts";
 import { type Refusal, verifyAssigned } from "./verify.ts";
-import { type Loaded, type Part, Versions } from "./versions.ts";
+import { byRuleSet, type Loaded, type Part, Versions } from "./versions.ts";
 
 const WHOLE = 10_000;
 
@@ -33,6 +34,7 @@ export type Source = {
 
 export type InstallerInput = {
   versions: Versions;
+  twins: () => Pick<Twins, "of" | "begin" | "goOn" | "end" | "forget">;
   store: RuleStore;
   /** The slot program that ships with this agent, by digest: most bundles name it. */
   shipped: { digest: ObjectDigest; read(): Buffer };
@@ -74,7 +76,10 @@ export class Installer {
     return this.#enqueue(async () => {
       const known = this.#installed.get(assignment.ruleSet);
       if (known && !isWanted(assignment, known)) return known;
-      const outcome = await this.#install(assignment, from, true);
+      const outcome =
+        assignment.mode === "twin"
+          ? await this.#installTwin(assignment, from)
+          : await this.#install(assignment, from, true);
       if (!outcome.ok) this.#refuse(assignment, outcome.error);
       this.#input.changed();
       return this.#installed.get(assignment.ruleSet) ?? null;
@@ -181,6 +186,7 @@ export class Installer {
   }
 
   forget(): void {
+    this.#input.twins().forget();
     this.#running.clear();
     this.#installed.clear();
     this.#stable = null;
@@ -193,54 +199,22 @@ export class Installer {
     return done;
   }
 
-  async #install(
-    assignment: Assignment,
-    { trust, renew, downloads }: Source,
-    installing: boolean,
-  ): Promise<Result<null, Refusal>> {
-    const { store, log, nowMs } = this.#input;
-    // A twin must not enforce, and a slot cannot yet judge beside another one.
-    if (assignment.mode === "twin")
-      return err({ code: "unsupported", detail: "this agent cannot run a twin beside the stable version" });
+  async #install(assignment: Assignment, from: Source, installing: boolean): Promise<Result<null, Refusal>> {
+    const { store, log, versions } = this.#input;
+    await this.#input.twins().end(assignment.ruleSet);
     const kept = this.#running.get(assignment.ruleSet);
-    let running: Running;
-    if (kept && kept.assignment.bundle === assignment.bundle) {
-      running = { ...kept, assignment, good: { ...kept.good, assignment } };
-    } else {
-      // Going back to what is still stable here needs no download.
-      const at = this.#stable?.assignment.bundle === assignment.bundle ? this.#stable.envelope : null;
-      const fetched = at ? ok(at) : await downloads.bundle(assignment.bundle);
-      if (!fetched.ok) return err({ code: "download-failed", detail: fetched.error });
-      const verify = () =>
-        verifyAssigned(fetched.value, {
-          ...trust(),
-          floorOf: ruleSet => store.floorOf(ruleSet),
-          nowMs: nowMs(),
-          abi: this.#input.abi,
-          kernel: this.#input.kernel,
-          installing,
-          expected: assignment,
-        });
-      let verified = verify();
-      // Signed by keys that this node has not heard of: it hears of them now, or refuses.
-      if (!verified.ok && ofSigners.has(verified.error.code) && (await renew())) verified = verify();
-      if (!verified.ok) return verified;
-      const { bundle } = verified.value;
-      const compiled = this.#input.compile(bundle.ruleText, `${bundle.ruleSet} ${bundle.version}`);
-      if (!compiled.ok) return err({ code: "compile-failed", detail: compiled.error.slice(0, 4_000) });
-      running = {
-        assignment,
-        part: {
-          ruleSet: bundle.ruleSet,
-          version: bundle.version,
-          bundle: assignment.bundle,
-          rules: compiled.value,
-          delegation: bundle.delegation,
-        },
-        good: { assignment, envelope: fetched.value as LastGood["envelope"] },
-      };
+    // No process is given to it: where it is not loaded, there is nothing to load it for.
+    if (!kept && assignment.share === 0 && versions.stable) {
+      this.#tell(assignment, versions.stable.slot.index);
+      return ok(null);
     }
-    const loaded = await this.#load(running, downloads);
+    const obtained =
+      kept && kept.assignment.bundle === assignment.bundle
+        ? ok({ ...kept, assignment, good: { ...kept.good, assignment } })
+        : await this.#obtain(assignment, from, installing);
+    if (!obtained.ok) return obtained;
+    const running = obtained.value;
+    const loaded = await this.#load(running, from.downloads);
     if (!loaded.ok) return loaded;
     this.#switch(running, loaded.value);
     if (installing) store.raiseFloor(assignment.ruleSet, bundleOf(running.good).floor);
@@ -253,39 +227,133 @@ export class Installer {
     return ok(null);
   }
 
-  /** All rule sets that this node runs, with the assigned one in its new version, as one slot. */
+  /**
+   * It is tried as for a switch, so that what this kernel or the self-test has against it shows, and then judges
+   * without a slot. Nothing of it is kept on disk: after a restart it is assigned again.
+   */
+  async #installTwin(assignment: Assignment, from: Source): Promise<Result<null, Refusal>> {
+    const { versions, log } = this.#input;
+    const { ruleSet, version, bundle } = assignment;
+    const twins = this.#input.twins();
+    const before = twins.of(ruleSet);
+    if (before && before.bundle !== bundle) await twins.end(ruleSet);
+    const { mode: _, beside, ...rest } = assignment;
+    const enforcing = this.#running.get(ruleSet)?.assignment;
+    if (beside && !(enforcing?.bundle === beside.bundle && isWhole(enforcing))) {
+      const stable: Assignment = { ...rest, ...beside, share: WHOLE, scope: "all" };
+      const outcome = await this.#install(stable, from, true);
+      if (!outcome.ok) {
+        const detail = `version ${beside.version}, beside which it is to judge: ${outcome.error.detail}`;
+        return err({ ...outcome.error, detail });
+      }
+    }
+    if (!versions.stable)
+      return err({ code: "unsupported", detail: "nothing enforces here beside which it could judge" });
+    if (twins.of(ruleSet)) twins.goOn(assignment);
+    else {
+      const obtained = await this.#obtain(assignment, from, true);
+      if (!obtained.ok) return obtained;
+      const { part, good } = obtained.value;
+      const object = await this.#object(objectOf(good), from.downloads);
+      if (!object.ok) return object;
+      const rehearsed = await versions.rehearse(this.#partsWith(part), object.value);
+      if (!rehearsed.ok) return rehearsed;
+      twins.begin(assignment, part, name => this.#running.has(name));
+    }
+    this.#tell(assignment, versions.stable.slot.index);
+    log.info({ ruleSet, version, beside: beside?.version ?? null }, "a twin judges and enforces nothing");
+    return ok(null);
+  }
+
+  /** Downloaded, verified, compiled. */
+  async #obtain(
+    assignment: Assignment,
+    { trust, renew, downloads }: Source,
+    installing: boolean,
+  ): Promise<Result<Running, Refusal>> {
+    const { store, nowMs } = this.#input;
+    // Going back to what is still stable here needs no download.
+    const at = this.#stable?.assignment.bundle === assignment.bundle ? this.#stable.envelope : null;
+    const fetched = at ? ok(at) : await downloads.bundle(assignment.bundle);
+    if (!fetched.ok) return err({ code: "download-failed", detail: fetched.error });
+    const verify = () =>
+      verifyAssigned(fetched.value, {
+        ...trust(),
+        floorOf: ruleSet => store.floorOf(ruleSet),
+        nowMs: nowMs(),
+        abi: this.#input.abi,
+        kernel: this.#input.kernel,
+        installing,
+        expected: assignment,
+      });
+    let verified = verify();
+    // Signed by keys that this node has not heard of: it hears of them now, or refuses.
+    if (!verified.ok && ofSigners.has(verified.error.code) && (await renew())) verified = verify();
+    if (!verified.ok) return verified;
+    const { bundle } = verified.value;
+    const compiled = this.#input.compile(bundle.ruleText, `${bundle.ruleSet} ${bundle.version}`);
+    if (!compiled.ok) return err({ code: "compile-failed", detail: compiled.error.slice(0, 4_000) });
+    return ok({
+      assignment,
+      part: {
+        ruleSet: bundle.ruleSet,
+        version: bundle.version,
+        bundle: assignment.bundle,
+        rules: compiled.value,
+        delegation: bundle.delegation,
+      },
+      good: { assignment, envelope: fetched.value as LastGood["envelope"] },
+    });
+  }
+
+  /** All rule sets that this node runs, with this one in its new version. */
+  #partsWith(part: Part): Part[] {
+    const others = [...this.#running.values()].filter(each => each.part.ruleSet !== part.ruleSet);
+    return [...others.map(each => each.part), part].sort(byRuleSet);
+  }
+
+  /** As one slot. */
   async #load(running: Running, downloads: Downloads): Promise<Result<Loaded, Refusal>> {
-    const others = [...this.#running.values()].filter(({ part }) => part.ruleSet !== running.part.ruleSet);
-    const parts = [...others.map(({ part }) => part), running.part].sort(byRuleSet);
+    const parts = this.#partsWith(running.part);
     const loaded = this.#input.versions.find(Versions.key(parts));
     if (loaded) return ok(loaded);
     const object = await this.#object(objectOf(running.good), downloads);
     return object.ok ? this.#input.versions.prepare(parts, object.value) : object;
   }
 
-  #switch({ assignment, part }: Running, loaded: Loaded): void {
+  #switch({ assignment }: Running, loaded: Loaded): void {
     const { versions, nowMs } = this.#input;
-    const whole = assignment.share >= WHOLE && assignment.scope === "all";
-    if (whole || loaded === versions.stable) versions.makeStable(loaded, nowMs());
+    if (isWhole(assignment) || loaded === versions.stable) versions.makeStable(loaded, nowMs());
     else versions.makeCandidate(loaded, assignment.share, assignment.scope === "new-processes", nowMs());
-    this.#installed.set(assignment.ruleSet, {
+    this.#tell(assignment, loaded.slot.index);
+  }
+
+  #tell(assignment: Assignment, slot: number): void {
+    const { id, ruleSet, version, bundle, generation, share, mode } = assignment;
+    this.#installed.set(ruleSet, {
       kind: "active",
-      ruleSet: part.ruleSet,
-      version: part.version,
-      bundle: part.bundle,
-      assignment: assignment.id,
-      generation: assignment.generation,
-      share: whole ? WHOLE : assignment.share,
-      slot: loaded.slot.index,
-      since: new Date(nowMs()).toISOString(),
+      ruleSet,
+      version,
+      bundle,
+      assignment: id,
+      generation,
+      // A twin judges what every process sends.
+      share: isWhole(assignment) || mode === "twin" ? WHOLE : share,
+      slot,
+      ...(mode === "twin" && { twin: { beside: this.#enforced(ruleSet) } }),
+      since: new Date(this.#input.nowMs()).toISOString(),
     });
+  }
+
+  #enforced(ruleSet: string): RuleVersion | null {
+    return this.#running.get(ruleSet)?.part.version ?? null;
   }
 
   #keep(running: Running): void {
     const { store } = this.#input;
     this.#running.set(running.part.ruleSet, running);
     const { assignment } = running;
-    const whole = assignment.share >= WHOLE && assignment.scope === "all";
+    const whole = isWhole(assignment);
     if (whole) this.#stable = running.good;
     const kept: Kept = whole
       ? { stable: running.good, candidate: null }
@@ -303,7 +371,7 @@ export class Installer {
     this.#installed.set(ruleSet, {
       kind: "kept-last-good",
       ruleSet,
-      version: before?.version ?? null,
+      version: before?.kind === "active" && before.twin ? before.twin.beside : (before?.version ?? null),
       refused: version,
       assignment: id,
       generation,
@@ -324,17 +392,19 @@ export class Installer {
   }
 }
 
-/** An older generation never is; the same one only where the download was all that failed. */
-function isWanted({ generation }: Assignment, known: Installed): boolean {
+const isWhole = ({ share, scope }: Assignment): boolean => share >= WHOLE && scope === "all";
+
+/**
+ * An older generation never is; the same one only where the download was all that failed, or where a restart brought
+ * back only what a twin judges beside.
+ */
+function isWanted({ generation, bundle }: Assignment, known: Installed): boolean {
   if (generation !== known.generation) return generation > known.generation;
-  return known.kind === "kept-last-good" && known.because.code === "download-failed";
+  if (known.kind === "active") return known.bundle !== bundle;
+  return known.because.code === "download-failed";
 }
 
 const ofSigners: ReadonlySet<string> = new Set(["foreign-key", "too-few-signatures"]);
-
-/** The first that wants more of a connection's profile than to learn decides; so the higher one is asked first. */
-const byRuleSet = (left: Part, right: Part): number =>
-  right.rules.precedence - left.rules.precedence || (left.ruleSet < right.ruleSet ? -1 : 1);
 
 function bundleOf({ envelope }: LastGood): Bundle {
   return JSON.parse(Buffer.from(envelope.payload, "base64").toString("utf8")) as Bundle;

@@ -90,6 +90,15 @@ export function judgeByAll(
   return strongest(notBelow(allowed, said).map(({ judgement }) => judgement));
 }
 
+/** Whether and how a connection's profile speaks: of several rule sets the first that wants more than to learn decides. */
+export function driftBy(
+  sets: readonly CompiledRules[],
+  context: Context,
+): { rules: CompiledRules; drift: Drift } {
+  const drifts = sets.map(rules => ({ rules, drift: rules.driftFor(context) }));
+  return drifts.find(({ drift }) => drift.mode !== "learn" || drift.locked) ?? drifts[0]!;
+}
+
 /** Those that the highest of `allowed` does not silence. */
 export function notBelow<T extends { precedence: number }>(
   allowed: readonly { precedence: number }[],

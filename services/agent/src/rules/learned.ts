@@ -15,6 +15,8 @@ export type LearnedShape = {
   rules: string[];
   /** Whose statement it was first. */
   workload: string;
+  user: string | undefined;
+  database: string | undefined;
   /** Uses that were judged here, since the kernel did not know it yet. */
   judged: number;
   /** Absent where the statement was too long to keep. */

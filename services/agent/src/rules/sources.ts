@@ -21,6 +21,7 @@ import { sleep } from "../uplink/sleep.ts";
 import { CORE_ONLY } from "./compile.ts";
 import { EMPTY_DIRECTORY, readRuleDirectory, watchRuleDirectory } from "./directory.ts";
 import type { Installer } from "./installer.ts";
+import type { Twins } from "./twin.ts";
 
 export class RuleSources {
   readonly #config: Config;
@@ -31,6 +32,7 @@ export class RuleSources {
   readonly #shapes: Pick<ShapeLedger, "batches">;
   readonly #immunity: Immunity | null;
   readonly #profiles: SignedProfiles;
+  readonly #twins: Twins;
   readonly #stop = new AbortController();
   #enrolment: Enrolment | null;
   #fleet: Fleet | null = null;
@@ -46,6 +48,7 @@ export class RuleSources {
     shapes: Pick<ShapeLedger, "batches">;
     immunity: Immunity | null;
     profiles: SignedProfiles;
+    twins: Twins;
     enrolment: Enrolment | null;
   }) {
     this.#config = input.config;
@@ -56,6 +59,7 @@ export class RuleSources {
     this.#shapes = input.shapes;
     this.#immunity = input.immunity;
     this.#profiles = input.profiles;
+    this.#twins = input.twins;
     this.#enrolment = input.enrolment;
   }
 
@@ -158,6 +162,7 @@ export class RuleSources {
       shapes: { ledger: this.#shapes, intervalMs: this.#config.shapesIntervalMs },
       immunity: this.#immunity,
       profiles: this.#profiles,
+      twins: { twins: this.#twins, intervalMs: this.#config.twinIntervalMs },
       log: this.#log,
     });
   }

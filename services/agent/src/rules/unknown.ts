@@ -6,8 +6,9 @@
 import type { Context } from "@picket/judge/match";
 import { type Profiles, USES_TO_LEARN } from "../profiles/profiles.ts";
 import type { Statement } from "../wire/statements.ts";
-import type { Judgement, Sent } from "./judging.ts";
+import { driftBy, type Judgement, type Sent } from "./judging.ts";
 import type { LearnedShapes } from "./learned.ts";
+import type { Twins } from "./twin.ts";
 import type { Loaded, Versions } from "./versions.ts";
 
 export type Unknown = (
@@ -29,18 +30,22 @@ export function createUnknown(input: {
   profiles: Profiles;
   /** Its verdict went into the kernel's map; what was sent is valid only now. */
   judged: (sent: Sent, judgement: Judgement, loaded: Loaded) => void;
+  twins: Pick<Twins, "meets">;
   nowMs: () => number;
 }): Unknown {
-  const { versions, learned, profiles, nowMs } = input;
+  const { versions, learned, profiles, twins, nowMs } = input;
 
   return (statement, loaded, context, then, meanwhile) => {
     const { sql, dialect, session } = statement;
     const profiled = profileOf(statement, context, loaded);
     const sent = { sql, dialect, session, context };
     const judgement = versions.judge(loaded, { ...sent, profile: profiled?.profile });
+    // Its own word may take a parser, for which nobody waits.
+    const compare = twins.meets(sent, loaded);
     if (!judgement.escalate) {
-      remember(statement, loaded, judgement, profiled, sent);
+      const key = remember(statement, loaded, judgement, profiled, sent);
       then(judgement, statement);
+      compare?.(judgement, key);
       return;
     }
     // Its bytes are valid only while the batch is handled.
@@ -48,41 +53,45 @@ export function createUnknown(input: {
     const timer = meanwhile && setTimeout(() => meanwhile(judgement), PARSER_MS);
     const conclude = (final: Judgement) => {
       clearTimeout(timer);
-      remember(kept, loaded, final, profiled, { ...sent, sql: kept.sql });
+      const asked = { ...sent, sql: kept.sql };
+      const key = remember(kept, loaded, final, profiled, asked);
       then(final, kept);
+      compare?.(final, key);
     };
     judgement.escalate().then(conclude, () => conclude(judgement));
   };
 
+  /** The key by which the kernel knows it from here on; null: it is judged again at its next use. */
   function remember(
     { fingerprint, scope, whole, danger }: Statement,
     loaded: Loaded,
     judgement: Judgement,
     profiled: ReturnType<typeof profileOf>,
     sent: Sent,
-  ): void {
+  ): bigint | null {
     const settled = !profiled || !whole || judgement.verdict !== "benign" || profiled.learned(sent);
-    if (!judgement.holdsForShape || !settled || fingerprint === 0n) return;
+    if (!judgement.holdsForShape || !settled || fingerprint === 0n) return null;
     // A part of a statement may convict it; only the whole may clear it, unless the kernel, which lexed all of it,
     // saw nothing in it that could harm.
-    if (!whole && judgement.verdict === "benign" && danger !== 0) return;
+    if (!whole && judgement.verdict === "benign" && danger !== 0) return null;
     // What was judged beside a profile holds for those whose profile it is: another workload's is asked itself.
     const key = profiled ? fingerprint ^ scope : fingerprint;
     versions.learn(loaded, key, judgement);
     const { verdict, action, rules } = judgement;
     const { sql, dialect, session } = sent;
     const sample = whole ? { sql, dialect, session } : null;
-    const workload = sent.context?.workload ?? "";
-    learned.learn(key, { fingerprint, verdict, action, rules, sample, workload });
+    const { workload = "", user, database } = sent.context ?? {};
+    learned.learn(key, { fingerprint, verdict, action, rules, sample, workload, user, database });
     if (whole) input.judged(sent, judgement, loaded);
+    return key;
   }
 
   /** The profile of who sent it, and what it makes of a statement that the rules find honest. */
   function profileOf({ process }: Statement, context: Context, { parts }: Loaded) {
-    const drifts = parts.map(({ rules }) => ({ rules, drift: rules.driftFor(context) }));
-    // Of several rule sets the first that wants more than to learn decides how.
-    const { rules, drift } =
-      drifts.find(each => each.drift.mode !== "learn" || each.drift.locked) ?? drifts[0]!;
+    const { rules, drift } = driftBy(
+      parts.map(part => part.rules),
+      context,
+    );
     const { workload = "", user = "", database = "" } = context;
     const profile = profiles.of({ workload, databaseUser: user, database }, drift, nowMs());
     if (!profile) return null;

@@ -171,6 +171,16 @@ export class Versions {
     return ok(loaded);
   }
 
+  /**
+   * Whether this kernel takes the version and it does what it says: loaded and tested as for a switch, and given back.
+   */
+  async rehearse(parts: readonly Part[], object: Buffer): Promise<Result<null, Refusal>> {
+    const prepared = await this.prepare(parts, object);
+    if (!prepared.ok) return prepared;
+    this.#unload(prepared.value);
+    return ok(null);
+  }
+
   discard(loaded: Loaded): void {
     for (const [fingerprint, uses] of usesOf(loaded.slot))
       this.#usesBefore.set(fingerprint, (this.#usesBefore.get(fingerprint) ?? 0) + uses);
@@ -178,6 +188,10 @@ export class Versions {
       if (this.#usesBefore.size <= USES_MAX) break;
       this.#usesBefore.delete(fingerprint);
     }
+    this.#unload(loaded);
+  }
+
+  #unload(loaded: Loaded): void {
     this.#kernel.clearSlot(loaded.slot.index);
     loaded.slot.close({ keepPins: false });
     this.#holding.discard(loaded.ordinal);
@@ -456,6 +470,10 @@ export class Versions {
     }
   }
 }
+
+/** The first that wants more of a connection's profile than to learn decides; so the higher one is asked first. */
+export const byRuleSet = (left: Part, right: Part): number =>
+  right.rules.precedence - left.rules.precedence || (left.ruleSet < right.ruleSet ? -1 : 1);
 
 function* usesOf(slot: Slot): Generator<[bigint, number]> {
   for (const [fingerprint, { count }] of slot.verdicts()) if (count > 0n) yield [fingerprint, Number(count)];

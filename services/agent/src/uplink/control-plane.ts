@@ -25,6 +25,7 @@ import {
 } from "@picket/shared/immunity";
 import { type ProfileOffer, SignedProfileList } from "@picket/shared/profile";
 import { err, ok, type Result } from "@picket/shared/result";
+import type { TwinReport } from "@picket/shared/twin";
 import { z } from "zod";
 import type { Log } from "../log.ts";
 import { type HttpAnswer, type HttpRequest, sendHttp } from "./http.ts";
@@ -132,6 +133,11 @@ export function connectControlPlane(
 
     async rotateKey(rotation: KeyRotation): Answer<null> {
       const answer = await call({ method: "POST", path: "/v1/agent/key", body: JSON.stringify(rotation) });
+      return answer.ok ? ok(null) : answer;
+    },
+
+    async twin(report: TwinReport): Answer<null> {
+      const answer = await call({ method: "POST", path: "/v1/agent/twins", body: JSON.stringify(report) });
       return answer.ok ? ok(null) : answer;
     },
 

@@ -9,6 +9,7 @@ import type { Immunity } from "../immunity/immunity.ts";
 import type { Log } from "../log.ts";
 import type { SignedProfiles } from "../profiles/signed.ts";
 import type { Installer, Source } from "../rules/installer.ts";
+import type { Twins } from "../rules/twin.ts";
 import type { Spool } from "../spool/spool.ts";
 import { backoffMs } from "./backoff.ts";
 import { connectControlPlane, explain } from "./control-plane.ts";
@@ -55,6 +56,7 @@ export function joinFleet(input: {
   /** Null: this node takes no part in what the fleet shares. */
   immunity: Immunity | null;
   profiles: SignedProfiles;
+  twins: { twins: Pick<Twins, "any" | "look" | "reports">; intervalMs: number };
   log: Log;
 }): Fleet {
   const { enrolment, spool, installer, makeReport, immunity, profiles, log } = input;
@@ -229,6 +231,22 @@ export function joinFleet(input: {
     }
   }
 
+  /** What a twin would judge otherwise; of one that ended, until it has arrived. */
+  async function tellTwins(): Promise<void> {
+    const { twins, intervalMs } = input.twins;
+    while (!signal.aborted) {
+      await sleep(intervalMs * (0.8 + 0.4 * Math.random()), signal);
+      if (twins.any) await twins.look();
+      for (const { report, arrived } of twins.reports()) {
+        const answer = await controlPlane.twin(report);
+        if (signal.aborted) return;
+        // What is wrong in itself would be refused for ever.
+        if (answer.ok || (answer.error.kind === "refused" && answer.error.status < 500)) arrived();
+        else break;
+      }
+    }
+  }
+
   let rotating: Promise<Result<string, string>> | null = null;
   /** One at a time: who asks meanwhile gets the same answer. */
   function rotateKey(): Promise<Result<string, string>> {
@@ -259,6 +277,7 @@ export function joinFleet(input: {
     reconcile(),
     report(),
     tellShapes(),
+    tellTwins(),
     claim(),
     answer(),
     keepKeyFresh(),

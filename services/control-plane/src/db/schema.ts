@@ -15,7 +15,13 @@ import type {
 import type { BacktestReport, BacktestState } from "@picket/shared/backtest";
 import type { Envelope, ReleaseKey } from "@picket/shared/bundle";
 import type { Delegation } from "@picket/shared/bundle-format";
-import type { ConnectionState, Installed, LocalOverride, VersionCounters } from "@picket/shared/contract";
+import type {
+  Assignment,
+  ConnectionState,
+  Installed,
+  LocalOverride,
+  VersionCounters,
+} from "@picket/shared/contract";
 import type { Certificate, Detection } from "@picket/shared/detection";
 import type {
   BundleDigest,
@@ -30,6 +36,7 @@ import type {
 import type { DisbeliefCode, ImmunityReport, SharedVerdictEnvelope } from "@picket/shared/immunity";
 import type { AdoptedProfile, ProfileExport, SignedProfileEnvelope } from "@picket/shared/profile";
 import type { TrustEnvelope } from "@picket/shared/trust-format";
+import type { TwinReport } from "@picket/shared/twin";
 import type { Dialect, Guarantee, Labels, Priority, Verdict } from "@picket/shared/vocabulary";
 import { sql } from "drizzle-orm";
 import {
@@ -51,7 +58,7 @@ import {
   uuid,
 } from "drizzle-orm/pg-core";
 import type { Person } from "./person.ts";
-import type { Marks, Totals, Watch } from "./totals.ts";
+import type { Marks, Totals, TwinTotals, Watch } from "./totals.ts";
 
 const at = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
 const bytea = customType<{ data: Buffer }>({ dataType: () => "bytea" });
@@ -319,6 +326,26 @@ export const rolloutNodes = pgTable(
   table => [primaryKey({ columns: [table.rollout, table.node] }), index("rollout_nodes_node").on(table.node)],
 );
 
+/** What a twin found on a node: as it said last, and the sum of what it said before its agent began anew. */
+export const twinReports = pgTable(
+  "twin_reports",
+  {
+    rollout: uuid()
+      .$type<RolloutId>()
+      .notNull()
+      .references(() => rollouts.id, { onDelete: "cascade" }),
+    node: uuid()
+      .$type<NodeId>()
+      .notNull()
+      .references(() => nodes.id, { onDelete: "cascade" }),
+    epoch: uuid().notNull(),
+    said: json().$type<TwinReport>().notNull(),
+    before: json().$type<TwinTotals>(),
+    at: at("at").notNull(),
+  },
+  table => [primaryKey({ columns: [table.rollout, table.node] })],
+);
+
 export const rolloutDecisions = pgTable(
   "rollout_decisions",
   {
@@ -378,6 +405,8 @@ export const assignments = pgTable(
     share: integer().notNull(),
     scope: text().$type<"all" | "new-processes">().notNull(),
     mode: text().$type<RolloutMode>().notNull().default("enforce"),
+    /** Of a twin: what is to enforce beside it; null: nothing of the rule set. */
+    beside: jsonb().$type<Assignment["beside"]>(),
     assignedAt: at("assigned_at").notNull(),
     /** The node has it in hand; null while it may still wait in an inbox. */
     acknowledgedAt: at("acknowledged_at"),

@@ -1,3 +1,11 @@
+import type { TwinReport } from "@picket/shared/twin";
+
+/** What a twin found, of however many runs and nodes. */
+export type TwinTotals = Pick<
+  TwinReport,
+  "statements" | "compared" | "wouldBlock" | "wouldPass" | "otherwise" | "differences" | "unlisted"
+>;
+
 /** What a node counted, as it is stored (nodes/totals.ts makes it). */
 export interface SetTotals {
   statements: number;

@@ -79,6 +79,7 @@ export const permissions = {
   "agent.report": ["POST /v1/agent/report", "agent", "own"],
   "agent.events": ["POST /v1/agent/events", "agent", "own"],
   "agent.shapes": ["POST /v1/agent/shapes", "agent", "own"],
+  "agent.twin": ["POST /v1/agent/twins", "agent", "own"],
   "agent.claims": ["POST /v1/agent/claims", "agent", "own"],
   "agent.verdicts": ["GET /v1/agent/verdicts", "agent", "own"],
   "agent.answers": ["POST /v1/agent/verdicts/answers", "agent", "own"],

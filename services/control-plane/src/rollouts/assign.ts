@@ -22,6 +22,8 @@ export interface Target {
   version: RuleVersion;
   bundle: BundleDigest;
   share: number;
+  /** Of a twin: what is to enforce beside it. */
+  beside?: Assignment["beside"];
 }
 
 export interface NodeAssignment {
@@ -69,11 +71,12 @@ export async function assign(
           share: sql`excluded.share`,
           scope: sql`excluded.scope`,
           mode: sql`excluded.mode`,
+          beside: sql`excluded.beside`,
           assignedAt: sql`excluded.assigned_at`,
           acknowledgedAt: sql`null`,
         },
-        setWhere: sql`(${assignments.version}, ${assignments.bundle}, ${assignments.share}, ${assignments.scope}, ${assignments.mode})
-          is distinct from (excluded.version, excluded.bundle, excluded.share, excluded.scope, excluded.mode)`,
+        setWhere: sql`(${assignments.version}, ${assignments.bundle}, ${assignments.share}, ${assignments.scope}, ${assignments.mode}, ${assignments.beside})
+          is distinct from (excluded.version, excluded.bundle, excluded.share, excluded.scope, excluded.mode, excluded.beside)`,
       })
       .returning();
     changed.push(...rows.map(nodeAssignment));
@@ -93,7 +96,7 @@ export function nodeAssignment(row: typeof assignments.$inferSelect): NodeAssign
       rollout: row.rollout,
       share: row.share,
       scope: row.scope,
-      ...(row.mode === "twin" && { mode: "twin" as const }),
+      ...(row.mode === "twin" && { mode: "twin" as const, beside: row.beside ?? null }),
     },
   };
 }

@@ -34,7 +34,10 @@ export async function resumeRollout({ ctx, input }: Input): Promise<RolloutDetai
 /** Ends it where it is: reached nodes keep the version until another rollout or a roll back. */
 export async function abortRollout({ ctx, input }: Input): Promise<RolloutDetails> {
   authorise(ctx, "rollouts.abort");
-  return change(ctx, input.id, "abort", { finishedAt: now(ctx), asks: null });
+  return change(ctx, input.id, "abort", { finishedAt: now(ctx), asks: null }, async (tx, rollout) =>
+    // A twin that nobody reads any more need not go on.
+    rollout.mode === "twin" ? assignPrevious(ctx, tx, rollout) : [],
+  );
 }
 
 /**

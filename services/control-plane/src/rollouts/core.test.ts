@@ -276,3 +276,26 @@ test("every active state can be ended", () => {
   for (const state of ["scheduled", "running", "paused", "rolling-back"] as const)
     expect(after(state, "abort")).toBe("aborted");
 });
+
+// ---- twins
+
+const compareBy = (compare: "off" | "required") => ({ compare, alpha: 0.01, askAfter: "1h" }) as const;
+type Seen = Partial<NonNullable<World["twin"]>>;
+
+test.each<[why: string, seen: Seen, given: Given, kind: Decision["kind"], because: RegExp]>([
+  ["none was compared", {}, {}, "complete", /soaked/],
+  ["both judge alike", { compared: 900 }, {}, "complete", /soaked/],
+  ["another verdict, by which nothing is blocked", { compared: 900, otherwise: 3 }, {}, "complete", /soaked/],
+  ["it would block one", { compared: 900, wouldBlock: 1 }, {}, "wait", /^there are .*would block$/],
+  ["it would let one pass", { compared: 900, wouldPass: 1 }, {}, "wait", /^there are .*let pass$/],
+  ["while it soaks", { compared: 900, wouldBlock: 1 }, { stepAgeMs: 1_000 }, "wait", /^soaking$/],
+  ["a person has read it", { compared: 900, wouldBlock: 1 }, { approvedStep: 1 }, "complete", /./],
+  ["nothing is to be compared", { wouldBlock: 1 }, { settings: compareBy("off") }, "complete", /soaked/],
+  ["none was, and it must be", {}, { settings: compareBy("required") }, "wait", /no data on .*the twin/],
+])("a twin: %s", (_, seen, given, kind, because) => {
+  const nothing = { nodes: 1, statements: 900, compared: 0, wouldBlock: 0, wouldPass: 0, otherwise: 0 };
+  const twin = { ...nothing, ...seen };
+  const { decision } = pass(world([good], { stepsTotal: 1, mode: "twin", twin, ...given })).decided;
+  expect(decision).toMatchObject({ kind, because: expect.stringMatching(because) });
+  expect("asks" in decision).toBe(decision.because.startsWith("there are"));
+});

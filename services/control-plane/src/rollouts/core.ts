@@ -7,6 +7,7 @@ import type { Installed } from "@picket/shared/contract";
 import type { NodeId, RuleSetName, RuleVersion } from "@picket/shared/ids";
 import { countDomains, type DomainCounts, type WaitingNode, wave } from "./domains.ts";
 import { findings, type Samples } from "./gate/signals.ts";
+import { isOfTwin, type TwinSeen, twinDiffers, twinSignals } from "./gate/twin.ts";
 
 // ---- the state machine
 
@@ -164,6 +165,8 @@ export interface GateInput extends Holds {
   waiting: { present: number; absent: number };
   standing: Standing;
   samples: Samples;
+  /** What a twin found; absent or null: it is none. */
+  twin?: TwinSeen | null;
 }
 
 export interface World extends Omit<GateInput, "waiting" | "standing"> {
@@ -243,10 +246,11 @@ export function gate(input: GateInput): Decided {
   return { decision: decide(input, signals), signals };
 }
 
-function compared({ state, settings, samples, ruleSet, steps }: GateInput): SignalFinding[] | null {
+function compared({ state, settings, samples, ruleSet, steps, twin }: GateInput): SignalFinding[] | null {
   if (state !== "running" || settings.compare === "off") return null;
-  if (samples.canary.length === 0 || samples.control.length === 0) return null;
-  return findings(ruleSet, samples, { alpha: settings.alpha, stepsTotal: steps.length });
+  const ofTwin = twin ? twinSignals(twin) : [];
+  if (samples.canary.length === 0 || samples.control.length === 0) return ofTwin.length > 0 ? ofTwin : null;
+  return [...ofTwin, ...findings(ruleSet, samples, { alpha: settings.alpha, stepsTotal: steps.length })];
 }
 
 /** A wave is as many of these as passes: they are one decision. */
@@ -316,6 +320,8 @@ function soaked(
   const next = step + 1;
   const approved = input.approvedStep >= next;
   if (!approved && input.stepAgeMs < soakMs) return wait("soaking");
+  const differs = signals && twinDiffers(signals);
+  if (differs !== null && !approved) return wait(differs, `${differs}: read them`);
   const unproven = unprovenBy(input, signals);
   if (unproven !== null && !approved)
     return input.stepAgeMs - soakMs < input.askAfterMs
@@ -344,9 +350,10 @@ function soaked(
 function unprovenBy(input: GateInput, signals: readonly SignalFinding[] | null): string | null {
   if (input.settings.compare !== "required") return null;
   // The last step leaves nobody to compare with: it is judged by what holds for each node alone.
-  if (signals === null) return input.step + 1 < input.steps.length ? "no node to compare with reports" : null;
-  const unread = signals.filter(({ finding }) => finding === "unread").map(({ title }) => title);
-  const open = signals.filter(({ finding }) => finding === "open").map(({ title }) => title);
+  if (input.step + 1 < input.steps.length && (signals ?? []).every(isOfTwin))
+    return "no node to compare with reports";
+  const unread = (signals ?? []).filter(({ finding }) => finding === "unread").map(({ title }) => title);
+  const open = (signals ?? []).filter(({ finding }) => finding === "open").map(({ title }) => title);
   if (unread.length + open.length === 0) return null;
   return [
     ...(unread.length > 0 ? [`no data on ${unread.join(", ")}`] : []),

@@ -59,8 +59,14 @@ export async function beginStep(ctx: Ctx, tx: Tx, rollout: RolloutRow): Promise<
   );
 }
 
-function assignTo(ctx: Ctx, tx: Tx, rollout: RolloutRow, told: readonly NodeId[]): Promise<NodeAssignment[]> {
+async function assignTo(
+  ctx: Ctx,
+  tx: Tx,
+  rollout: RolloutRow,
+  told: readonly NodeId[],
+): Promise<NodeAssignment[]> {
   const step = rollout.steps[rollout.step]!;
+  const besides = rollout.mode === "twin" ? await stablesOf(tx, rollout, told) : null;
   return assign(ctx, tx, {
     ruleSet: rollout.ruleSet,
     rollout: rollout.id,
@@ -71,8 +77,35 @@ function assignTo(ctx: Ctx, tx: Tx, rollout: RolloutRow, told: readonly NodeId[]
       version: rollout.version,
       bundle: rollout.bundle,
       share: shareOf(step.share),
+      ...(besides && { beside: besides.get(node) ?? null }),
     })),
   });
+}
+
+/** What is stable for each of these nodes: a twin's assignment is the only one of its rule set, so it says that, too. */
+async function stablesOf(
+  tx: Tx,
+  rollout: RolloutRow,
+  told: readonly NodeId[],
+): Promise<Map<NodeId, NonNullable<Target["beside"]>>> {
+  const stables = new Map<NodeId, NonNullable<Target["beside"]>>();
+  for (let from = 0; from < told.length; from += ROWS_AT_ONCE) {
+    const rows = await tx
+      .select({ node: rolloutNodes.node, version: ruleVersions.version, bundle: ruleVersions.bundle })
+      .from(rolloutNodes)
+      .innerJoin(
+        ruleVersions,
+        and(eq(ruleVersions.ruleSet, rollout.ruleSet), eq(ruleVersions.version, rolloutNodes.previous)),
+      )
+      .where(
+        and(
+          eq(rolloutNodes.rollout, rollout.id),
+          inArray(rolloutNodes.node, told.slice(from, from + ROWS_AT_ONCE)),
+        ),
+      );
+    for (const { node, version, bundle } of rows) stables.set(node, { version, bundle });
+  }
+  return stables;
 }
 
 /**

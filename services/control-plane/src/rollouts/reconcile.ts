@@ -19,6 +19,7 @@ import { planJoiners } from "./join.ts";
 import { dropLeavers } from "./leave.ts";
 import { assignComplete, assignPrevious, beginStep, type RolloutRow, tell } from "./reach.ts";
 import { decisionKind } from "./show.ts";
+import { twinFigures } from "./twins.ts";
 
 interface Passed {
   rollout: RolloutRow;
@@ -103,6 +104,7 @@ export async function step(
     nodes: reached,
     domains: rollout.domains,
     settleMs: durationMs(rollout.settle),
+    twin: rollout.mode === "twin" && state === "running" ? await twinFigures(tx, rollout.id) : null,
     domainSizes: await readDomainSizes(tx, rollout),
     samples: state === "running" ? await readSamples(ctx, tx, rollout, reached) : { canary: [], control: [] },
   });

@@ -13,6 +13,7 @@ import { notFound } from "../refusal.ts";
 import { type Decision, progressOf } from "./core.ts";
 import { installedOf } from "./evidence.ts";
 import type { RolloutRow } from "./reach.ts";
+import { twinFindings } from "./twins.ts";
 
 /** Newest first. */
 export async function listRollouts({ ctx, input }: { ctx: Ctx; input: PageInput }): Promise<Page<Rollout>> {
@@ -67,6 +68,7 @@ export async function showRollout({
     nodesPlanned: planned.map(({ rollout: _, ...node }) => node),
     decisions: shown,
     backtest: await newestBacktest(ctx.db, row),
+    twin: row.mode === "twin" ? await twinFindings(ctx.db, row.id) : null,
   };
 }
 

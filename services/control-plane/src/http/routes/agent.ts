@@ -13,6 +13,7 @@ import {
 import { BundleDigest, ObjectDigest } from "@picket/shared/ids";
 import { ClaimBatch, ClaimBatchResponse, SharedVerdictFeed, VerdictAnswers } from "@picket/shared/immunity";
 import { ProfileOffer, SignedProfileList, SignedProfileRef } from "@picket/shared/profile";
+import { TwinReport } from "@picket/shared/twin";
 import { getBundle } from "../../bundles/get.ts";
 import { getObject } from "../../bundles/objects.ts";
 import { trustAfter } from "../../bundles/trust.ts";
@@ -27,6 +28,7 @@ import { report } from "../../nodes/report.ts";
 import { rotateKey } from "../../nodes/rotate-key.ts";
 import { profileFeed, signedProfile } from "../../profiles/feed.ts";
 import { offerProfile } from "../../profiles/offer.ts";
+import { recordTwin } from "../../rollouts/twins.ts";
 import { recordShapes } from "../../shapes/record.ts";
 import { answerImmutable } from "../immutable.ts";
 import { type App, route } from "../route.ts";
@@ -120,6 +122,17 @@ export function agentRoutes(app: App, services: Services): void {
       answer: ShapeBatchResponse,
     },
     (ctx, { body }) => recordShapes({ ctx, input: storable(body) }),
+  );
+  route(
+    app,
+    services,
+    "agent.twin",
+    {
+      summary: "What a twin would judge otherwise; idempotent by epoch",
+      body: TwinReport,
+      bodyBytesMax: 1 << 20,
+    },
+    (ctx, { body }) => recordTwin({ ctx, input: storable(body) }),
   );
   route(
     app,

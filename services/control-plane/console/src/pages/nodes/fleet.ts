@@ -46,17 +46,26 @@ export interface RunningVersion {
   ruleSet: string;
   /** Highest share first; one entry unless a candidate runs beside the stable version. */
   versions: { version: number; share: number }[];
+  /** It judges beside them and enforces nothing. */
+  twin: number | null;
   refused: Extract<Installed, { kind: "kept-last-good" }> | null;
 }
 
 export function runningVersions(installed: readonly Installed[]): RunningVersion[] {
   const byRuleSet = new Map<string, RunningVersion>();
   for (const each of installed) {
-    const running = byRuleSet.get(each.ruleSet) ?? { ruleSet: each.ruleSet, versions: [], refused: null };
+    const running = byRuleSet.get(each.ruleSet) ?? {
+      ruleSet: each.ruleSet,
+      versions: [],
+      twin: null,
+      refused: null,
+    };
     byRuleSet.set(each.ruleSet, running);
     switch (each.kind) {
       case "active":
-        running.versions.push({ version: each.version, share: each.share });
+        if (each.twin) running.twin = each.version;
+        if (each.twin?.beside === null) break;
+        running.versions.push({ version: each.twin?.beside ?? each.version, share: each.share });
         break;
       case "kept-last-good":
         running.refused = each;

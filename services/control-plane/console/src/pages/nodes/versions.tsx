@@ -8,7 +8,7 @@ export function Versions({ installed }: { installed: readonly Installed[] }) {
   if (running.length === 0) return <span className="text-faint">no rules yet</span>;
   return (
     <ul className="flex flex-col gap-0.5">
-      {running.map(({ ruleSet, versions, refused }) => (
+      {running.map(({ ruleSet, versions, twin, refused }) => (
         <li key={ruleSet} className="flex flex-wrap items-baseline gap-x-2">
           <span>{ruleSet}</span>
           {versions.map(({ version, share }) => (
@@ -18,6 +18,11 @@ export function Versions({ installed }: { installed: readonly Installed[] }) {
             </span>
           ))}
           {versions.length === 0 && <span className="text-faint">nothing enforced</span>}
+          {twin !== null && (
+            <Tag tone="busy" title="It judges beside what enforces, and enforces nothing">
+              twin v{twin}
+            </Tag>
+          )}
           {refused && (
             <Tag tone="danger" title={refused.because.detail}>
               refused v{refused.refused}: {refused.because.code}

@@ -109,7 +109,7 @@ export function standing(rollout: Rollout): string {
         ? "Every step is done. It ran as a twin: nodes are back at what is stable."
         : "Every step is done.";
     case "aborted":
-      return `Ended at step ${step + 1} of ${steps.length}. Nodes keep what they have.`;
+      return `Ended at step ${step + 1} of ${steps.length}. ${rollout.mode === "twin" ? "Nodes are back at what is stable." : "Nodes keep what they have."}`;
     case "rolling-back":
       return previous === null
         ? "Nodes are told to let the version go."

@@ -14,6 +14,7 @@ import { Evidence } from "./evidence.tsx";
 import { Ladder } from "./ladder.tsx";
 import { foldDecisions, standing, superseded } from "./progress.ts";
 import { StateTag } from "./state-tag.tsx";
+import { Twin } from "./twin.tsx";
 
 export function RolloutPage() {
   const { id } = useParams({ from: "/rollouts/$id" });
@@ -41,6 +42,7 @@ export function RolloutPage() {
           <div className="flex flex-col gap-8">
             {details.asks && <Asks asks={details.asks} />}
             <Steps rollout={details} later={later} />
+            {details.twin && <Twin twin={details.twin} />}
             <div className="grid grid-cols-1 gap-x-10 gap-y-8 lg:grid-cols-2">
               <Gate rollout={details.id} decisions={details.decisions} />
               <Plan nodes={details.nodesPlanned} later={later} />
