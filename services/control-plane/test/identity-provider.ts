@@ -19,8 +19,8 @@ export interface IdentityProvider {
   /** Who sits at the browser. */
   person: string;
   revoked: string[];
-  /** Takes its address away, and gives it back. */
-  away(yes: boolean): void;
+  /** It hangs up, takes requests and says nothing, or a load balancer answers for it; and `false`: it is back. */
+  away(how: "gone" | "silent" | "failing" | false): void;
   close(): Promise<void>;
 }
 
@@ -29,10 +29,19 @@ export async function startIdentityProvider(
   redirectUri: string,
   host = "127.0.0.1",
 ): Promise<IdentityProvider> {
-  let isAway = false;
+  let isAway: Parameters<IdentityProvider["away"]>[0] = false;
   let handle: (request: IncomingMessage, response: ServerResponse) => void = () => {};
   const server = createServer((request, response) => {
-    if (isAway) return void request.socket.destroy();
+    switch (isAway) {
+      case "gone":
+        return void request.socket.destroy();
+      case "silent":
+        return;
+      case "failing":
+        return void response
+          .writeHead(503, { "content-type": "text/html" })
+          .end("<h1>Service Unavailable</h1>");
+    }
     handle(request, response);
   });
   await new Promise<void>(done => server.listen(0, "127.0.0.1", done));
@@ -67,8 +76,8 @@ export async function startIdentityProvider(
     accounts,
     person: "",
     revoked: [],
-    away: yes => {
-      isAway = yes;
+    away: how => {
+      isAway = how;
     },
     close: () =>
       new Promise(done => {

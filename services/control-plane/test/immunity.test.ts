@@ -186,6 +186,10 @@ test("revoked by a person: signed, numbered anew, and not in force; a node canno
   expect(read(await feed(last))).toMatchObject([{ kind: "revoke", id, sequence: last + 1 }]);
   expect((await becomes(hostile("wrong"), "revoked")).because).toBe("a report");
   expect(await fleet.admin.refusal("DELETE", `/v1/immunity/verdicts/${id}`)).toMatchObject({ status: 404 });
+  // Who meets it next judges it by the same rules, and is not believed again; another version's word counts.
+  expect(await say(nodes[1]!, claim(hostile("wrong")))).toEqual({ taken: 0, refused: 1 });
+  await delegate();
+  expect(await say(nodes[1]!, claim(hostile("wrong")))).toEqual({ taken: 1, refused: 0 });
   const { items } = await fleet.admin.call<{ items: { verb: string; subject: string }[] }>(
     "GET",
     "/v1/audit?limit=5",

@@ -79,6 +79,18 @@ test("an own policy holds at once, at every process, for whom it names, and ends
   ]);
 });
 
+test("a policy that is called by a number does not hide the one that stands there", async () => {
+  await put(
+    "own-numbers",
+    `@id("2") forbid (principal == Person::"numbers", action == Action::"nodes.list", resource);
+     forbid (principal == Person::"numbers", action == Action::"rollouts.list", resource);`,
+  );
+  const numbers = await person("numbers", "viewer");
+  for (const path of ["/v1/nodes", "/v1/rollouts"])
+    expect(await numbers.refusal("GET", path)).toMatchObject({ status: 403 });
+  await fleet.admin.call("DELETE", "/v1/policies/own-numbers");
+});
+
 test("an own policy may permit what a role does not, within what it says", async () => {
   await put(
     "own-helpdesk",

@@ -41,6 +41,18 @@ test("of ten pushes of one version at once one is stored, and the others are tol
   expect(answers.map(({ status }) => status).every(status => status === 200 || status === 201)).toBe(true);
 });
 
+test("of people who sign the same version at once nobody's signature is lost", async () => {
+  const others = [1, 2, 3, 4].map(() => generateKeyPairSync("ed25519").privateKey);
+  for (const key of others) await fleet.admin.call("POST", "/v1/release-keys", releaseKey(key));
+  expect((await push("together", signed(bundle("together", 1)))).status).toBe(201);
+  await Promise.all(others.map(key => push("together", signBundle(bundle("together", 1), [key]))));
+  const { signedBy } = await fleet.admin.call<{ signedBy: string[] }>(
+    "GET",
+    "/v1/rule-sets/together/versions/1",
+  );
+  expect(new Set(signedBy)).toEqual(new Set([fleet.releaseKey, ...others].map(key => releaseKey(key).keyid)));
+});
+
 test("a bundle by a key that is not registered is refused", async () => {
   const foreign = generateKeyPairSync("ed25519").privateKey;
   expect(await refused("foreign", signBundle(bundle("foreign", 1), [foreign]))).toMatchObject({

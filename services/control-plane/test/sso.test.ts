@@ -10,7 +10,7 @@ import { freePort } from "@picket/infra/ports";
 import { SsoToken } from "@picket/shared/api";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { AccessRule } from "../src/identity/sso/access.ts";
-import { ask, Client, type Fleet, type Stores, startFleet, startStores } from "./fleet.ts";
+import { ask, Client, type Fleet, type Stores, startFleet, startStores, until } from "./fleet.ts";
 import { Browser, type IdentityProvider, startIdentityProvider } from "./identity-provider.ts";
 
 const access: AccessRule[] = [
@@ -61,6 +61,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   aheadMs = 0;
+  idp.away(false);
   idp.person = "anna";
   await ask(stores, "delete from sessions");
 });
@@ -175,16 +176,28 @@ test("a quarter of an hour later the provider is asked, once: who left the group
   idp.accounts.get("anna")!.claims.groups = ["shop", "everybody"];
 });
 
-test("a provider that is away lets nobody in and ends nobody's session", async () => {
-  const browser = new Browser();
-  await signIn(browser);
-  aheadMs = 16 * 60_000;
-  idp.away(true);
-  const away = await me(browser);
-  expect([away.status, ((await away.json()) as { code: string }).code]).toEqual([503, "sso-away"]);
-  idp.away(false);
-  expect((await me(browser)).status).toBe(200);
-});
+test.each(["gone", "silent", "failing"] as const)(
+  "a provider that is %s lets nobody in, ends nobody's session and holds up nobody else",
+  async how => {
+    const browser = new Browser();
+    await signIn(browser);
+    aheadMs = 16 * 60_000;
+    idp.away(how);
+    // More than there are connections to the database.
+    const waiting = Promise.all(Array.from({ length: 20 }, () => me(browser)));
+    expect(await fleet.admin.call("GET", "/v1/me")).toMatchObject({ role: "admin" });
+    for (const answer of await waiting)
+      expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([
+        503,
+        how === "silent" ? "timed-out" : "sso-away",
+      ]);
+    idp.away(false);
+    await until(
+      () => me(browser),
+      ({ status }) => status === 200,
+    );
+  },
+);
 
 test("a session ends after twelve hours, and by signing out, of which the provider hears", async () => {
   const browser = new Browser();

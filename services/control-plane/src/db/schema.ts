@@ -92,6 +92,8 @@ export const sessions = pgTable("sessions", {
   refreshToken: text("refresh_token"),
   /** When the provider is asked again. */
   checkAt: at("check_at"),
+  /** Somebody asks; who does not answer by then is taken for dead. */
+  askedUntil: at("asked_until"),
   createdAt: at("created_at").notNull(),
   expiresAt: at("expires_at").notNull(),
 });
@@ -660,6 +662,8 @@ export const sharedVerdicts = pgTable(
     expiresAt: at("expires_at"),
     endedAt: at("ended_at"),
     endedBy: text("ended_by"),
+    /** A person says that the rules are wrong here: by this version it is not shared again. */
+    refuted: boolean().notNull().default(false),
     /** Of what is signed last: the denial, or its revocation. */
     sequence: bigint({ mode: "number" }).unique(),
     envelope: jsonb().$type<SharedVerdictEnvelope>(),
@@ -669,6 +673,7 @@ export const sharedVerdicts = pgTable(
       .on(table.shape)
       .where(sql`${table.state} in ('pending', 'in-force')`),
     index("shared_verdicts_state").on(table.state, table.claimedAt),
+    index("shared_verdicts_refuted").on(table.shape).where(sql`${table.refuted}`),
   ],
 );
 

@@ -36,15 +36,16 @@ export async function* streamDetections({
       reader = await input.again();
       admittedMs = ctx.clock();
     }
+    const newest = await newestSequence({ ctx });
     const { items } = await listDetections({ ctx: reader, input: { since, limit: ROWS_AT_ONCE } });
     for (const row of items) {
       yield { kind: "row", row };
       since = row.sequence;
     }
-    if (items.length > 0) {
-      quietMs = 0;
-      if (items.length === ROWS_AT_ONCE) continue;
-    }
+    if (items.length > 0) quietMs = 0;
+    if (items.length === ROWS_AT_ONCE) continue;
+    // Other teams' rows are not read again and again.
+    since = Math.max(since, newest);
     await pause(POLL_MS, input.signal);
     quietMs += POLL_MS;
     if (quietMs >= HEARTBEAT_MS) {

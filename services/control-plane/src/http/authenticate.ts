@@ -20,7 +20,7 @@ export const sessionCookie = ({ config }: Pick<Services, "config">) =>
     path: "/",
     httpOnly: true,
     sameSite: "Strict",
-    secure: config.publicUrl?.startsWith("https:") ?? false,
+    secure: config.tls !== null || (config.publicUrl?.startsWith("https:") ?? false),
   }) as const;
 
 const ANYONE: Actor = { kind: "anyone" };

@@ -124,7 +124,7 @@ export class Engine {
       [SHIPPED, ...own].flatMap(({ name, text }) => {
         const parts = cedar().policySetTextToParts(text);
         if (parts.type === "failure") throw new Error(`policy ${name}: ${words(parts.errors)}`);
-        return parts.policies.map((policy, i) => [`${name}/${idOf(policy) ?? i + 1}`, policy] as const);
+        return parts.policies.map((policy, i) => [`${name}/${idOf(policy) ?? `#${i + 1}`}`, policy] as const);
       }),
     );
     // The shipped ones are held against the schema by a test: it costs some 35 MB to do so.

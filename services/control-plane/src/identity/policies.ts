@@ -57,12 +57,12 @@ export class Policies {
   }
 }
 
+/** Of each name; a removal has no text. */
+const newest = (db: Db | Tx) =>
+  db.selectDistinctOn([policies.name]).from(policies).orderBy(asc(policies.name), desc(policies.sequence));
+
 async function current(db: Db | Tx): Promise<PolicyText[]> {
-  const rows = await db
-    .selectDistinctOn([policies.name], { name: policies.name, text: policies.text })
-    .from(policies)
-    .orderBy(asc(policies.name), desc(policies.sequence));
-  return rows.flatMap(({ name, text }) => (text === null ? [] : [{ name, text }]));
+  return (await newest(db)).flatMap(({ name, text }) => (text === null ? [] : [{ name, text }]));
 }
 
 /** With `history`, every version and removal, newest first. */
@@ -74,11 +74,9 @@ export async function listPolicies({
   input: { history: boolean };
 }): Promise<Policy[]> {
   authorise(ctx, "policies.list");
-  const rows = await ctx.db.select().from(policies).orderBy(desc(policies.sequence)).limit(1_000);
-  const shown = input.history
-    ? rows
-    : rows.filter(({ name, text }, i) => text !== null && rows.findIndex(row => row.name === name) === i);
-  return shown.map(show);
+  if (input.history)
+    return (await ctx.db.select().from(policies).orderBy(desc(policies.sequence)).limit(1_000)).map(show);
+  return (await newest(ctx.db)).filter(({ text }) => text !== null).map(show);
 }
 
 const show = (row: typeof policies.$inferSelect): Policy => ({

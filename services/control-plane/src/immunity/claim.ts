@@ -41,7 +41,8 @@ export async function claimVerdicts({
     for (const claim of claims) {
       const known = await join(ctx, tx, node, claim);
       if (known) taken += 1;
-      else if (added < room && (await add(ctx, tx, node, claim))) [taken, added] = [taken + 1, added + 1];
+      else if (added < room && !(await isRefuted(tx, claim)) && (await add(ctx, tx, node, claim)))
+        [taken, added] = [taken + 1, added + 1];
     }
   });
   ctx.metrics.claims.inc({ outcome: "taken" }, taken);
@@ -62,6 +63,23 @@ async function join(ctx: Ctx, tx: Tx, node: NodeId, { shape }: VerdictClaim): Pr
     .values({ verdict: live.id, node, at: now(ctx) })
     .onConflictDoNothing();
   return true;
+}
+
+/** A person has said of this version that it is wrong about the shape; another version may know better. */
+async function isRefuted(tx: Tx, { shape, ruleSet, version }: VerdictClaim): Promise<boolean> {
+  const [said] = await tx
+    .select({ id: sharedVerdicts.id })
+    .from(sharedVerdicts)
+    .where(
+      and(
+        eq(sharedVerdicts.shape, shape),
+        eq(sharedVerdicts.refuted, true),
+        eq(sharedVerdicts.ruleSet, ruleSet),
+        eq(sharedVerdicts.version, version),
+      ),
+    )
+    .limit(1);
+  return said !== undefined;
 }
 
 async function add(ctx: Ctx, tx: Tx, node: NodeId, claim: VerdictClaim): Promise<boolean> {

@@ -58,7 +58,8 @@ export async function endVerdicts(
     .from(sharedVerdicts)
     .where(and(inArray(sharedVerdicts.id, [...ids]), inArray(sharedVerdicts.state, ["pending", "in-force"])))
     .orderBy(sharedVerdicts.id)
-    .for("update");
+    // Not `update`: nodes that claim one of these hold its key, and would wait for us while we wait for them.
+    .for("no key update");
   const ended = { because, endedAt: now(ctx), endedBy: actorName(ctx.actor) };
   for (const { id, state, shape } of rows) {
     if (state === "pending" || !ctx.config.sharingKey) {

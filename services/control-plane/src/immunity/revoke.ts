@@ -1,9 +1,10 @@
 /** Takes a shared verdict back from every node: by a person, or since everybody who claimed it is in quarantine. */
 import type { NodeId, SharedVerdictId } from "@picket/shared/ids";
-import { sql } from "drizzle-orm";
+import { inArray, sql } from "drizzle-orm";
 import { record } from "../audit/record.ts";
 import type { Ctx } from "../context.ts";
 import type { Tx } from "../db/client.ts";
+import { sharedVerdicts } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
 import { notFound } from "../refusal.ts";
 import { announceVerdicts, endVerdicts } from "./issue.ts";
@@ -18,6 +19,7 @@ export async function revokeVerdict({
   authorise(ctx, "immunity.revoke");
   await ctx.db.transaction(async tx => {
     const ended = await endVerdicts(ctx, tx, [input.id as SharedVerdictId], input.reason);
+    await tx.update(sharedVerdicts).set({ refuted: true }).where(inArray(sharedVerdicts.id, ended));
     if (ended.length === 0) throw notFound(`shared verdict ${input.id} that is pending or in force`);
     await record(ctx, tx, {
       verb: "revoke",

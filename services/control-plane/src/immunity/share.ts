@@ -9,7 +9,7 @@ import { durationMs } from "@picket/shared/vocabulary";
 import { and, asc, count, eq, gt, isNull, lt, lte, sql } from "drizzle-orm";
 import { record } from "../audit/record.ts";
 import { actorName, type Ctx, now } from "../context.ts";
-import type { Tx } from "../db/client.ts";
+import type { Db, Tx } from "../db/client.ts";
 import { ruleVersions, sharedVerdicts, sharingStops } from "../db/schema.ts";
 import { type Delegated, delegations } from "./delegations.ts";
 import { announceVerdicts, issueDenial } from "./issue.ts";
@@ -24,7 +24,7 @@ const PENDING_MS_MAX = 86_400_000;
 
 export async function shareVerdicts({ ctx }: { ctx: Ctx }): Promise<void> {
   await endOverdue(ctx);
-  if (!ctx.config.sharingKey || (await isStopped(ctx))) return;
+  if (!ctx.config.sharingKey || (await isStopped(ctx.db))) return;
   const delegated = await delegations(ctx);
   if (delegated.length === 0) return;
   const pending = await ctx.db
@@ -56,8 +56,9 @@ async function shareOne(ctx: Ctx, id: SharedVerdictId, delegated: readonly Deleg
       .select()
       .from(sharedVerdicts)
       .where(and(eq(sharedVerdicts.id, id), eq(sharedVerdicts.state, "pending")))
-      .for("update", { skipLocked: true });
-    if (!row) return false;
+      .for("no key update", { skipLocked: true });
+    // Asked again: a stop that was ordered meanwhile has ended what was in force then, and nothing later.
+    if (!row || (await isStopped(tx))) return false;
     const refuse = async (because: string | null) => {
       await tx
         .update(sharedVerdicts)
@@ -121,7 +122,7 @@ async function endOverdue(ctx: Ctx): Promise<void> {
     );
 }
 
-export async function isStopped(ctx: Ctx): Promise<boolean> {
-  const [stop] = await ctx.db.select().from(sharingStops).where(isNull(sharingStops.releasedAt)).limit(1);
+export async function isStopped(db: Db | Tx): Promise<boolean> {
+  const [stop] = await db.select().from(sharingStops).where(isNull(sharingStops.releasedAt)).limit(1);
   return stop !== undefined;
 }

@@ -124,16 +124,24 @@ async function verified(ctx: Ctx, input: { ruleSet: string; envelope: Envelope }
 /** The same bytes with further signatures: after a change of keys, a version is signed anew and not made anew. */
 async function countersigned(ctx: Ctx, known: VersionRow, envelope: Envelope): Promise<VersionRow> {
   const trust = await currentTrust(ctx.db);
-  const added = signers(ctx, envelope, trust).filter(keyid => !known.signedBy.includes(keyid));
-  if (added.length === 0) return known;
-  const signatures = [
-    ...known.envelope.signatures.filter(({ keyid }) => !added.includes(keyid)),
-    ...envelope.signatures.filter(({ keyid }) => added.includes(keyid)),
-  ].slice(-16);
+  const holding = signers(ctx, envelope, trust);
   return ctx.db.transaction(async tx => {
+    // Locked: two people who sign at once must not write over each other.
+    const [stored] = await tx
+      .select({ envelope: ruleVersions.envelope, signedBy: ruleVersions.signedBy })
+      .from(ruleVersions)
+      .where(eq(ruleVersions.bundle, known.bundle))
+      .for("no key update");
+    const { signedBy, envelope: signed } = stored!;
+    const added = holding.filter(keyid => !signedBy.includes(keyid));
+    if (added.length === 0) return known;
+    const signatures = [
+      ...signed.signatures.filter(({ keyid }) => !added.includes(keyid)),
+      ...envelope.signatures.filter(({ keyid }) => added.includes(keyid)),
+    ].slice(-16);
     const [row] = await tx
       .update(ruleVersions)
-      .set({ envelope: { ...known.envelope, signatures }, signedBy: [...known.signedBy, ...added] })
+      .set({ envelope: { ...signed, signatures }, signedBy: [...signedBy, ...added] })
       .where(eq(ruleVersions.bundle, known.bundle))
       .returning();
     await record(ctx, tx, {

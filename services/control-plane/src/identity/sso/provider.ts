@@ -125,16 +125,26 @@ async function vouched(
   return { claims: { ...info, ...claims, sub: subject }, refreshToken: tokens.refresh_token ?? null };
 }
 
+/** Said by a provider that is there and cannot answer now (RFC 6749, 4.1.2.1; OpenID Connect Core, 3.1.2.6). */
+const UNAVAILABLE = new Set(["server_error", "temporarily_unavailable", "slow_down"]);
+/** Of oauth4webapi: what a load balancer says in the provider's stead is no answer of the provider's. */
+const NO_ANSWER = new Set(["OAUTH_TIMEOUT", "OAUTH_RESPONSE_IS_NOT_JSON", "OAUTH_PARSE_ERROR"]);
+
+const isFailing = (status = 0): boolean => status >= 500 || status === 429;
+
 /** Errors of the library may carry answers with tokens in them: only their words and codes go on. */
 async function told<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (error instanceof ProviderError) throw error;
-    if (error instanceof oidc.AuthorizationResponseError) throw new ProviderError("denied", error.error);
-    if (error instanceof oidc.ResponseBodyError) throw new ProviderError("denied", error.error);
-    const { code, message } = error as { code?: string; message: string };
-    const away = code === undefined || code === "OAUTH_TIMEOUT" || error instanceof TypeError;
+    if (error instanceof oidc.AuthorizationResponseError || error instanceof oidc.ResponseBodyError) {
+      const unavailable = UNAVAILABLE.has(error.error) || isFailing((error as { status?: number }).status);
+      throw new ProviderError(unavailable ? "away" : "denied", error.error);
+    }
+    const { code, message, cause } = error as { code?: string; message: string; cause?: { status?: number } };
+    const away =
+      code === undefined || NO_ANSWER.has(code) || error instanceof TypeError || isFailing(cause?.status);
     throw new ProviderError(away ? "away" : "mismatch", code ?? message);
   }
 }
