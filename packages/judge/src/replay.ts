@@ -5,6 +5,7 @@
  */
 import { lex } from "@picket/native/lexer";
 import type { Dialect } from "@picket/shared/vocabulary";
+import { driftTokens } from "./drift/tokens.ts";
 import type { Statement } from "./judge.ts";
 import { defaultSession } from "./session.ts";
 
@@ -42,10 +43,15 @@ function parametersOf(dialect: Dialect): () => string {
 }
 
 /**
- * A statement of a profile's template (drift/tokens.ts). What the template folded away is not in it, so its shape need
- * not be one of the template's.
+ * A statement of a profile's template (drift/tokens.ts), and its shape. What the template folded away is not in it, so
+ * others of its statements may have other shapes. Null: it does not read back as these words, or is never known by its
+ * shape, so what is said of it would not be said of the template.
  */
-export function statementOfTemplate(words: readonly string[], dialect: Dialect): Buffer {
+export function statementOfTemplate(
+  words: readonly string[],
+  dialect: Dialect,
+): { sql: Buffer; shapeSha256: string } | null {
+  const reading = { dialect, session: defaultSession(dialect) };
   const quote = dialect === "mysql" ? "`" : '"';
   const parameter = parametersOf(dialect);
   const texts = words.map(word => {
@@ -55,7 +61,11 @@ export function statementOfTemplate(words: readonly string[], dialect: Dialect):
       return `${quote}${word.slice(1, -1)}${quote}`;
     return comments.get(word) ?? word;
   });
-  return Buffer.from(texts.join(" "));
+  const sql = Buffer.from(texts.join(" "));
+  const { shapeSha256, neverKnown } = lex(sql, reading);
+  const read = driftTokens(sql, reading).words;
+  const isTemplate = read.length === words.length && read.every((word, at) => word === words[at]);
+  return neverKnown || !isTemplate ? null : { sql, shapeSha256 };
 }
 
 function statementOf(

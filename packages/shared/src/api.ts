@@ -151,6 +151,8 @@ export const ProfileOfferDetails = ProfileOfferRow.extend({
   inForce: z.int().nullable(),
   /** Templates of the offer, by their place, that the signed profile lacks. */
   added: z.array(z.int()),
+  /** Those that it has, but with fewer shapes or waived rules. */
+  changed: z.array(z.int()),
   /** Those of the signed profile that the offer lacks. */
   missing: z.array(TemplateExport),
 });

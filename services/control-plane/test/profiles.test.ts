@@ -90,6 +90,30 @@ test("of each node the newest offer is kept, and compared with the signed profil
   expect(details.missing.map(({ words }) => words)).toEqual(["select\nold"]);
 });
 
+test("an offer of the same words with a further shape or waived rule shows as changed", async () => {
+  const say = (change: Partial<TemplateExport>) => ({
+    ...profile("altered", []),
+    templates: [template("select a"), { ...template("select b"), ...change }],
+  });
+  await push(signed("altered", 1, ["select a", "select b"]));
+  for (const [change, changed] of [
+    [{ count: 99, lastSeenMs: 7 }, []],
+    [{ rules: ["union-graft"] }, [1]],
+    [{ shapes: ["a".repeat(64)] }, [1]],
+  ] as const) {
+    await node.client.call("POST", "/v1/agent/profiles", {
+      learning: true,
+      profile: say(change as Partial<TemplateExport>),
+    });
+    const [row] = await offers("altered");
+    expect(await fleet.admin.call("GET", `/v1/profiles/offers/${row!.id}`)).toMatchObject({
+      added: [],
+      changed,
+      missing: [],
+    });
+  }
+});
+
 test("a node reads the newest of the workloads that it names, until it expires, and by digest what was signed", async () => {
   await push(signed("pay", 1, ["select a"]));
   const newest = signed("pay", 2, ["select b"]);

@@ -62,13 +62,14 @@ export function profileReviewCommands(profiles: Command, surroundings: Surroundi
         path: `/v1/profiles/offers/${id}`,
         answer: ProfileOfferDetails,
       });
-      const reviewed = review(offer.profile, options.remove);
+      const reviewed = await review(offer.profile, options.remove);
       if (options.out !== undefined) writeFileSync(options.out, `${JSON.stringify(reviewed, null, 2)}\n`);
       const added = new Set(offer.added.map(at => offer.profile.templates[at]));
+      const changed = new Set(offer.changed.map(at => offer.profile.templates[at]));
       const rows = [
         ...reviewed.profile.templates.map(template => ({
           template,
-          state: added.has(template) ? "new" : "in force",
+          state: added.has(template) ? "new" : changed.has(template) ? "changed" : "in force",
         })),
         ...offer.missing.map(template => ({ template, state: "only in force" })),
       ];
@@ -202,17 +203,22 @@ export function profileReviewCommands(profiles: Command, surroundings: Surroundi
 const collect = (text: string, previous: string[]): string[] => [...previous, text];
 
 /** Shapes by their digest, or its beginning. */
-function review(profile: ProfileExport, wanted: readonly string[]): Reviewed {
-  const removed: string[] = [];
-  const templates = profile.templates.filter(({ shapes }) => {
-    const out = shapes.some(shape => wanted.some(start => start.length >= 8 && shape.startsWith(start)));
-    if (out) removed.push(...shapes);
-    return !out;
-  });
-  const nowhere = wanted.find(start => !removed.some(shape => shape.startsWith(start)));
+async function review(profile: ProfileExport, wanted: readonly string[]): Promise<Reviewed> {
+  const isWanted = (shape: string) => wanted.some(start => start.length >= 8 && shape.startsWith(start));
+  const out = profile.templates.filter(({ shapes }) => shapes.some(isWanted));
+  const named = out.flatMap(({ shapes }) => shapes);
+  const nowhere = wanted.find(start => !named.some(shape => shape.startsWith(start)));
   if (nowhere !== undefined)
     throw usage(`no template has the shape ${nowhere}`, "give at least 8 digits of it");
-  return { profile: { ...profile, templates }, removed };
+  const { statementOfTemplate } = await import("@picket/judge/replay");
+  // Nodes that took a template in know it by the shape that they made of it themselves.
+  const made = out.flatMap(
+    ({ words, dialect }) => statementOfTemplate(words.split("\n"), dialect)?.shapeSha256 ?? [],
+  );
+  return {
+    profile: { ...profile, templates: profile.templates.filter(template => !out.includes(template)) },
+    removed: [...new Set([...named, ...made])],
+  };
 }
 
 function readEnvelope(file: string): SignedProfileEnvelope {

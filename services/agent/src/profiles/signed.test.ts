@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Escalation } from "@picket/judge/ast/escalation";
+import { lex } from "@picket/native/lexer";
 import { publicKeyOf } from "@picket/shared/dsse";
 import type { SignedProfile, TemplateExport } from "@picket/shared/profile";
 import { signProfile } from "@picket/shared/signed-profile";
@@ -42,10 +43,13 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
+const shapeOf = (statement: string) =>
+  lex(statement.replaceAll("?", "1").replaceAll("/*--*/", "-- \n"), { dialect: "mysql", session: 0 })
+    .shapeSha256;
 const template = (words: string, change: Partial<TemplateExport> = {}): TemplateExport => ({
   dialect: "mysql",
   words: words.replaceAll(" ", "\n"),
-  shapes: [Buffer.from(words).toString("hex").padEnd(64, "0").slice(-64)],
+  shapes: [shapeOf(words)],
   rules: [],
   count: 9,
   firstSeenMs: 0,
@@ -95,6 +99,32 @@ test("what its reviewer vouches for by rule is known all the same", async () => 
   const { rules: met } = rules.judge({ ...statement, dialect: "mysql", session: 0 });
   await take(profile(1, [{ ...UNION, rules: met }]));
   expect(profiles.know(UNION.shapes[0]!)).toBe(true);
+});
+
+test("an honest template's signature brings in no other statement's shape, and no waiver of rules that it does not meet", async () => {
+  const sql = Buffer.from("select name from users where id = 1 union select secret from vault -- \n");
+  expect(UNION.shapes).toEqual([lex(sql, { dialect: "mysql", session: 0 }).shapeSha256]);
+  const sent = { sql, dialect: "mysql", session: 0 } as const;
+  const cold = rules.judge(sent);
+  expect(cold).toMatchObject({ verdict: "attack", action: "block" });
+  expect(await take(profile(1, [{ ...HONEST, shapes: UNION.shapes, rules: cold.rules }]))).toMatchObject({
+    ok: true,
+  });
+  expect(profiles.adopted()).toMatchObject([{ adopted: 1, refused: 0 }]);
+  const { profile: exported } = profile(1, []);
+  const learned = profiles.of(
+    exported,
+    { mode: "alert", locked: false, learnForMs: 0, learnStatements: 0 },
+    NOW,
+  );
+  expect(rules.judge({ ...sent, profile: learned! })).toMatchObject({ verdict: "attack", action: "block" });
+  expect(profiles.export(exported)?.templates).toMatchObject([{ shapes: HONEST.shapes, rules: [] }]);
+});
+
+test("words that no statement reads back as are not taken in: what was judged would be another statement", async () => {
+  const quoted = template('select "x`" from users where id = ? union select secret from "`y"');
+  await take(profile(1, [HONEST, quoted]));
+  expect(profiles.adopted()).toMatchObject([{ adopted: 1, refused: 1 }]);
 });
 
 test("of what was taken in, what a later version leaves out by name is forgotten; an older version changes nothing", async () => {

@@ -1,7 +1,7 @@
 /**
  * Signed profiles of this node's workloads: verified by the release keys that this node trusts, then each template judged again by
  * the rules that run here, as a statement made of it. What those call hostile, and the profile does not vouch for by
- * rule, is left out and counted. The rest is known here as if it had been learned.
+ * rule, is left out and counted. The rest is known here as if it had been learned, by what this node itself found of it.
  */
 import { statementOfTemplate } from "@picket/judge/replay";
 import { defaultSession } from "@picket/judge/session";
@@ -50,20 +50,31 @@ export class SignedProfiles {
     const { signed } = verified.value;
     if (signed.version <= this.#profiles.signedVersion(signed.profile)) return ok(null);
     const honest: TemplateExport[] = [];
-    for (const template of signed.profile.templates)
-      if (await this.#isHonest(template)) honest.push(template);
+    for (const template of signed.profile.templates) {
+      const judged = await this.#judge(template);
+      if (judged) honest.push(judged);
+    }
     if (!this.#profiles.adopt(signed, honest, this.#nowMs()))
       return err("there is no room for another profile");
     this.#changed();
     return ok(null);
   }
 
-  async #isHonest({ words, dialect, rules: vouched }: TemplateExport): Promise<boolean> {
+  /**
+   * What this node takes of a template; null: nothing. Its shapes and the rules that it is vouched for by are the
+   * exporter's word, and one of another statement would let that statement pass: only what the judged statement itself
+   * has and meets is taken. Its other shapes are found by their words.
+   */
+  async #judge(template: TemplateExport): Promise<TemplateExport | null> {
     const loaded = this.#versions.stable;
-    if (!loaded) return false;
-    const sql = statementOfTemplate(words.split("\n"), dialect);
+    const { words, dialect } = template;
+    const made = statementOfTemplate(words.split("\n"), dialect);
+    if (!loaded || !made) return null;
+    const { sql, shapeSha256 } = made;
     const judgement = this.#versions.judge(loaded, { sql, dialect, session: defaultSession(dialect) });
-    const { verdict, rules } = (await judgement.escalate?.()) ?? judgement;
-    return verdict === "benign" || (rules.length > 0 && rules.every(rule => vouched.includes(rule)));
+    const { verdict, rules: met } = (await judgement.escalate?.()) ?? judgement;
+    const rules = met.filter(rule => template.rules.includes(rule));
+    const isVouchedFor = met.length > 0 && rules.length === met.length;
+    return verdict === "benign" || isVouchedFor ? { ...template, shapes: [shapeSha256], rules } : null;
   }
 }

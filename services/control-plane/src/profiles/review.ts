@@ -47,7 +47,7 @@ export async function showOffer({
     .where(eq(profileOffers.id, input.id));
   if (!row) throw notFound(`offered profile ${input.id}`);
   const inForce = await newest(ctx, row);
-  const known = new Set(inForce?.profile.templates.map(keyOf));
+  const known = new Map(inForce?.profile.templates.map(template => [keyOf(template), template]));
   const offered = new Set(row.profile.templates.map(keyOf));
   const { profile, ...offer } = row;
   return {
@@ -56,6 +56,10 @@ export async function showOffer({
     profile,
     inForce: inForce?.version ?? null,
     added: profile.templates.flatMap((template, at) => (known.has(keyOf(template)) ? [] : at)),
+    changed: profile.templates.flatMap((template, at) => {
+      const signed = known.get(keyOf(template));
+      return signed && saysMore(template, signed) ? at : [];
+    }),
     missing: inForce?.profile.templates.filter(template => !offered.has(keyOf(template))) ?? [],
   };
 }
@@ -102,3 +106,8 @@ async function newest(
 }
 
 const keyOf = ({ dialect, words }: TemplateExport): string => `${dialect}\n${words}`;
+
+/** Nobody has reviewed a further shape or waived rule; counts and times let nothing pass. */
+const saysMore = (offered: TemplateExport, signed: TemplateExport): boolean =>
+  offered.shapes.some(shape => !signed.shapes.includes(shape)) ||
+  offered.rules.some(rule => !signed.rules.includes(rule));
