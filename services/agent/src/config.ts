@@ -85,7 +85,6 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   };
 }
 
-/** `a=b,c=d`. */
 export function tlsFiles(env: NodeJS.ProcessEnv): TlsFiles | null {
   const { PICKET_TLS_CA: ca, PICKET_TLS_CERT: cert, PICKET_TLS_KEY: key } = env;
   if (!cert !== !key)
@@ -102,6 +101,7 @@ export function tlsFiles(env: NodeJS.ProcessEnv): TlsFiles | null {
   return files;
 }
 
+/** `a=b,c=d`. */
 function parseLabels(text: string): Labels {
   const labels: Record<string, string> = {};
   for (const pair of text.split(",")) {

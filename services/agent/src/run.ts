@@ -22,7 +22,12 @@ export async function run(): Promise<void> {
 async function start(): Promise<void> {
   const config = readConfig(process.env);
   const log = openLog(config.logLevel);
-  useTls(config.tls);
+  useTls(config.tls, error =>
+    log.warn(
+      { error: error.message },
+      "PICKET_TLS_CERT, PICKET_TLS_KEY or PICKET_TLS_CA cannot be read anew; what they held before goes on",
+    ),
+  );
   log.info({ version: AGENT_VERSION, kernel: config.kernel }, "picket agent");
   // A signal that comes during the start is met at its end: half a start is not left in the kernel.
   const starting = startAgent(config, log);

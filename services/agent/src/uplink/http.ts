@@ -5,7 +5,7 @@
 import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { Duplex } from "node:stream";
-import type { ConnectionOptions } from "node:tls";
+import type { ConnectionOptions, SecureContextOptions } from "node:tls";
 import { readTls, type TlsFiles } from "./tls.ts";
 
 export type HttpRequest = {
@@ -28,7 +28,7 @@ export type HttpAnswer = {
 // One connection for the long poll and one for everything else is all that an agent needs.
 const keepAlive = { keepAlive: true, maxSockets: 4, maxFreeSockets: 2, timeout: 60_000 };
 const httpAgent = new HttpAgent(keepAlive);
-let tlsFiles: TlsFiles | null = null;
+let ownTls: () => SecureContextOptions = () => ({});
 
 /** Certificates that live for hours are renewed in their files: each new connection reads them again. */
 class ReadingAgent extends HttpsAgent {
@@ -36,14 +36,34 @@ class ReadingAgent extends HttpsAgent {
     options: ConnectionOptions,
     connected?: (error: Error | null, stream: Duplex) => void,
   ) {
-    return super.createConnection(tlsFiles ? { ...options, ...readTls(tlsFiles) } : options, connected);
+    return super.createConnection({ ...options, ...ownTls() }, connected);
   }
 }
 // A session that is resumed would go on with the certificate that it began with.
 const httpsAgent = new ReadingAgent({ ...keepAlive, maxCachedSessions: 0 });
 
-export function useTls(files: TlsFiles | null): void {
-  tlsFiles = files;
+/**
+ * Throws where the files are not right. Later, while they are renewed one after the other, what they held before goes
+ * on: an error here would reach nobody, since for a request that waits for its turn Node's agent connects on its own.
+ */
+export function useTls(files: TlsFiles | null, unreadable: (error: Error) => void = () => {}): void {
+  if (!files) {
+    ownTls = () => ({});
+    return;
+  }
+  let held = readTls(files);
+  let told = false;
+  ownTls = () => {
+    try {
+      held = readTls(files);
+      told = false;
+    } catch (error) {
+      // Once, and not at each connection.
+      if (!told) unreadable(error as Error);
+      told = true;
+    }
+    return held;
+  };
 }
 
 export function sendHttp(input: HttpRequest): Promise<HttpAnswer> {

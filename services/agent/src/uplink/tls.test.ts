@@ -1,5 +1,5 @@
 /** Mutual TLS with a control plane: whom the agent believes, and what it shows. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -17,6 +17,7 @@ let theirs: Certificate;
 let own: Certificate;
 let server: Server;
 let url: string;
+let answering = Promise.resolve();
 beforeAll(async () => {
   theirs = made("localhost", "server");
   own = made("db-1", "client");
@@ -24,8 +25,9 @@ beforeAll(async () => {
   // Answers with the serial number of what it was shown.
   server = createServer(
     { ...certificates, ca: readFileSync(own.ca), requestCert: true, rejectUnauthorized: true },
-    (request, answer) => {
+    async (request, answer) => {
       answer.setHeader("connection", "close");
+      await answering;
       answer.end((request.socket as TLSSocket).getPeerX509Certificate()!.serialNumber);
     },
   );
@@ -60,4 +62,26 @@ test("the certificate is shown, and after its renewal the new one, without a res
   expect(await ask()).toBe(first);
   made("db-1", "client");
   expect(await ask()).not.toBe(first);
+});
+
+test("while a pair is renewed by half the one before goes on, for requests that wait for their turn, too; it is told once", async () => {
+  const told: string[] = [];
+  useTls({ ca: theirs.ca, own }, error => told.push(error.message));
+  const key = readFileSync(own.key);
+  const before = await ask();
+  let answer = () => {};
+  answering = new Promise(resolve => {
+    answer = resolve;
+  });
+  // More than there are connections.
+  const asked = Array.from({ length: 6 }, ask);
+  await new Promise(resolve => server.once("request", resolve));
+  writeFileSync(own.key, readFileSync(theirs.key));
+  answer();
+  expect(await Promise.all(asked)).toEqual(Array.from({ length: 6 }, () => before));
+  expect(await ask()).toBe(before);
+  expect(told).toEqual([expect.stringContaining("key values mismatch")]);
+  writeFileSync(own.key, key);
+  made("db-1", "client");
+  expect(await ask()).not.toBe(before);
 });
