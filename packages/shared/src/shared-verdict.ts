@@ -35,7 +35,7 @@ export function verifySharedVerdict(
 }
 
 /** Two rule sets may delegate to one key: the one that lasts longer says for how long. */
-function newestOfEachKey(delegations: readonly Delegation[]): Delegation[] {
+export function newestOfEachKey(delegations: readonly Delegation[]): Delegation[] {
   const sorted = delegations.toSorted((a, b) => Date.parse(a.expiresAt) - Date.parse(b.expiresAt));
   return [...new Map(sorted.map(each => [each.keyid, each])).values()];
 }

@@ -16,8 +16,9 @@ import {
   SharedVerdictEnvelope,
   type VerdictAnswer,
 } from "@picket/shared/immunity";
-import { verifySharedVerdict } from "@picket/shared/shared-verdict";
+import { newestOfEachKey, verifySharedVerdict } from "@picket/shared/shared-verdict";
 import { z } from "zod";
+import { breather } from "../breather.ts";
 import type { Judgement } from "../rules/judging.ts";
 import type { Lexing } from "../rules/lexing.ts";
 import type { Loaded, Versions } from "../rules/versions.ts";
@@ -61,6 +62,7 @@ export class SharedVerdicts {
   /** Delegated when the feed was read up to `after`. */
   #keys: Set<string>;
   #after: number;
+  #reconsidered = 0;
   #refreshing: Promise<void> = Promise.resolve();
 
   constructor(input: {
@@ -84,12 +86,12 @@ export class SharedVerdicts {
 
   /** A rule version that runs here says who may share verdicts. */
   get delegated(): boolean {
-    return this.#delegations().length > 0;
+    return this.#inForce().length > 0;
   }
 
   /** How far to read the fleet's feed on from; null: from nowhere, since nobody is believed. */
   position(): number | null {
-    const keys = this.#delegations().map(({ keyid }) => keyid);
+    const keys = this.#inForce().map(({ keyid }) => keyid);
     // What a key said before it was known here was not believed: it is read again.
     if (!keys.every(key => this.#keys.has(key))) this.#after = 0;
     this.#keys = new Set(keys);
@@ -106,18 +108,25 @@ export class SharedVerdicts {
     for (const envelope of envelopes) this.#take(envelope);
     // A control plane that was set back says so by a lower one.
     this.#after = last;
-    this.#save();
-    await this.refresh();
+    try {
+      this.#save();
+    } finally {
+      // A disk that is full loses what a restart would read, and nothing of what runs.
+      await this.refresh();
+    }
   }
 
   /** What is honest here has changed. */
   reconsider(): void {
+    this.#reconsidered += 1;
     for (const kept of this.#kept.values()) kept.judged = null;
   }
 
   /** Ends what has expired, and judges what this node's present rule versions have not judged. One at a time. */
   refresh(): Promise<void> {
-    this.#refreshing = this.#refreshing.then(() => this.#refresh());
+    const refresh = () => this.#refresh();
+    // What failed is told to who asked for it, and stands in nobody's way.
+    this.#refreshing = this.#refreshing.then(refresh, refresh);
     return this.#refreshing;
   }
 
@@ -147,7 +156,13 @@ export class SharedVerdicts {
   }
 
   #delegations(): Delegation[] {
-    return this.#versions.live().flatMap(({ parts }) => parts.flatMap(({ delegation }) => delegation ?? []));
+    return newestOfEachKey(
+      this.#versions.live().flatMap(({ parts }) => parts.flatMap(({ delegation }) => delegation ?? [])),
+    );
+  }
+
+  #inForce(): Delegation[] {
+    return this.#delegations().filter(({ expiresAt }) => Date.parse(expiresAt) > this.#nowMs());
   }
 
   #take(envelope: unknown): void {
@@ -198,25 +213,36 @@ export class SharedVerdicts {
       // A rule version that no longer names the key ends what it said.
       const delegation = delegations.find(({ keyid }) => keyid === kept.delegation.keyid);
       const ends = Math.min(Date.parse(kept.denial.expiresAt), Date.parse(delegation?.expiresAt ?? "") || 0);
-      if (ends > nowMs) continue;
+      if (delegation && ends > nowMs) {
+        kept.delegation = delegation;
+        continue;
+      }
       this.#withdraw(kept);
       this.#kept.delete(id);
     }
     for (const [id, { untilMs }] of this.#revoked) if (untilMs <= nowMs) this.#revoked.delete(id);
-    if (this.#kept.size !== before) this.#save();
+    const ended = this.#kept.size !== before;
 
-    const by = live.map(({ ordinal }) => ordinal).join(" ");
+    const breathe = breather();
+    const by = namesOf(live);
     for (const kept of this.#kept.values()) {
       // Room may have come free since.
       if (kept.judged === by && !kept.because?.startsWith("over-")) continue;
+      await breathe();
+      // Others had their turn: the next refresh goes on with the versions that there are now.
+      if (namesOf(this.#versions.live()) !== by) break;
+      if (this.#kept.get(kept.denial.id) !== kept) continue;
+      const reconsidered = this.#reconsidered;
       const because = await this.#judge(kept, live);
       if (because !== kept.because) {
         if (because !== null) this.#count(because);
         kept.told = false;
       }
       kept.because = because;
-      kept.judged = by;
+      kept.judged = reconsidered === this.#reconsidered ? by : null;
     }
+    // Last: it may fail, and what was to be judged is.
+    if (ended) this.#save();
   }
 
   /** Null: believed, and written to the map of each version that agrees. */
@@ -288,3 +314,5 @@ export class SharedVerdicts {
 
 const isHostile = ({ verdict, action, holdsForShape }: Judgement): boolean =>
   verdict === "attack" && action === "block" && holdsForShape;
+
+const namesOf = (live: readonly Loaded[]): string => live.map(({ ordinal }) => ordinal).join(" ");

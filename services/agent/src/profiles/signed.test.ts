@@ -92,6 +92,20 @@ test("what this node's rules call an attack is left out; the rest is known, and 
   expect(changes).toBe(1);
 });
 
+test("others get their turn while many templates are judged", async () => {
+  let [turns, counting] = [0, true];
+  const count = () => {
+    turns += 1;
+    if (counting) setImmediate(count);
+  };
+  setImmediate(count);
+  const many = Array.from({ length: 2_000 }, (_, i) => template(`select name from users_${i} where id = ?`));
+  await take(profile(1, many));
+  counting = false;
+  expect(profiles.adopted()).toMatchObject([{ adopted: 2_000 }]);
+  expect(turns).toBeGreaterThan(2);
+});
+
 test("what its reviewer vouches for by rule is known all the same", async () => {
   const statement = {
     sql: Buffer.from("select name from users where id = 1 union select secret from vault -- \n"),

@@ -9,6 +9,7 @@ import type { TemplateExport } from "@picket/shared/profile";
 import { err, ok, type Result } from "@picket/shared/result";
 import { verifyProfile } from "@picket/shared/signed-profile";
 import type { Trust } from "@picket/shared/trust-format";
+import { breather } from "../breather.ts";
 import type { Versions } from "../rules/versions.ts";
 import type { Profiles } from "./profiles.ts";
 
@@ -50,7 +51,9 @@ export class SignedProfiles {
     const { signed } = verified.value;
     if (signed.version <= this.#profiles.signedVersion(signed.profile)) return ok(null);
     const honest: TemplateExport[] = [];
+    const breathe = breather();
     for (const template of signed.profile.templates) {
+      await breathe();
       const judged = await this.#judge(template);
       if (judged) honest.push(judged);
     }
