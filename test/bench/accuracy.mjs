@@ -84,7 +84,8 @@ export async function run({ json = false, corpus } = {}) {
 function halves(benign) {
   const sizes = countBy(benign, ({ template }) => template);
   const known = benign.filter(row => sizes.get(row.template) > 1);
-  return { learned: known.filter(isLearned), scored: known.filter(row => !isLearned(row)) };
+  const learns = row => !row.never && isLearned(row);
+  return { learned: known.filter(learns), scored: known.filter(row => !learns(row)) };
 }
 
 /** By half: with the statements of "development" rules were developed, those of "final" were only counted. */
@@ -113,14 +114,19 @@ async function ofMade(scratch) {
       cold,
       benign.filter(({ family }) => family === "own-idioms"),
     ),
+    grown: byHalf(
+      warm,
+      benign.filter(({ never }) => never),
+    ),
   };
 }
 
-function printMade({ cold, learned, idioms }) {
+function printMade({ cold, learned, idioms, grown }) {
   for (const half of ["development", "final"]) {
     line(`made, ${half}: cold`, cold[half]);
     line(`made, ${half}: learned`, learned[half]);
     line(`made, ${half}: idioms of tools, cold`, idioms[half]);
+    line(`made, ${half}: the next release, learned`, grown[half]);
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * Statements for the accuracy benchmark, made and not collected. Honest ones: those of honest.txt, and templates.txt
- * with ordinary values. Attacks: every payload below in every place of templates.txt
+ * with ordinary values, and grown.txt, which nobody has learned. Attacks: every payload below in every place of templates.txt
  * that it suits, plain and through every tamper. Deterministic: the same statements each time. `half` divides
  * payloads and honest statements alike: what is developed with, and what is only read at the end.
  */
@@ -389,8 +389,9 @@ export function attacks() {
 }
 
 const INSTANCES = 40;
+const GROWN_INSTANCES = 5;
 
-/** {id, dialect, sql, label: "benign", family, template, half} */
+/** {id, dialect, sql, label: "benign", family, template, half, never?: it is never learned} */
 export function honest() {
   const out = [];
   const add = (dialect, sql, family, template) =>
@@ -408,5 +409,17 @@ export function honest() {
   for (const { dialect, sql } of lines("templates.txt"))
     for (let i = 0; i < INSTANCES; i++)
       add(dialect, fill(sql, i), "own-templates", `own-${dialect}-${sql.slice(0, 60)}`);
+  for (const { dialect, sql } of lines("grown.txt"))
+    for (let i = 0; i < GROWN_INSTANCES; i++)
+      out.push({
+        id: `own-g${out.length}`,
+        dialect,
+        sql: fill(sql, i * 5),
+        label: "benign",
+        family: "own-grown",
+        template: `own-${dialect}-${sql}`,
+        half: halfOf(sql),
+        never: true,
+      });
   return out;
 }

@@ -194,6 +194,48 @@ describe("one input that goes into several places of a template", () => {
     });
 });
 
+describe("one filter more, or another order: what a query builder adds", () => {
+  const parts = taught(
+    i => `SELECT id, name FROM part WHERE maker = ${i}`,
+    i => `SELECT id, name FROM part WHERE maker = ${i} AND kind = ${i} ORDER BY name LIMIT 10`,
+    i => `SELECT stock FROM part p WHERE p.stock > ${i} ORDER BY stock`,
+    i => `SELECT pin FROM staff WHERE login = ${i}`,
+  );
+  parts.mode = "enforce";
+  for (const [verdict, action, added] of [
+    ["benign", "observe", "AND kind = 4"],
+    ["benign", "observe", "AND stock > 4"],
+    ["benign", "observe", "AND stock > 4 AND kind = 'x' ORDER BY stock"],
+    ["benign", "observe", "ORDER BY name LIMIT 10"],
+    ["probe", "alert", "AND kind = 4 ORDER BY id DESC LIMIT 5 OFFSET 10"],
+    // Nobody filters parts by it: told, as any filter that is new.
+    ["attack", "alert", "AND pin LIKE 'a%'"],
+    ["attack", "alert", "AND stock LIKE 'a%' ORDER BY id"],
+    ["attack", "alert", "ORDER BY pin LIMIT 5"],
+    ["attack", "block", "ORDER BY 7"],
+    ["attack", "block", "OR kind = 4"],
+    ["attack", "block", "AND kind = 4 OR kind = 5 ORDER BY name"],
+    ["attack", "block", "AND kind = (SELECT pin FROM staff LIMIT 1) ORDER BY name"],
+    ["attack", "block", "AND 1 = 1 ORDER BY name"],
+  ] as const)
+    test(`${verdict}, ${action}: ${added}`, () =>
+      expect(judged(`SELECT id, name FROM part WHERE maker = 3 ${added}`, parts)).toMatchObject({
+        verdict,
+        action,
+      }));
+
+  test("is unknown again with the template that held it", () => {
+    const fewer = taught(
+      i => `SELECT id, name FROM part WHERE maker = ${i}`,
+      i => `SELECT id FROM part WHERE kind = ${i}`,
+    );
+    const grown = "SELECT id, name FROM part WHERE maker = 3 AND kind = 4";
+    expect(judged(grown, fewer).verdict).toBe("benign");
+    fewer.revoke(judged("SELECT id FROM part WHERE kind = 2", fewer).shapeSha256!);
+    expect(judged(grown, fewer).verdict).toBe("attack");
+  });
+});
+
 test("several values of one column are a value", () => {
   expect(judged("SELECT a FROM t WHERE b IN (1, 2)").verdict).toBe("benign");
   const byOwner = taught(i => `SELECT a FROM t WHERE owner = ${i}`);

@@ -22,6 +22,7 @@ import {
 import { beforeTables, type Slot } from "./slots.ts";
 import { type DriftTokens, isComment, isName, LITERAL } from "./tokens.ts";
 import { areAlternatives, areValues } from "./values.ts";
+import { additionsOf } from "./vocabulary.ts";
 
 export type DriftFinding =
   | { kind: "known"; template: Template }
@@ -97,8 +98,12 @@ export function compare(
       (slot.kind !== "table" || (established && from >= BEGINNING_MIN))
     )
       pastedAt = Math.max(pastedAt, from);
-    if (isHonest(template, slot, inserted)) continue;
-    const finding = findingOf(splice, inserted, tokens, established);
+    if (isHonest(profile, template, slot, inserted)) continue;
+    const grown = slot.kind === "literal" ? extension(profile, template, inserted) : "none";
+    const finding = findingOf(splice, inserted, tokens, established && grown !== "alike");
+    // It narrows and sorts what is found: by columns that are known to, or by others, which is told.
+    if (grown === "alike") finding.signals = [];
+    else if (grown === "other") finding.signals = finding.signals.filter(signal => signal !== "clause");
     // Another table makes another statement, and one that reads several tables, too.
     if (slot.kind === "table" && (!finding.established || finding.signals.length === 0)) continue;
     if (!best || rank(finding) > rank(best)) best = finding;
@@ -108,7 +113,7 @@ export function compare(
   if (several?.same) {
     const { slot, template, from, to } = several.same;
     const inserted = tokens.words.slice(from, to);
-    if (hasIdentity(template.words, slot) && !isHonest(template, slot, inserted))
+    if (hasIdentity(template.words, slot) && !isHonest(profile, template, slot, inserted))
       return findingOf(several.same, inserted, tokens, isEstablished(profile, template, slot, []));
   }
   if (several) pastedAt = Math.max(pastedAt, several.at);
@@ -142,7 +147,8 @@ function swallowedRest(profile: Profile, dialect: Dialect, tokens: DriftTokens):
   return undefined;
 }
 
-function isHonest({ words }: Template, slot: Slot, inserted: readonly string[]): boolean {
+function isHonest(profile: Profile, template: Template, slot: Slot, inserted: readonly string[]): boolean {
+  const { words } = template;
   if (!hasIdentity(words, slot)) return true;
   switch (slot.kind) {
     case "name":
@@ -150,9 +156,27 @@ function isHonest({ words }: Template, slot: Slot, inserted: readonly string[]):
     case "table":
       return isNames(inserted) && !(inserted.includes(",") && readsMaps(inserted));
     case "literal":
-      return areValues(inserted) || areAlternatives(inserted, columnOf(words, slot));
+      return (
+        areValues(inserted) ||
+        areAlternatives(inserted, columnOf(words, slot)) ||
+        extension(profile, template, inserted) === "same"
+      );
   }
 }
+
+/** A value, and what the workload adds to other statements about the same table: one filter more, another order. */
+function extension(
+  profile: Profile,
+  template: Template,
+  inserted: readonly string[],
+): ReturnType<Profile["adds"]> | "none" {
+  const end = inserted.findIndex(word => extenders.has(word));
+  if (end < 1 || !areValues(inserted.slice(0, end))) return "none";
+  const additions = additionsOf(inserted.slice(inserted[end] === "and" ? end + 1 : end));
+  return additions ? profile.adds(template, additions) : "none";
+}
+
+const extenders = new Set(["and", "order", "limit", "offset"]);
 
 function findingOf(
   { template, slot, from, to, whole }: Splice<Template>,

@@ -15,6 +15,7 @@ import type { Dialect } from "@picket/shared/vocabulary";
 import { type Splice, SpliceIndex } from "./index.ts";
 import { skeletonOf } from "./slots.ts";
 import { type DriftTokens, LITERAL } from "./tokens.ts";
+import { type Additions, Vocabulary } from "./vocabulary.ts";
 
 export type Template = {
   dialect: Dialect;
@@ -60,8 +61,16 @@ const PROCESSES_MAX = 64;
 export const VALUES_MAX = 8;
 /** One template, and its twin in another spelling, are an exception; three are a habit. */
 const HABIT_TEMPLATES = 3;
-/** Rules that say nothing but that a second statement follows. */
-const aboutBatches: ReadonlySet<string> = new Set(["stacked-statement", "stacked-question"]);
+/** The same trick in other words: a condition that no row changes; and a second statement. */
+const kinds: readonly ReadonlySet<string>[] = [
+  new Set(["literal-comparison", "constant-condition", "constant-condition-mysql", "doubled-comparison"]),
+  new Set(["stacked-statement", "stacked-question"]),
+];
+const kindOf = (rule: string): string => {
+  const kind = kinds.findIndex(one => one.has(rule));
+  return kind < 0 ? rule : `kind ${kind}`;
+};
+const BATCH = kindOf("stacked-statement");
 
 export class Profile {
   readonly identity: ProfileIdentity;
@@ -79,10 +88,9 @@ export class Profile {
   readonly #templates = new Map<string, Template>();
   readonly #byShape = new Map<string, Template>();
   readonly #index = { mysql: new SpliceIndex<Template>(), pg: new SpliceIndex<Template>() };
-  /** How many templates each rule matched: what a person vouched for all the same. */
+  readonly #vocabulary = { mysql: new Vocabulary(), pg: new Vocabulary() };
+  /** Templates by the kinds of rules that they meet, and that a person vouched for all the same. */
   readonly #carriers = new Map<string, number>();
-  /** Templates of several statements. */
-  #batches = 0;
   /** Templates that differ in the columns that they list, by what is left of them. */
   readonly #families = new Map<string, Template[]>();
   readonly #templatesMax: number;
@@ -124,19 +132,28 @@ export class Profile {
     return this.#index[dialect].graft(words);
   }
 
+  /**
+   * What other templates about the same table say of additions to one: that they hold the same, or the same conditions
+   * with another order, or nothing of the kind.
+   */
+  adds({ dialect, words }: Template, additions: Additions): "same" | "alike" | "other" {
+    const vocabulary = this.#vocabulary[dialect];
+    if (vocabulary.knows(words, additions)) return "same";
+    return vocabulary.resembles(words, additions) ? "alike" : "other";
+  }
+
   /** The template and those that differ from it in listed columns alone. */
   family(template: Template): readonly Template[] {
     return this.#families.get(familyKeyOf(template)) ?? [template];
   }
 
   /**
-   * Whether what a rule finds is how this workload writes: several of its templates meet the rule, and a person
-   * vouched for them, since nothing that a rule matches is learned otherwise. Of several statements in one, whether
+   * Whether what a rule finds is how this workload writes: several of its templates meet a rule of that kind, and a
+   * person vouched for them, since nothing that a rule matches is learned otherwise. Of a second statement, whether
    * the workload sends such.
    */
   isHabit(rule: string): boolean {
-    const carriers = this.#carriers.get(rule) ?? 0;
-    return Math.max(carriers, aboutBatches.has(rule) ? this.#batches : 0) >= HABIT_TEMPLATES;
+    return (this.#carriers.get(kindOf(rule)) ?? 0) >= HABIT_TEMPLATES;
   }
 
   /** Takes up an honest statement, or says why not; a refusal is counted and changes nothing else. */
@@ -205,20 +222,20 @@ export class Profile {
     const family = familyKeyOf(template);
     this.#families.set(family, [...(this.#families.get(family) ?? []), template]);
     for (const shape of template.shapes) this.#byShape.set(shape, template);
-    for (const rule of template.rules) this.#count(rule, 1);
-    if (template.words.includes(";")) this.#batches++;
+    this.#vocabulary[template.dialect].add(template.words);
+    this.#count(template, 1);
   }
 
   #carry(template: Template, rules: Iterable<string>): void {
-    for (const rule of rules) {
-      if (template.rules.has(rule)) continue;
-      template.rules.add(rule);
-      this.#count(rule, 1);
-    }
+    this.#count(template, -1);
+    for (const rule of rules) template.rules.add(rule);
+    this.#count(template, 1);
   }
 
-  #count(rule: string, by: number): void {
-    this.#carriers.set(rule, (this.#carriers.get(rule) ?? 0) + by);
+  #count({ rules, words }: Template, by: 1 | -1): void {
+    const kinds = new Set([...rules].map(kindOf));
+    if (words.includes(";")) kinds.add(BATCH);
+    for (const kind of kinds) this.#carriers.set(kind, (this.#carriers.get(kind) ?? 0) + by);
   }
 
   /** Forgets a template by the digest of one of its shapes; true when there was one. */
@@ -228,8 +245,8 @@ export class Profile {
     for (const shape of template.shapes) this.#byShape.delete(shape);
     this.#templates.delete(keyOf(template.dialect, template.words));
     this.#index[template.dialect].remove(template);
-    for (const rule of template.rules) this.#count(rule, -1);
-    if (template.words.includes(";")) this.#batches--;
+    this.#vocabulary[template.dialect].remove(template.words);
+    this.#count(template, -1);
     const family = familyKeyOf(template);
     const left = (this.#families.get(family) ?? []).filter(other => other !== template);
     if (left.length > 0) this.#families.set(family, left);
