@@ -16,7 +16,8 @@ import { connectControlPlane, explain } from "./control-plane.ts";
 import { Doorbell } from "./doorbell.ts";
 import { closeHttp } from "./http.ts";
 import { type Enrolment, nodeKey, nodeKeyMadeMs, rotationIsUnderWay, tokenSource } from "./identity.ts";
-import { rotateNodeKey } from "./rotation.ts";
+import { keepRunning } from "./loop.ts";
+import { nextKeyCheckMs, rotateNodeKey } from "./rotation.ts";
 import type { ShapeLedger } from "./shapes.ts";
 import { sleep } from "./sleep.ts";
 import { NodeTrust } from "./trust.ts";
@@ -27,7 +28,7 @@ const REPORT_MS = 15_000;
 const SHAPES_FIRST_MS = 15_000;
 /** What a lost call left to be told of shared verdicts. */
 const ANSWERS_MS = 30_000;
-const KEY_CHECK_MS = 3_600_000;
+/** That one call may name. */
 const WORKLOADS_MAX = 50;
 /** Changes that come together are one report. */
 const SETTLE_MS = 100;
@@ -85,6 +86,8 @@ export function joinFleet(input: {
   const changed = new Doorbell();
   const claiming = new Doorbell();
   const answering = new Doorbell();
+  /** Changed by hand, and nobody knows which of two keys holds. */
+  const keyFailed = new Doorbell();
   /** Until the next start: what is wrong in itself is not read again. */
   const refusedProfiles = new Set<string>();
 
@@ -146,8 +149,12 @@ export function joinFleet(input: {
   /** What was reviewed and signed for this node's workloads, since it was last taken in. */
   async function readProfiles(): Promise<void> {
     const workloads = profiles.workloads();
-    if (workloads.length === 0) return;
-    const list = await controlPlane.signedProfiles(workloads.slice(0, WORKLOADS_MAX));
+    for (let at = 0; at < workloads.length; at += WORKLOADS_MAX)
+      await readProfilesOf(workloads.slice(at, at + WORKLOADS_MAX));
+  }
+
+  async function readProfilesOf(workloads: readonly string[]): Promise<void> {
+    const list = await controlPlane.signedProfiles(workloads);
     if (!list.ok) return;
     for (const { digest, version, ...identity } of list.value.items) {
       if (signal.aborted) return;
@@ -256,37 +263,37 @@ export function joinFleet(input: {
     return rotating;
   }
 
-  /** At its age, and at once where a rotation was cut short. */
+  /** At its age, and soon where a rotation was cut short. */
   async function keepKeyFresh(): Promise<void> {
+    let failures = 0;
     while (!signal.aborted) {
       const dueMs = nodeKeyMadeMs(stateDirectory) + input.keyLifetimeMs - Date.now();
       if (dueMs <= 0 || rotationIsUnderWay(stateDirectory)) {
         const rotated = await rotateKey();
         if (signal.aborted) return;
+        failures = rotated.ok ? 0 : failures + 1;
         if (rotated.ok) log.info({ publicKey: rotated.value }, "the node has a new key");
-        else log.warn(`the node keeps its key: ${rotated.error}`);
-      }
-      // A fleet that enrolled at once does not change its keys at once.
-      await sleep(KEY_CHECK_MS * (0.5 + Math.random()), signal);
+        else if (failures === 1) log.warn(`the node keeps its key: ${rotated.error}`);
+      } else failures = 0;
+      await keyFailed.wait(nextKeyCheckMs(failures, Math.random()), signal);
     }
   }
 
   const loops = [
     uploader.stopped,
-    listen(),
-    reconcile(),
-    report(),
-    tellShapes(),
-    tellTwins(),
-    claim(),
-    answer(),
-    keepKeyFresh(),
-  ].map(loop => loop.catch(error => log.error({ error: String(error) }, "a loop of the uplink ended")));
+    ...Object.entries({ listen, reconcile, report, tellShapes, tellTwins, claim, answer, keepKeyFresh }).map(
+      ([name, loop]) => keepRunning(name, loop, { log, signal }),
+    ),
+  ];
   return {
     report: () => changed.ring(),
     upload: () => uploader.nudge(),
     claim: () => claiming.ring(),
-    rotateKey,
+    async rotateKey() {
+      const rotated = await rotateKey();
+      if (!rotated.ok) keyFailed.ring();
+      return rotated;
+    },
     async stop() {
       stop.abort();
       await Promise.all(loops);

@@ -9,7 +9,7 @@ import { err, ok } from "@picket/shared/result";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { ControlPlane } from "./control-plane.ts";
 import { nodeKey, rawPublicKey, rotationIsUnderWay, tokenSource } from "./identity.ts";
-import { rotateNodeKey } from "./rotation.ts";
+import { nextKeyCheckMs, rotateNodeKey } from "./rotation.ts";
 
 const NODE = "018f3d5e-7c1a-7000-8000-000000000001" as NodeId;
 let directory: string;
@@ -85,4 +85,13 @@ test("a yes that was lost is found again by the new key, after a restart, too", 
   expect((await plane.rotate()).ok).toBe(true);
   expect([plane.agrees, rotationIsUnderWay(directory)]).toEqual([true, false]);
   expect(existsSync(join(directory, "node.key.next"))).toBe(false);
+});
+
+test.each([
+  [0, 1_800_000, 5_400_000],
+  [1, 12_500, 25_000],
+  [2, 25_000, 50_000],
+  [9, 30_000, 60_000],
+])("after %i failures the key is looked at between %i and %i ms later", (failures, leastMs, mostMs) => {
+  expect([nextKeyCheckMs(failures, 0), nextKeyCheckMs(failures, 1)]).toEqual([leastMs, mostMs]);
 });

@@ -7,8 +7,17 @@ import { type KeyObject, sign } from "node:crypto";
 import { keyRotationMessage } from "@picket/shared/contract";
 import type { NodeId } from "@picket/shared/ids";
 import { err, ok, type Result } from "@picket/shared/result";
+import { backoffMs } from "./backoff.ts";
 import { type ControlPlane, explain, type UplinkError } from "./control-plane.ts";
 import { nextNodeKey, nodeKey, promoteNodeKey, rawPublicKey, type TokenSource } from "./identity.ts";
+
+const KEY_CHECK_MS = 3_600_000;
+/** A yes that was lost has let the old key in for 90 seconds only: the first two tries fall into them. */
+const AGAIN = { firstMs: 25_000, mostMs: 60_000 };
+
+/** `failures`: how often in a row the key could not be changed. A fleet that enrolled at once does not act at once. */
+export const nextKeyCheckMs = (failures: number, random: number): number =>
+  failures > 0 ? backoffMs(failures, random, AGAIN) : KEY_CHECK_MS * (0.5 + random);
 
 /** The answer is the new public key. */
 export async function rotateNodeKey(input: {

@@ -7,6 +7,7 @@ import type { Spool } from "../spool/spool.ts";
 import { backoffMs } from "./backoff.ts";
 import { type ControlPlane, eventBatchBody, explain, type UplinkError } from "./control-plane.ts";
 import { Doorbell } from "./doorbell.ts";
+import { keepRunning } from "./loop.ts";
 import { sleep } from "./sleep.ts";
 
 const BATCH = { records: 500, bytes: 512 << 10 };
@@ -59,7 +60,7 @@ export function startUpload(input: {
       await wait(backoffMs(failures, random()), signal);
     }
   }
-  return { nudge: () => doorbell.ring(), stopped: run() };
+  return { nudge: () => doorbell.ring(), stopped: keepRunning("upload", run, { log, signal, random, wait }) };
 }
 
 function isAboutContent(error: UplinkError): boolean {
