@@ -18,6 +18,7 @@ import {
   type SignedProfile,
 } from "@picket/shared/profile";
 import { z } from "zod";
+import { breather } from "../breather.ts";
 import { readJson, writeDurably } from "../state/durable.ts";
 
 const Saved = z.object({
@@ -141,20 +142,27 @@ export class Profiles {
    * A signed profile, of which `honest` are the templates that this node's own judge has nothing against; beside what
    * was learned here. False: there is no room for another profile.
    */
-  adopt(
+  async adopt(
     { version, profile, removed }: SignedProfile,
     honest: ProfileExport["templates"],
     nowMs: number,
-  ): boolean {
+  ): Promise<boolean> {
     const { workload, databaseUser, database } = profile;
     const identity = { workload, databaseUser, database };
     const kept = this.#kept.get(keyOf(identity)) ?? this.#begin(identity, nowMs);
     if (!kept) return false;
     for (const shape of removed) kept.profile.revoke(shape);
-    const adopted = honest.filter(template => kept.profile.adopt(template));
-    kept.statements += adopted.reduce((sum, { count }) => sum + count, 0);
-    const refused = profile.templates.length - adopted.length;
-    kept.signed = { ...identity, version, adopted: adopted.length, refused };
+    const breathe = breather();
+    let [adopted, statements] = [0, 0];
+    for (const template of honest) {
+      await breathe();
+      if (!kept.profile.adopt(template)) continue;
+      adopted += 1;
+      statements += template.count;
+    }
+    // At once, lest the phase of learning end over half of it.
+    kept.statements += statements;
+    kept.signed = { ...identity, version, adopted, refused: profile.templates.length - adopted };
     kept.changed = true;
     this.save();
     return true;

@@ -57,7 +57,7 @@ export class SignedProfiles {
       const judged = await this.#judge(template);
       if (judged) honest.push(judged);
     }
-    if (!this.#profiles.adopt(signed, honest, this.#nowMs()))
+    if (!(await this.#profiles.adopt(signed, honest, this.#nowMs())))
       return err("there is no room for another profile");
     this.#changed();
     return ok(null);
