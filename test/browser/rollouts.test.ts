@@ -17,11 +17,9 @@ import {
 import { Host, usual } from "../../services/control-plane/test/host.ts";
 import { type Browser, hasChromium, openBrowser } from "./chromium.ts";
 import { buildConsole } from "./control-plane.ts";
-import { faintTexts, overflow, unnamedControls } from "./in-page.ts";
+import { lookAt, pictures, signedIn } from "./look.ts";
 
 const NODES = 24;
-/** Where pictures go, for the documents and for eyes; none by default. */
-const pictures = process.env.PICKET_PICTURES;
 
 describe.skipIf(!hasChromium)("rollouts in the console", () => {
   let stores: Stores;
@@ -47,12 +45,7 @@ describe.skipIf(!hasChromium)("rollouts in the console", () => {
     await Promise.all(hosts.map(({ node }) => node.follow()));
     await ended(first.id);
     for (let minute = 0; minute < 12; minute++) await minutePasses(() => false);
-    page = await browser.context.newPage();
-    page.setDefaultTimeout(20_000);
-    await page.goto(fleet.url);
-    await page.getByLabel("API token").fill(ADMIN);
-    await page.getByRole("button", { name: "Sign in" }).click();
-    await page.getByRole("button", { name: "Sign out" }).waitFor();
+    page = await signedIn(browser, fleet.url, ADMIN);
   }, 180_000);
   afterAll(async () => {
     await browser?.close();
@@ -71,24 +64,6 @@ describe.skipIf(!hasChromium)("rollouts in the console", () => {
     await Promise.all(
       hosts.map(host => host.live(harmed(host) ? { errors: 60, slow: 700 } : usual, { aheadMs })),
     );
-  }
-
-  async function lookAt(name: string, path: string, prepare: () => Promise<void> = async () => undefined) {
-    for (const scheme of ["dark", "light"] as const)
-      for (const width of [1_440, 360]) {
-        await page.setViewportSize({ width, height: width === 360 ? 740 : 1_000 });
-        await page.emulateMedia({ colorScheme: scheme });
-        await page.goto(fleet.url + path);
-        await page.locator("h1").waitFor();
-        await prepare();
-        await page.waitForTimeout(300);
-        expect(await page.evaluate(overflow)).toBeLessThanOrEqual(0);
-        expect(await page.evaluate(faintTexts)).toEqual([]);
-        expect(await page.evaluate(unnamedControls)).toEqual([]);
-        if (pictures)
-          await page.screenshot({ path: join(pictures, `${name}-${scheme}-${width}.png`), fullPage: true });
-      }
-    await page.setViewportSize({ width: 1_440, height: 900 });
   }
 
   test("why the gate rolled a version back is on the page, signal by signal, and holds when it is asked again", async () => {
@@ -110,7 +85,7 @@ describe.skipIf(!hasChromium)("rollouts in the console", () => {
     );
     await Promise.all([...canaries].map(({ node }) => node.follow()));
     rolledBack = await ended(id);
-    await lookAt("gate", `/rollouts/${id}`, async () => {
+    await lookAt(page, "gate", `${fleet.url}/rollouts/${id}`, async () => {
       const summary = page.getByText(/^Canary against control: .* worse/).first();
       await summary.click();
       await page.getByText("database errors per response").first().waitFor();
@@ -141,7 +116,7 @@ describe.skipIf(!hasChromium)("rollouts in the console", () => {
       },
       ({ asks }) => asks !== null,
     );
-    await lookAt("approval", `/rollouts/${started.id}`, () =>
+    await lookAt(page, "approval", `${fleet.url}/rollouts/${started.id}`, () =>
       page.getByText("Waits for a person.").waitFor(),
     );
     await page.getByRole("button", { name: "Approve" }).click();
@@ -160,7 +135,7 @@ describe.skipIf(!hasChromium)("rollouts in the console", () => {
     if (pictures) await page.screenshot({ path: join(pictures, "stop-dialog.png") });
     await stop.click();
     await page.getByRole("alert").getByText("The fleet is stopped.").waitFor();
-    await lookAt("stopped", "/rollouts", () =>
+    await lookAt(page, "stopped", `${fleet.url}/rollouts`, () =>
       page.getByRole("alert").getByText("checkout is down").waitFor(),
     );
     await page.goto(`${fleet.url}/nodes`);

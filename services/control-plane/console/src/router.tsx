@@ -5,9 +5,13 @@ import { z } from "zod";
 import { AlertList } from "./pages/alerts/alert-list.tsx";
 import { DetectionList } from "./pages/detections/detection-list.tsx";
 import { views } from "./pages/detections/outcome.ts";
+import { VerdictList } from "./pages/immunity/verdict-list.tsx";
+import { VerdictPage } from "./pages/immunity/verdict-page.tsx";
 import { NodeList } from "./pages/nodes/node-list.tsx";
 import { NodePage } from "./pages/nodes/node-page.tsx";
 import { Overview } from "./pages/overview/overview.tsx";
+import { OfferPage } from "./pages/profiles/offer-page.tsx";
+import { ProfileList } from "./pages/profiles/profile-list.tsx";
 import { RolloutList } from "./pages/rollouts/rollout-list.tsx";
 import { RolloutPage } from "./pages/rollouts/rollout-page.tsx";
 import { Shell } from "./pages/shell/shell.tsx";
@@ -38,8 +42,24 @@ const detections = createRoute({
   validateSearch: DetectionSearch,
 });
 const alerts = createRoute({ getParentRoute: parent, path: "/alerts", component: AlertList });
+const immunity = createRoute({ getParentRoute: parent, path: "/immunity", component: VerdictList });
+const verdict = createRoute({ getParentRoute: parent, path: "/immunity/$id", component: VerdictPage });
+const profiles = createRoute({ getParentRoute: parent, path: "/profiles", component: ProfileList });
+const offer = createRoute({ getParentRoute: parent, path: "/profiles/$id", component: OfferPage });
 
-const routeTree = root.addChildren([overview, nodes, node, rollouts, rollout, detections, alerts]);
+const routeTree = root.addChildren([
+  overview,
+  nodes,
+  node,
+  rollouts,
+  rollout,
+  detections,
+  alerts,
+  immunity,
+  verdict,
+  profiles,
+  offer,
+]);
 
 function NotFound() {
   return (

@@ -44,6 +44,11 @@ export function mayChange(role: Role, verb: RolloutVerb): boolean {
   return mayOperate(role) || (role === "approver" && verb !== "resume");
 }
 
+/** What concerns every team's nodes is nothing for who is held to some. */
+export function reachesFleet({ scope }: Me): boolean {
+  return Object.keys(scope).length === 0;
+}
+
 export function useRolloutVerb(id: string) {
   const client = useQueryClient();
   return useMutation({
@@ -60,6 +65,25 @@ export function useEmergencyStop() {
       ask === "release" ? change("DELETE", "/v1/emergency-stop") : change("POST", "/v1/emergency-stop", ask),
     onSettled: () =>
       Promise.all(["rollouts", "emergency-stop"].map(key => client.invalidateQueries({ queryKey: [key] }))),
+  });
+}
+
+/** Takes everything shared back, or lets verdicts be shared again. */
+export function useSharingStop() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (ask: { reason: string } | "release") =>
+      ask === "release" ? change("DELETE", "/v1/immunity/stop") : change("POST", "/v1/immunity/stop", ask),
+    onSettled: () => client.invalidateQueries({ queryKey: ["immunity"] }),
+  });
+}
+
+export function useRevokeVerdict(id: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (reason: string) =>
+      change("DELETE", `/v1/immunity/verdicts/${encodeURIComponent(id)}?${new URLSearchParams({ reason })}`),
+    onSettled: () => client.invalidateQueries({ queryKey: ["immunity"] }),
   });
 }
 

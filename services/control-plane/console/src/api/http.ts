@@ -37,6 +37,13 @@ export function isSignedOut(error: unknown): boolean {
   );
 }
 
+/** Signed in, and not for this person: asking again changes nothing until a role or a scope does. */
+export function isForbidden(error: unknown): error is ApiError {
+  return (
+    error instanceof ApiError && error.failure.kind === "refused" && error.failure.problem.status === 403
+  );
+}
+
 export function isUnreachable(error: unknown): boolean {
   return error instanceof ApiError && error.failure.kind === "unreachable";
 }

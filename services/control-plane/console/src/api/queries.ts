@@ -5,17 +5,24 @@ import {
   DecisionDetails,
   EmergencyStopState,
   Freeze,
+  ImmunityStatus,
   Me,
   Node,
   NodeDetails,
+  ProfileOfferDetails,
+  ProfileOfferRow,
   Rollout,
   RolloutDetails,
+  SharedVerdictDetails,
+  SharedVerdictRow,
+  SignedProfileRow,
   SsoState,
 } from "@picket/shared/api";
 import { QueryCache, QueryClient, queryOptions } from "@tanstack/react-query";
-import { get, isSignedOut, isUnreachable, list } from "./http.ts";
+import { get, isForbidden, isSignedOut, isUnreachable, list } from "./http.ts";
 
 const REFRESH_MS = 5_000;
+const FORBIDDEN_REFRESH_MS = 60_000;
 
 export const queryClient: QueryClient = new QueryClient({
   // A session that ended shows the sign-in page in place, whichever call found out.
@@ -27,7 +34,7 @@ export const queryClient: QueryClient = new QueryClient({
   defaultOptions: {
     queries: {
       staleTime: 2_000,
-      refetchInterval: REFRESH_MS,
+      refetchInterval: ({ state }) => (isForbidden(state.error) ? FORBIDDEN_REFRESH_MS : REFRESH_MS),
       // The timer repairs; what was refused stays refused.
       retry: (failures, error) => failures < 1 && isUnreachable(error),
       networkMode: "always",
@@ -105,4 +112,43 @@ export const freezes = queryOptions({
 export const alerts = queryOptions({
   queryKey: ["alerts"],
   queryFn: ({ signal }) => list("/v1/alerts", Alert, { signal, itemsMax: 1_000 }),
+});
+
+export const immunity = queryOptions({
+  queryKey: ["immunity"],
+  queryFn: ({ signal }) => get("/v1/immunity", ImmunityStatus, signal),
+});
+
+export const sharedVerdicts = queryOptions({
+  queryKey: ["immunity", "verdicts"],
+  queryFn: ({ signal }) => list("/v1/immunity/verdicts", SharedVerdictRow, { signal, itemsMax: 1_000 }),
+});
+
+export const sharedVerdict = (id: string) =>
+  queryOptions({
+    queryKey: ["immunity", "verdicts", id],
+    queryFn: ({ signal }) =>
+      get(`/v1/immunity/verdicts/${encodeURIComponent(id)}`, SharedVerdictDetails, signal),
+  });
+
+export const profileOffers = queryOptions({
+  queryKey: ["profiles", "offers"],
+  queryFn: ({ signal }) => list("/v1/profiles/offers", ProfileOfferRow, { signal }),
+  refetchInterval: 15_000,
+});
+
+/** Megabytes at worst, and a person reads it for minutes: it stays as it was opened. */
+export const profileOffer = (id: string) =>
+  queryOptions({
+    queryKey: ["profiles", "offers", id],
+    queryFn: ({ signal }) =>
+      get(`/v1/profiles/offers/${encodeURIComponent(id)}`, ProfileOfferDetails, signal),
+    refetchInterval: false,
+    staleTime: 60_000,
+  });
+
+export const signedProfiles = queryOptions({
+  queryKey: ["profiles", "signed"],
+  queryFn: ({ signal }) => list("/v1/profiles", SignedProfileRow, { signal }),
+  refetchInterval: 15_000,
 });

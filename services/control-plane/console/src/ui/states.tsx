@@ -1,9 +1,10 @@
 /** Nothing yet, not known yet, went wrong, not fresh: each is said, with what to do. */
 import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
-import { ApiError, isUnreachable } from "../api/http.ts";
+import { ApiError, isForbidden, isUnreachable } from "../api/http.ts";
 import { Button } from "./button.tsx";
 import { clockTime } from "./clock.ts";
+import { Foreign } from "./text.tsx";
 
 export function Loading({ what }: { what: string }) {
   return (
@@ -27,12 +28,15 @@ export function Empty({ title, children }: { title: string; children?: ReactNode
   );
 }
 
-/** A command to run on a host. */
-export function Command({ children }: { children: string }) {
+/** Nothing is wrong: it is for others. */
+function NotForYou({ error, what }: { error: ApiError; what: string }) {
   return (
-    <pre className="overflow-x-auto rounded-md border border-line bg-sunken px-3 py-2 text-sm text-ink">
-      <code>{children}</code>
-    </pre>
+    <div className="max-w-[72ch] border-l-4 border-edge bg-sunken px-4 py-3" data-forbidden>
+      <p className="font-semibold">You may not see {what}.</p>
+      <p className="mt-0.5 text-soft">
+        <Foreign>{`${error.message[0]?.toUpperCase()}${error.message.slice(1)}.`}</Foreign>
+      </p>
+    </div>
   );
 }
 
@@ -93,6 +97,7 @@ export function Asked<T>({
   what: string;
   children: (data: T) => ReactNode;
 }) {
+  if (isForbidden(query.error)) return <NotForYou error={query.error} what={what} />;
   if (query.data === undefined)
     return query.isError ? (
       <Failed error={query.error} onRetry={() => void query.refetch()} />

@@ -1,4 +1,4 @@
-import { Command } from "../../ui/states.tsx";
+import { Command } from "../../ui/command.tsx";
 
 /** How a host becomes a node, with this page's own address. */
 export function Enrol() {

@@ -1,10 +1,11 @@
 /** What holds every rollout: the emergency stop, which is one button, and freeze windows. */
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { mayChange, useEmergencyStop } from "../../api/changes.ts";
+import { mayChange, reachesFleet, useEmergencyStop } from "../../api/changes.ts";
 import { emergencyStop, freezes } from "../../api/queries.ts";
 import { Button } from "../../ui/button.tsx";
 import { Confirm } from "../../ui/confirm.tsx";
+import { Reason } from "../../ui/reason.tsx";
 import { Foreign } from "../../ui/text.tsx";
 import { Ago, Clock } from "../../ui/time.tsx";
 import { useMe } from "../shell/shell.tsx";
@@ -29,9 +30,8 @@ export function StopBanner() {
 }
 
 export function EmergencyStop() {
-  const { role, scope } = useMe();
-  // It concerns every team's nodes: nothing for who is held to some.
-  const allowed = mayChange(role, "pause") && Object.keys(scope).length === 0;
+  const person = useMe();
+  const allowed = mayChange(person.role, "pause") && reachesFleet(person);
   const stop = useStop();
   const change = useEmergencyStop();
   const [asking, setAsking] = useState(false);
@@ -78,15 +78,7 @@ export function EmergencyStop() {
           }
         >
           <p>No rollout starts, reaches a node or goes on until somebody releases the stop.</p>
-          <label className="mt-3 block text-sm font-medium text-ink">
-            Why
-            <input
-              className="mt-1 block min-h-8 w-full rounded-md border border-edge bg-sheet px-2 text-base font-normal"
-              value={reason}
-              maxLength={500}
-              onChange={event => setReason(event.target.value)}
-            />
-          </label>
+          <Reason value={reason} onChange={setReason} />
           <label className="mt-3 flex items-start gap-2 text-sm text-ink">
             <input
               type="checkbox"

@@ -81,7 +81,7 @@ function Frame({ person }: { person: Me }) {
           </div>
         </div>
       </div>
-      <div className="min-w-0 pb-16 md:pb-0">
+      <div className="min-w-0 pb-24 md:pb-0">
         <LinkBanner />
         <StopBanner />
         <main id="main" tabIndex={-1} className="mx-auto max-w-[100rem] px-4 py-6 outline-none md:px-8">
@@ -102,7 +102,7 @@ function Nav() {
       aria-label="Pages"
       className="max-md:fixed max-md:inset-x-0 max-md:bottom-0 max-md:z-10 max-md:border-t max-md:border-line max-md:bg-sunken max-md:pb-[env(safe-area-inset-bottom)]"
     >
-      <ul className="grid grid-cols-5 md:grid-cols-1">
+      <ul className="grid grid-cols-4 md:grid-cols-1">
         <Entry to="/" name="Overview" />
         <Entry
           to="/nodes"
@@ -124,6 +124,8 @@ function Nav() {
           said="open"
           tone={urgent ? "text-danger" : undefined}
         />
+        <Entry to="/immunity" name="Immunity" />
+        <Entry to="/profiles" name="Profiles" />
       </ul>
     </nav>
   );
@@ -147,7 +149,7 @@ function Entry({
       <Link
         to={to}
         activeOptions={{ exact: to === "/" }}
-        className="flex items-baseline justify-center gap-1 px-1 py-2.5 text-xs no-underline hover:bg-ground md:justify-between md:px-4 md:py-1.5 md:text-base"
+        className="flex items-baseline justify-center gap-1 px-1 py-2 text-xs no-underline hover:bg-ground md:justify-between md:px-4 md:py-1.5 md:text-base"
         activeProps={{
           className:
             "font-semibold max-md:shadow-[inset_0_2px_0_var(--ink)] md:bg-ground md:shadow-[inset_3px_0_0_var(--ink)]",
