@@ -100,8 +100,8 @@ export function SharingState({ status }: { status: ImmunityStatus }) {
         <Off title="Nothing is shared: this control plane has no online key.">
           <Command>picket immunity key --out sharing.pem</Command>
           <p>
-            Its path or text is the control plane's <code>PICKET_SHARING_KEY</code>. Then sign a rule version
-            that lets it share:
+            Its text is the control plane's <code>PICKET_SHARING_KEY</code>. Then sign a rule version that
+            lets it share:
           </p>
           <Command>picket rules sign shop.yaml --version 2 --delegate sharing.pub.pem</Command>
         </Off>
