@@ -40,7 +40,7 @@ export async function start({ argv }: { argv: string[] }): Promise<number> {
     const home = openHome({ demo, env: process.env });
     held = claim(home.dir);
     if (demo) clear(home);
-    const story = demo ? await loadDemo(home) : ordinaryStory();
+    const story = demo ? await loadDemo(home) : ordinaryStory(home);
     const plan = await makePlan({ home, story, port, host, screen });
     return await run({ plan, story, screen, signals });
   } catch (error) {

@@ -2,6 +2,8 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Node, RuleSetSummary } from "@picket/shared/api";
 import { printConnections } from "./connections.ts";
+import type { Home } from "./home.ts";
+import { sharingKey } from "./sharing-key.ts";
 import { type Scene, type Story, until } from "./story.ts";
 
 // The ordinary start: the agent watches every cgroup of the host, judges by the core rules that ship
@@ -16,16 +18,17 @@ spec:
   core: true
 `;
 
-export function ordinaryStory(): Story {
+export function ordinaryStory(home: Home): Story {
+  const sharing = sharingKey(home.dir, process.env);
   return {
-    controlPlaneEnv: {},
+    controlPlaneEnv: sharing ? { PICKET_SHARING_KEY: sharing.pem } : {},
     agent: {
       instance: "agent",
       cgroup: process.env.PICKET_CGROUP || "/",
       labels: process.env.PICKET_LABELS ?? "",
     },
     before: [],
-    beforeAgent: publishFirstRules,
+    beforeAgent: scene => publishFirstRules(scene, sharing?.publicFile),
     after: [],
     async tell(scene) {
       const { screen, api, socket } = scene;
@@ -57,7 +60,8 @@ export async function ensureReleaseKey({ picket, home }: Scene): Promise<string>
   return key;
 }
 
-async function publishFirstRules(scene: Scene): Promise<void> {
+/** The first rule version lets the online key share verdicts; later ones as whoever signs them says. */
+async function publishFirstRules(scene: Scene, delegate: string | undefined): Promise<void> {
   const { screen, home, picket } = scene;
   await screen.step("Release key and core rules", async () => {
     const key = await ensureReleaseKey(scene);
@@ -65,7 +69,10 @@ async function publishFirstRules(scene: Scene): Promise<void> {
     if (sets.some(set => set.name === "core")) return;
     const [rules, bundle] = [join(home.dir, "core.yaml"), join(home.dir, "core-1.bundle.json")];
     writeFileSync(rules, RULES);
-    await picket(["rules", "sign", rules, "--version", "1", "--key", key, "--out", bundle], { quiet: true });
+    const leave = delegate === undefined ? [] : ["--delegate", delegate];
+    await picket(["rules", "sign", rules, "--version", "1", "--key", key, "--out", bundle, ...leave], {
+      quiet: true,
+    });
     await picket(["rules", "push", bundle], { quiet: true });
   });
 }
