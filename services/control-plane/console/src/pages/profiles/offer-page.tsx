@@ -37,11 +37,13 @@ export function OfferPage() {
   );
 }
 
-function summary({ inForce, added, missing, templates }: ProfileOfferDetails): string {
+function summary({ inForce, added, changed, missing, templates }: ProfileOfferDetails): string {
   if (inForce === null) return `${plural(templates, "template")}, none signed yet.`;
-  if (added.length === 0 && missing.length === 0) return `The same as the signed version ${inForce}.`;
+  if (added.length + changed.length + missing.length === 0)
+    return `The same as the signed version ${inForce}.`;
+  const grew = changed.length > 0 ? `, ${count(changed.length)} that grew` : "";
   const lacks = missing.length > 0 ? `, and lacks ${count(missing.length)} that it holds` : "";
-  return `${plural(added.length, "template")} more than the signed version ${inForce}${lacks}.`;
+  return `${plural(added.length, "template")} more than the signed version ${inForce}${grew}${lacks}.`;
 }
 
 function Review({ offer }: { offer: ProfileOfferDetails }) {
@@ -104,9 +106,15 @@ function Sign({ offer, left }: { offer: ProfileOfferDetails; left: readonly stri
   );
 }
 
-const stateTone: Record<Reviewed["state"], Tone> = { new: "busy", missing: "plain", "in-force": "good" };
+const stateTone: Record<Reviewed["state"], Tone> = {
+  new: "busy",
+  changed: "busy",
+  missing: "plain",
+  "in-force": "good",
+};
 const stateName: Record<Reviewed["state"], string> = {
   new: "new",
+  changed: "more shapes or rules than signed",
   missing: "only in the signed one",
   "in-force": "signed",
 };

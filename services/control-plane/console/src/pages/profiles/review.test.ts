@@ -6,17 +6,24 @@ import { commandsOf, fileOf, inForceFor, newest, reviewed } from "./review.ts";
 const template = (words: string, over: Partial<TemplateExport> = {}) =>
   ({ words, rules: [], count: 1, shapes: [], ...over }) as unknown as TemplateExport;
 
-test("what is new comes first, and of that what a rule matched; then what the offer lacks; then the rest", () => {
+test("what is new comes first, and of that what a rule matched; then what grew; what the offer lacks; the rest", () => {
   const offer = {
     profile: {
-      templates: [template("known"), template("often", { count: 9 }), template("odd", { rules: ["r"] })],
+      templates: [
+        template("known"),
+        template("often", { count: 9 }),
+        template("odd", { rules: ["r"] }),
+        template("grew"),
+      ],
     },
     added: [1, 2],
+    changed: [3],
     missing: [template("gone")],
   } as unknown as ProfileOfferDetails;
   expect(reviewed(offer).map(row => `${row.state} ${row.template.words}`)).toEqual([
     "new odd",
     "new often",
+    "changed grew",
     "missing gone",
     "in-force known",
   ]);

@@ -1,21 +1,22 @@
-/** An offered profile as a reviewer reads it: what is new first, then what only the signed one holds, then the rest;
+/** An offered profile as a reviewer reads it: what is new first, then what grew, then what only the signed one holds, then the rest;
  * and the commands that make of it what is signed. Signing needs the offline key, so it is not done here. */
 import type { ProfileOfferDetails, ProfileOfferRow, SignedProfileRow } from "@picket/shared/api";
 import type { TemplateExport } from "@picket/shared/profile";
 
 export type Reviewed = {
-  state: "new" | "missing" | "in-force";
+  state: "new" | "changed" | "missing" | "in-force";
   template: TemplateExport;
 };
 
 /** Those that a rule matched come first among their like: a person has to accept them. */
-export function reviewed({ profile, added, missing }: ProfileOfferDetails): Reviewed[] {
+export function reviewed({ profile, added, changed, missing }: ProfileOfferDetails): Reviewed[] {
   const isNew = new Set(added);
+  const grew = new Set(changed);
   const rows: Reviewed[] = profile.templates.map((template, at) => ({
-    state: isNew.has(at) ? "new" : "in-force",
+    state: isNew.has(at) ? "new" : grew.has(at) ? "changed" : "in-force",
     template,
   }));
-  const order = { new: 0, missing: 1, "in-force": 2 };
+  const order = { new: 0, changed: 1, missing: 2, "in-force": 3 };
   return [...rows, ...missing.map(template => ({ state: "missing" as const, template }))].sort(
     (a, b) =>
       order[a.state] - order[b.state] ||
