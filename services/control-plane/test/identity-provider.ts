@@ -19,6 +19,8 @@ export interface IdentityProvider {
   /** Who sits at the browser. */
   person: string;
   revoked: string[];
+  /** What its token endpoint says instead of its answer; null: its answer. */
+  says: { status: number; body: string } | null;
   /** It hangs up, takes requests and says nothing, or a load balancer answers for it; and `false`: it is back. */
   away(how: "gone" | "silent" | "failing" | false): void;
   close(): Promise<void>;
@@ -76,6 +78,7 @@ export async function startIdentityProvider(
     accounts,
     person: "",
     revoked: [],
+    says: null,
     away: how => {
       isAway = how;
     },
@@ -107,6 +110,8 @@ export async function startIdentityProvider(
         response.statusCode = 500;
         response.end(String(error));
       });
+    else if (request.url === "/token" && result.says)
+      response.writeHead(result.says.status, { "content-type": "application/json" }).end(result.says.body);
     else void callback(request, response);
   };
   return result;

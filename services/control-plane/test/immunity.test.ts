@@ -7,6 +7,7 @@ import { publicKeyOf } from "@picket/shared/dsse";
 import type { ClaimBatchResponse, SharedVerdict, SharedVerdictFeed } from "@picket/shared/immunity";
 import { SHAPE_ALGORITHM } from "@picket/shared/shape";
 import { verifySharedVerdict } from "@picket/shared/shared-verdict";
+import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import {
   ask,
@@ -276,4 +277,24 @@ test("a month after its end a verdict is forgotten, and the fleet's last number 
   await say(nodes[0]!, claim(hostile("young")));
   await becomes(hostile("young"), "in-force");
   expect((await feed(last)).last).toBe(last + 1);
+});
+
+test("a verdict is revoked while a node's claim of it is being written, without waiting for it", async () => {
+  await delegate();
+  await say(nodes[0]!, claim(hostile("contended")));
+  const { id } = await becomes(hostile("contended"), "in-force");
+  const writer = new pg.Client(stores.postgres.options);
+  await writer.connect();
+  try {
+    await writer.query("begin");
+    await writer.query("insert into shared_verdict_claims (verdict, node, at) values ($1, $2, now())", [
+      id,
+      nodes[1]!.id,
+    ]);
+    await fleet.admin.call("DELETE", `/v1/immunity/verdicts/${id}?reason=contended`);
+    await writer.query("commit");
+  } finally {
+    await writer.end();
+  }
+  await becomes(hostile("contended"), "revoked");
 });

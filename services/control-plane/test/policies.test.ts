@@ -234,3 +234,24 @@ test("an API token ends when its time is over, and tells when it was used last",
   expect(await client.refusal("GET", "/v1/me")).toMatchObject({ status: 401 });
   expect((await fetch(`${fleet.url}/v1/me`, { headers: { cookie } })).status).toBe(401);
 });
+
+test("a policy in force is shown however often others were changed since", async () => {
+  await put("own-kept", NO_PRODUCTION.replace("env=prod", "env=none"));
+  await ask(
+    stores,
+    `insert into policies (name, version, text, created_at, created_by)
+     select 'busy', i, null, now(), 'x' from generate_series(1, 1001) as i`,
+  );
+  const { items } = await fleet.admin.call<{ items: { name: string }[] }>("GET", "/v1/policies");
+  expect(items.map(({ name }) => name)).toContain("own-kept");
+  await fleet.admin.call("DELETE", "/v1/policies/own-kept");
+});
+
+test("an id that another policy of the text would be called by is refused", async () => {
+  const text = `@id("#2") ${NO_PRODUCTION.slice(NO_PRODUCTION.indexOf("forbid"))}`;
+  expect(
+    await fleet.admin.refusal("PUT", "/v1/policies/own-twice", {
+      text: text + text.replace('@id("#2") ', ""),
+    }),
+  ).toMatchObject({ code: "policy-invalid", detail: expect.stringContaining('@id("#2")') });
+});

@@ -199,6 +199,46 @@ test.each(["gone", "silent", "failing"] as const)(
   },
 );
 
+test.each([
+  ["503", 503, "server_error", 503],
+  ["429", 429, "slow_down", 503],
+  ["400 temporarily_unavailable", 400, "temporarily_unavailable", 503],
+  ["401 of a client that is set up wrongly", 401, "invalid_client", 503],
+  ["200 without a token", 200, "none", 503],
+  ["400 invalid_grant", 400, "invalid_grant", 401],
+])(
+  "a provider that says %s: only a grant that is gone ends a session",
+  async (_what, status, error, meets) => {
+    const browser = new Browser();
+    await signIn(browser);
+    aheadMs = 16 * 60_000;
+    idp.says = { status, body: JSON.stringify({ error }) };
+    try {
+      expect((await me(browser)).status).toBe(meets);
+    } finally {
+      idp.says = null;
+    }
+    expect((await me(browser)).status).toBe(meets === 401 ? 401 : 200);
+  },
+);
+
+test("while another process asks, a request waits for what it hears", async () => {
+  const browser = new Browser();
+  await signIn(browser);
+  await ask(
+    stores,
+    "update sessions set check_at = now() - interval '1 s', asked_until = now() + interval '20 s'",
+  );
+  const waiting = me(browser);
+  const heard = { name: "sso:anna@example.com", subject: "anna", role: "viewer", scope: {} };
+  await ask(
+    stores,
+    "update sessions set check_at = now() + interval '15 min', asked_until = null, person = $1",
+    [heard],
+  );
+  expect(await (await waiting).json()).toMatchObject({ role: "viewer" });
+});
+
 test("a session ends after twelve hours, and by signing out, of which the provider hears", async () => {
   const browser = new Browser();
   await signIn(browser);

@@ -444,6 +444,7 @@ export const detections = pgTable(
   table => [
     primaryKey({ columns: [table.node, table.id] }),
     uniqueIndex("detections_sequence").on(table.sequence),
+    index("detections_node_sequence").on(table.node, table.sequence),
   ],
 );
 
@@ -665,10 +666,12 @@ export const sharedVerdicts = pgTable(
     /** A person says that the rules are wrong here: by this version it is not shared again. */
     refuted: boolean().notNull().default(false),
     /** Of what is signed last: the denial, or its revocation. */
-    sequence: bigint({ mode: "number" }).unique(),
+    sequence: bigint({ mode: "number" }),
     envelope: jsonb().$type<SharedVerdictEnvelope>(),
   },
   table => [
+    // Partial, so that to number a row anew is no change of a key, which would wait for every claim of it.
+    uniqueIndex("shared_verdicts_sequence").on(table.sequence).where(sql`${table.sequence} is not null`),
     uniqueIndex("shared_verdicts_one_per_shape")
       .on(table.shape)
       .where(sql`${table.state} in ('pending', 'in-force')`),

@@ -42,7 +42,7 @@ export interface Resource {
 
 export interface Decision {
   allow: boolean;
-  /** The policies that decided it, as `file/id` or `own-policy/number`; none: nothing permits it. */
+  /** The policies that decided it, as `file/id` or `own-policy/#number`; none: nothing permits it. */
   by: string[];
 }
 
@@ -124,7 +124,7 @@ export class Engine {
       [SHIPPED, ...own].flatMap(({ name, text }) => {
         const parts = cedar().policySetTextToParts(text);
         if (parts.type === "failure") throw new Error(`policy ${name}: ${words(parts.errors)}`);
-        return parts.policies.map((policy, i) => [`${name}/${idOf(policy) ?? `#${i + 1}`}`, policy] as const);
+        return namesOf(parts.policies).map((id, i) => [`${name}/${id}`, parts.policies[i]!] as const);
       }),
     );
     // The shipped ones are held against the schema by a test: it costs some 35 MB to do so.
@@ -208,13 +208,16 @@ export function checkPolicy(text: string): Result<{ policies: number }, PolicyFa
     return err([{ line: 1, column: 1, message: "templates are of no use here", hint: "write out who" }]);
   if (parts.policies.length === 0)
     return err([{ line: 1, column: 1, message: "there is no policy in it", hint: null }]);
-  const ids = parts.policies.map(idOf).filter(id => id !== null);
+  const ids = namesOf(parts.policies);
   const twice = ids.find((id, i) => ids.indexOf(id) < i);
   if (twice !== undefined)
     return err([{ line: 1, column: 1, message: `two policies are called @id("${twice}")`, hint: null }]);
   return ok({ policies: parts.policies.length });
 }
 
+/** What has no id is called by its number, which no id of another may take: of two with one name only one holds. */
+const namesOf = (policies: readonly string[]): string[] =>
+  policies.map((policy, i) => idOf(policy) ?? `#${i + 1}`);
 const idOf = (policy: string): string | null => /^\s*@id\("([^"]{1,60})"\)/m.exec(policy)?.[1] ?? null;
 
 /** Cedar counts bytes; people count lines. */

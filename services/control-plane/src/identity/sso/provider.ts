@@ -27,9 +27,12 @@ export type Vouched = { claims: Claims; refreshToken: string | null };
 export class ProviderError extends Error {
   override name = "ProviderError";
   readonly kind: "denied" | "away" | "mismatch";
-  constructor(kind: ProviderError["kind"], message: string) {
+  /** Nobody vouches for the person any more. Every other failure may pass, or is one of the configuration. */
+  readonly endsGrant: boolean;
+  constructor(kind: ProviderError["kind"], message: string, { endsGrant = false } = {}) {
     super(message);
     this.kind = kind;
+    this.endsGrant = endsGrant;
   }
 }
 
@@ -115,15 +118,18 @@ async function vouched(
   subject: string,
 ): Promise<Vouched> {
   const claims = tokens.claims();
-  if (claims && claims.sub !== subject)
-    throw new ProviderError("mismatch", "the answer is of another person");
+  if (claims && claims.sub !== subject) throw anotherPerson();
   // Many providers put groups here only.
-  const info =
+  const info: { sub?: string } =
     configuration.serverMetadata().userinfo_endpoint === undefined
       ? {}
-      : await oidc.fetchUserInfo(configuration, tokens.access_token, subject);
+      : await oidc.fetchUserInfo(configuration, tokens.access_token, oidc.skipSubjectCheck);
+  if (info.sub !== undefined && info.sub !== subject) throw anotherPerson();
   return { claims: { ...info, ...claims, sub: subject }, refreshToken: tokens.refresh_token ?? null };
 }
+
+const anotherPerson = () =>
+  new ProviderError("mismatch", "the answer is of another person", { endsGrant: true });
 
 /** Said by a provider that is there and cannot answer now (RFC 6749, 4.1.2.1; OpenID Connect Core, 3.1.2.6). */
 const UNAVAILABLE = new Set(["server_error", "temporarily_unavailable", "slow_down"]);
@@ -140,7 +146,9 @@ async function told<T>(work: () => Promise<T>): Promise<T> {
     if (error instanceof ProviderError) throw error;
     if (error instanceof oidc.AuthorizationResponseError || error instanceof oidc.ResponseBodyError) {
       const unavailable = UNAVAILABLE.has(error.error) || isFailing((error as { status?: number }).status);
-      throw new ProviderError(unavailable ? "away" : "denied", error.error);
+      throw new ProviderError(unavailable ? "away" : "denied", error.error, {
+        endsGrant: !unavailable && error.error === "invalid_grant",
+      });
     }
     const { code, message, cause } = error as { code?: string; message: string; cause?: { status?: number } };
     const away =

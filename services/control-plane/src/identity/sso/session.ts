@@ -76,9 +76,13 @@ async function answerOf(services: Services, row: Row): Promise<Person | null> {
       return person;
     }
   } catch (error) {
-    if (!(error instanceof ProviderError)) throw error;
-    if (error.kind === "away") {
+    if (!(error instanceof ProviderError && error.endsGrant)) {
       await db.update(sessions).set({ askedUntil: null }).where(eq(sessions.hash, hash));
+      if (!(error instanceof ProviderError)) throw error;
+      services.log.warn(
+        { because: error.kind, said: error.message },
+        "the identity provider does not say whether somebody still may",
+      );
       throw away();
     }
   }
