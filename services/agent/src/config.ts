@@ -78,7 +78,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
       env.PICKET_CERTIFICATE_INTERVAL ?? "1h",
     ),
     keyLifetimeMs: parseInterval("PICKET_KEY_LIFETIME", env.PICKET_KEY_LIFETIME ?? "30d"),
-    twinIntervalMs: parseInterval("PICKET_TWIN_INTERVAL", env.PICKET_TWIN_INTERVAL ?? "10s"),
+    twinIntervalMs: parseInterval("PICKET_TWIN_INTERVAL", env.PICKET_TWIN_INTERVAL ?? "30s"),
     shapesIntervalMs: parseInterval("PICKET_SHAPES_INTERVAL", env.PICKET_SHAPES_INTERVAL ?? "5m"),
     immunity: parseSwitch("PICKET_IMMUNITY", env.PICKET_IMMUNITY || "on"),
     logLevel: env.PICKET_LOG_LEVEL || "info",

@@ -1,6 +1,10 @@
 /** What holds a rollout besides its gate: people, time, domains, the whole fleet. Over real HTTP, PostgreSQL, Redis. */
+import { randomUUID } from "node:crypto";
 import type { EmergencyStopState, Freeze } from "@picket/shared/api";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Assignment } from "@picket/shared/contract";
+import type { RuleVersion, ShapeDigest } from "@picket/shared/ids";
+import type { TwinDifference, TwinReport } from "@picket/shared/twin";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Fleet, type SimulatedNode, type Stores, startFleet, startStores, until } from "./fleet.ts";
 
 let stores: Stores;
@@ -374,6 +378,73 @@ test("a twin is told to be one, and when it is done its nodes run what is stable
   expect(await desiredVersions(nodes, "twin")).toEqual([1, 1]);
   const late = await join("twin-late", { test: "twin" });
   expect(await desiredVersions([late], "twin")).toEqual([1]);
+});
+
+describe("what twins find", () => {
+  const difference = (count: number, kind: TwinDifference["kind"] = "would-block"): TwinDifference => ({
+    kind,
+    shape: "a".repeat(64) as ShapeDigest,
+    dialect: "pg",
+    sql: "SELECT name FROM users WHERE id = ?",
+    workload: "shop",
+    stable: { verdict: "benign", action: "observe", rule: null },
+    candidate: { verdict: "attack", action: "block", rule: "no-names" },
+    count,
+  });
+  const report = (assignment: Assignment, epoch: string, wouldBlock: number): TwinReport => ({
+    assignment: assignment.id,
+    rollout: assignment.rollout,
+    ruleSet: assignment.ruleSet,
+    version: assignment.version,
+    epoch,
+    statements: 10 * wouldBlock,
+    compared: 5 * wouldBlock,
+    wouldBlock,
+    wouldPass: 0,
+    otherwise: 0,
+    differences: [difference(wouldBlock)],
+    unlisted: 1,
+  });
+  const tell = (node: SimulatedNode, said: TwinReport) => node.client.call("POST", "/v1/agent/twins", said);
+
+  test("is added up over nodes and over restarts of their agents, and what comes twice or late counts once", async () => {
+    const nodes = await running("twin-finds", 2);
+    const { id } = await fleet.start("twin-finds", 2, all, { test: "twin-finds" }, { mode: "twin" });
+    const assignments = await Promise.all(nodes.map(async node => (await node.desired())[0]!));
+    expect(assignments[0]).toMatchObject({ beside: { version: 1 } });
+    const [first, second, other] = [randomUUID(), randomUUID(), randomUUID()];
+    for (const wouldBlock of [3, 7, 7, 5]) await tell(nodes[0]!, report(assignments[0]!, first, wouldBlock));
+    await tell(nodes[0]!, report(assignments[0]!, second, 2));
+    await tell(nodes[1]!, report(assignments[1]!, other, 1));
+    expect((await fleet.rollout(id)).twin).toEqual({
+      nodes: 2,
+      statements: 100,
+      compared: 50,
+      wouldBlock: 10,
+      wouldPass: 0,
+      otherwise: 0,
+      differences: [{ ...difference(10), nodes: 2 }],
+      unlisted: 3,
+    });
+  });
+
+  test("of a node that was never told to run it is nobody's, and a rollout that is no twin has none", async () => {
+    const nodes = await running("twin-lies", 1);
+    const { id } = await fleet.start("twin-lies", 2, all, { test: "twin-lies" }, { mode: "twin" });
+    const [assignment] = await nodes[0]!.desired();
+    const liar = await join("twin-liar", { test: "elsewhere" });
+    await tell(liar, report(assignment!, randomUUID(), 9));
+    await tell(nodes[0]!, { ...report(assignment!, randomUUID(), 9), version: 1 as RuleVersion });
+    expect((await fleet.rollout(id)).twin).toMatchObject({ nodes: 0, statements: 0, differences: [] });
+  });
+
+  test("an aborted twin is taken from its nodes", async () => {
+    const nodes = await running("twin-abort", 1);
+    const { id } = await fleet.start("twin-abort", 2, all, { test: "twin-abort" }, { mode: "twin" });
+    await post(`/v1/rollouts/${id}/abort`);
+    expect((await nodes[0]!.desired())[0]).toMatchObject({ version: 1 });
+    expect((await nodes[0]!.desired())[0]).not.toHaveProperty("mode");
+  });
 });
 
 test("a node that leaves the selector in mid-rollout has what is stable for its new labels", async () => {

@@ -28,6 +28,8 @@ type Running = {
   isAssigned: (ruleSet: Part["ruleSet"]) => boolean;
   ledger: TwinLedger;
   epoch: string;
+  /** As it last arrived. */
+  told: string;
 };
 
 type Example = Sample | { sql: Buffer; dialect: Sample["dialect"]; session: null };
@@ -77,7 +79,14 @@ export class Twins {
     const ledger = new TwinLedger();
     for (const loaded of this.#versions.live())
       ledger.begin(loaded.ordinal, loaded.slot.counters().statements, knownUses(loaded));
-    this.#running.set(assignment.ruleSet, { assignment, part, isAssigned, ledger, epoch: randomUUID() });
+    this.#running.set(assignment.ruleSet, {
+      assignment,
+      part,
+      isAssigned,
+      ledger,
+      epoch: randomUUID(),
+      told: "",
+    });
   }
 
   /** It was assigned once more: what it has found stands. */
@@ -90,6 +99,8 @@ export class Twins {
   async end(ruleSet: string): Promise<void> {
     const running = this.#running.get(ruleSet);
     if (!running) return;
+    // One that is under way may have read the counts before the last uses.
+    await this.#looking;
     await this.look();
     this.#running.delete(ruleSet);
     this.#last.set(running.epoch, reportOf(running));
@@ -146,10 +157,17 @@ export class Twins {
     return this.#looking;
   }
 
-  /** Each until it is said to have arrived. */
+  /** What is new, until it is said to have arrived. */
   *reports(): Generator<{ report: TwinReport; arrived(): void }> {
     for (const [epoch, report] of this.#last) yield { report, arrived: () => this.#last.delete(epoch) };
-    for (const running of this.#running.values()) yield { report: reportOf(running), arrived: () => {} };
+    for (const running of this.#running.values()) {
+      const report = reportOf(running);
+      const text = JSON.stringify(report);
+      const arrived = () => {
+        running.told = text;
+      };
+      if (text !== running.told) yield { report, arrived };
+    }
   }
 
   async #look(): Promise<void> {
