@@ -2,8 +2,10 @@
  * What a person does about rollouts in the console: reads why the gate rolled one back, approves a step, stops the
  * fleet with one button and releases it. The clock is the test's: nodes live through minutes in a moment.
  */
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { RolloutDetails } from "@picket/shared/api";
+import type { TwinReport } from "@picket/shared/twin";
 import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import {
@@ -95,6 +97,62 @@ describe.skipIf(!hasChromium)("rollouts in the console", () => {
         .waitFor();
     });
     expect(rolledBack.state).toBe("rolled-back");
+  });
+
+  test("what a twin would judge otherwise is on its page, with how much was compared", async () => {
+    const twin = await fleet.start("shop", 2, [{ percent: 100, soak: "1h" }], {}, { mode: "twin" });
+    await lookAt("twin-empty", `/rollouts/${twin.id}`, () =>
+      page.getByText("No node has told yet.").waitFor(),
+    );
+    const { nodesPlanned } = await fleet.rollout(twin.id);
+    const { node } = hosts.find(each => each.node.id === nodesPlanned[0]!.node)!;
+    const [assignment] = await node.desired();
+    const { id, rollout, ruleSet, version } = assignment!;
+    const stable = { verdict: "benign", action: "observe", rule: null } as const;
+    const candidate = { verdict: "attack", action: "block", rule: "boolean-tautology" } as const;
+    const sql =
+      "SELECT o.id, o.total, c.name FROM orders o JOIN customers c ON c.id = o.customer WHERE o.state = ? AND ? = ?";
+    const report: TwinReport = {
+      assignment: id,
+      rollout,
+      ruleSet,
+      version,
+      epoch: randomUUID(),
+      statements: 48_211,
+      compared: 47_904,
+      wouldBlock: 212,
+      wouldPass: 3,
+      otherwise: 1,
+      differences: [
+        {
+          kind: "would-block",
+          shape: null,
+          dialect: "pg",
+          sql,
+          workload: "shop.service",
+          stable,
+          candidate,
+          count: 212,
+        },
+        {
+          kind: "would-pass",
+          shape: null,
+          dialect: "mysql",
+          sql: "SELECT ? FROM users UNION SELECT secret FROM vault",
+          workload: "reports.slice",
+          stable: candidate,
+          candidate: stable,
+          count: 3,
+        },
+      ],
+      unlisted: 1,
+    };
+    await node.client.call("POST", "/v1/agent/twins", report);
+    await lookAt("twin", `/rollouts/${twin.id}`, () =>
+      page.getByText("47,904 of 48,211 statements").waitFor(),
+    );
+    await page.getByText("would let pass").first().waitFor();
+    await fleet.admin.call("POST", `/v1/rollouts/${twin.id}/abort`, {});
   });
 
   test("a step that waits for a person is approved on its page", async () => {
