@@ -101,7 +101,7 @@ describe.skipIf(!hasChromium)("rollouts in the console", () => {
 
   test("what a twin would judge otherwise is on its page, with how much was compared", async () => {
     const twin = await fleet.start("shop", 2, [{ percent: 100, soak: "1h" }], {}, { mode: "twin" });
-    await lookAt("twin-empty", `/rollouts/${twin.id}`, () =>
+    await lookAt(page, "twin-empty", `${fleet.url}/rollouts/${twin.id}`, () =>
       page.getByText("No node has told yet.").waitFor(),
     );
     const { nodesPlanned } = await fleet.rollout(twin.id);
@@ -148,7 +148,7 @@ describe.skipIf(!hasChromium)("rollouts in the console", () => {
       unlisted: 1,
     };
     await node.client.call("POST", "/v1/agent/twins", report);
-    await lookAt("twin", `/rollouts/${twin.id}`, () =>
+    await lookAt(page, "twin", `${fleet.url}/rollouts/${twin.id}`, () =>
       page.getByText("47,904 of 48,211 statements").waitFor(),
     );
     await page.getByText("would let pass").first().waitFor();
