@@ -96,6 +96,11 @@ async function startClaimed(input: {
   }
 
   async function assemble(): Promise<Agent> {
+    if (kernel.discarded !== null)
+      log.warn(
+        { why: kernel.discarded },
+        "an earlier agent's programs cannot be taken over: they were taken away, and statements passed meanwhile",
+      );
     if (kernel.tookOver) log.info("took over the programs of an earlier agent");
     const recent = new RecentDetections();
     const spool = new Spool({

@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { makeCgroup } from "@picket/infra/cgroup";
+import { BpfMap } from "@picket/native/bpf";
 import { OnFailure } from "@picket/native/events";
 import { randomHashKey } from "@picket/native/lexer";
 import type { BundleDigest, RuleSetName, RuleVersion } from "@picket/shared/ids";
@@ -337,6 +338,35 @@ describe("the end", () => {
     expect(existsSync(pins)).toBe(false);
     await open();
   });
+
+  const otherPins: [what: string, map: string, instead: string, why: RegExp][] = [
+    ["entries of another size", "holds", "workloads", /as map 'holds': value bytes 8, wanted 16/],
+    ["a map of another kind", "judges", "losses", /as map 'judges': type 6, wanted 18/],
+  ];
+  test.each(otherPins)(
+    "of the same ABI by number, but with %s: what a predecessor pinned is taken away, and the start goes on",
+    async (_what, map, instead, why) => {
+      const first = await prepare(1);
+      versions.makeStable(first, 0);
+      kernel.attach();
+      await kernel.close({ keep: true });
+      rmSync(`${pins}/maps/${map}`);
+      const other = BpfMap.openPinned(`${pins}/maps/${instead}`);
+      other.pin(`${pins}/maps/${map}`);
+      other.close();
+      await open(true, { ordinal: 1, stable: { slot: 0, ordinal: 1, parts: Versions.key(first.parts) } });
+      expect(kernel.tookOver).toBe(false);
+      expect(kernel.discarded).toMatch(why);
+      expect(kernel.dispatched()).toBeNull();
+      const loaded = await prepare(1);
+      expect(loaded).toMatchObject({ ordinal: 2, slot: { index: 0 } });
+      versions.makeStable(loaded, 0);
+      kernel.attach();
+      await kernel.close({ keep: false });
+      expect(existsSync(pins)).toBe(false);
+      await open();
+    },
+  );
 });
 
 test("membership in a socket map is tried before any application's socket is touched", async () => {

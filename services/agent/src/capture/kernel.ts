@@ -87,15 +87,24 @@ export class Kernel {
   readonly #losses: BpfMap<number, bigint[]>;
   readonly #lossesBefore: Record<string, number>;
   readonly tookOver: boolean;
+  /** Why what a predecessor pinned was taken away instead; null: it was not. */
+  readonly discarded: string | null;
   #ring: RingBuffer | undefined;
   #closed = false;
 
-  private constructor(object: BpfObject, maps: SharedMaps, options: KernelOptions, tookOver: boolean) {
+  private constructor(
+    object: BpfObject,
+    maps: SharedMaps,
+    options: KernelOptions,
+    tookOver: boolean,
+    discarded: string | null,
+  ) {
     this.#object = object;
     this.#maps = maps;
     const { dispatcher: _loaded, ...rest } = options;
     this.#options = rest;
     this.tookOver = tookOver;
+    this.discarded = discarded;
     this.#slots = maps.slots;
     this.#dispatch = maps.dispatch.as({ key: u32, value: Dispatch });
     const dispatched = this.#dispatch.get(0);
@@ -105,9 +114,27 @@ export class Kernel {
     this.#lossesBefore = tookOver ? this.#readLosses() : {};
   }
 
-  /** Loads and pins; nothing is attached yet. */
+  /**
+   * Loads and pins; nothing is attached yet. What a predecessor pinned and these programs cannot work with, although
+   * its ABI number says so, is taken away: statements pass until the new programs see them.
+   */
   static async open(options: KernelOptions): Promise<Kernel> {
     const pinned = options.takeOver ? openPinnedMaps(options.pins) : null;
+    try {
+      return await Kernel.#load(options, pinned, null);
+    } catch (error) {
+      if (!pinned || !(error instanceof BpfError)) throw error;
+      for (const map of Object.values(pinned)) map.close();
+      const afresh = { ...options, takeOver: false, sameDispatcher: false };
+      return await Kernel.#load(afresh, null, error.message);
+    }
+  }
+
+  static async #load(
+    options: KernelOptions,
+    pinned: SharedMaps | null,
+    discarded: string | null,
+  ): Promise<Kernel> {
     if (!pinned) retirePins(options.pins);
     sweepRetired(options.pins);
     const object = BpfObject.open(options.dispatcher, {
@@ -124,7 +151,7 @@ export class Kernel {
         mkdirSync(join(options.pins, "maps"), { recursive: true, mode: 0o700 });
         for (const name of SHARED) maps[name].pin(join(options.pins, "maps", name));
       }
-      return new Kernel(object, maps, options, pinned !== null);
+      return new Kernel(object, maps, options, pinned !== null, discarded);
     } catch (error) {
       object.close();
       throw error;

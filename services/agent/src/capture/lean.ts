@@ -1,6 +1,6 @@
 /**
  * An agent runs beside everything else on a host, so it holds little memory: measured, these settings take its
- * resident size from 113 MB to 66. They can only be given to a process that begins (glibc reads its variable, and V8
+ * resident size from 113 MB to 67. They can only be given to a process that begins (glibc reads its variable, and V8
  * sizes its young generation, once), so the agent begins anew with them, under the same process id.
  */
 import { replaceProcess } from "@picket/native/bpf";
@@ -10,8 +10,16 @@ import { replaceProcess } from "@picket/native/bpf";
  * JavaScript, and judging the others is the native lexer's work (with these flags 11,000 a second instead of 14,000).
  */
 const V8_FLAGS = ["--max-semi-space-size=1", "--optimize-for-size", "--no-opt", "--single-threaded-gc"];
-/** One heap for all threads: libbpf reads the kernel's types on worker threads, whose heaps would stay swollen. */
-const ALLOCATOR = { MALLOC_ARENA_MAX: "1" };
+/**
+ * One heap for all threads: libbpf reads the kernel's types on worker threads, whose heaps would stay swollen. And
+ * glibc's own first thresholds, named so that they stay: else what is freed after the start (types, verifier logs)
+ * raises them, and is kept. That is 3.6 MB of 70.
+ */
+const ALLOCATOR = {
+  MALLOC_ARENA_MAX: "1",
+  MALLOC_TRIM_THRESHOLD_: "131072",
+  MALLOC_MMAP_THRESHOLD_: "131072",
+};
 
 /** Returns when this process has its settings already, or cannot be given them. */
 export function beLean(main: string, settled = process.env.PICKET_LEAN !== undefined): void {

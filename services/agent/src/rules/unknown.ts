@@ -42,23 +42,28 @@ export function createUnknown(input: {
     const judgement = versions.judge(loaded, { ...sent, profile: profiled?.profile });
     // Its own word may take a parser, for which nobody waits.
     const compare = twins.meets(sent, loaded);
+    const conclude = (final: Judgement, of: Statement) => {
+      const rememberIt = () => remember(of, loaded, final, profiled, { ...sent, sql: of.sql });
+      // Who sent an honest one waits for its answer only; a hostile shape is in the kernel before anybody hears of it.
+      let key = final.verdict === "benign" ? null : rememberIt();
+      then(final, of);
+      if (final.verdict === "benign") key = rememberIt();
+      compare?.(final, key);
+    };
     if (!judgement.escalate) {
-      const key = remember(statement, loaded, judgement, profiled, sent);
-      then(judgement, statement);
-      compare?.(judgement, key);
+      conclude(judgement, statement);
       return;
     }
     // Its bytes are valid only while the batch is handled.
     const kept = { ...statement, sql: Buffer.from(sql) };
     const timer = meanwhile && setTimeout(() => meanwhile(judgement), PARSER_MS);
-    const conclude = (final: Judgement) => {
-      clearTimeout(timer);
-      const asked = { ...sent, sql: kept.sql };
-      const key = remember(kept, loaded, final, profiled, asked);
-      then(final, kept);
-      compare?.(final, key);
-    };
-    judgement.escalate().then(conclude, () => conclude(judgement));
+    judgement
+      .escalate()
+      .catch(() => judgement)
+      .then(final => {
+        clearTimeout(timer);
+        conclude(final, kept);
+      });
   };
 
   /** The key by which the kernel knows it from here on; null: it is judged again at its next use. */
