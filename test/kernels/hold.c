@@ -736,13 +736,15 @@ static void many_case(int agent)
  */
 #define THREADS 8
 #define WINDOW_BYTES (24u << 20)
+#define DISTURBED_WINDOW_BYTES (4u << 20) // what a stopped keeper does not take stays within what may be held
+#define DISTURBED_MIN (100ull << 20)      // small guests have no memory for it
 #define STATEMENT_MAX (16000000u)
 
 struct stream {
 	struct link l;
 	int protocol;
 	uint64_t seed, budget;
-	uint32_t largest;
+	uint32_t largest, window;
 	volatile uint64_t sent, received, wrong_at;
 	uint64_t statements;
 };
@@ -786,7 +788,7 @@ static void *write_stream(void *context)
 		struct bytes b = message(s, n, scratch);
 
 		s->statements++;
-		while (s->sent + b.size > s->received + WINDOW_BYTES && !s->wrong_at)
+		while (s->sent > s->received && s->sent + b.size > s->received + s->window && !s->wrong_at)
 			usleep(200);
 		for (size_t done = 0; done < b.size;) {
 			ssize_t sent = send(s->l.client, b.at + done, b.size - done, MSG_NOSIGNAL);
@@ -838,11 +840,43 @@ static void *read_stream(void *context)
 	return 0;
 }
 
-static void integrity_case(int agent, uint64_t bytes)
+struct unrest {
+	int keeper;
+	volatile bool done;
+	int slowed, killed, stopped;
+};
+
+// Judges that are asked and never answer, die with what they were asked, and a keeper that stands still.
+static void *disturb(void *context)
 {
-	CASE("%llu MB from %d connections at once, 32 bytes to %llu MB a statement: nothing lost, changed or out of order",
+	struct unrest *u = context;
+
+	while (!u->done) {
+		int agent = agent_connect();
+
+		agent_policy(agent, 10, CONSULT_ALWAYS, FAIL_OPEN);
+		usleep(50000);
+		u->slowed++;
+		close(agent);
+		u->killed++;
+		usleep(20000);
+		kill(u->keeper, SIGSTOP);
+		usleep(u->stopped++ % 3 ? 30000 : 150000); // past the heartbeat: nothing new is held
+		kill(u->keeper, SIGCONT);
+		usleep(50000);
+	}
+	return 0;
+}
+
+// With a keeper's pid: while its judges come and go, and it is stopped now and then.
+static void integrity_case(int agent, uint64_t bytes, int keeper)
+{
+	CASE("%llu MB from %d connections at once, 32 bytes to %llu MB a statement%s: nothing lost, changed or out of order",
 	     (unsigned long long)(bytes >> 20), THREADS,
-	     (unsigned long long)(bytes / THREADS < STATEMENT_MAX ? bytes / THREADS : STATEMENT_MAX) >> 20);
+	     (unsigned long long)(bytes / THREADS < STATEMENT_MAX ? bytes / THREADS : STATEMENT_MAX) >> 20,
+	     keeper ? ", disturbed" : "");
+	struct unrest unrest = { .keeper = keeper };
+	pthread_t disturber;
 	struct stream s[THREADS] = { 0 };
 	pthread_t writers[THREADS], readers[THREADS];
 	struct picket_slot_counters before = counters(&stable);
@@ -852,6 +886,7 @@ static void integrity_case(int agent, uint64_t bytes)
 	for (int i = 0; i < THREADS; i++) {
 		s[i] = (struct stream){ .protocol = i % 2, .seed = i + 1, .budget = bytes / THREADS };
 		s[i].largest = s[i].budget < STATEMENT_MAX ? s[i].budget : STATEMENT_MAX;
+		s[i].window = keeper ? DISTURBED_WINDOW_BYTES : WINDOW_BYTES;
 		s[i].l = logins[i % 2]();
 		struct bytes q = query(i % 2, "select known, 'a'");
 
@@ -860,6 +895,8 @@ static void integrity_case(int agent, uint64_t bytes)
 			set_verdict(&stable, held(agent, &s[i].l).held.fingerprint, VERDICT_BENIGN, ACTION_OBSERVE, PICKET_NO_RULE);
 		arrived(&s[i].l, q.size);
 	}
+	if (keeper && pthread_create(&disturber, 0, disturb, &unrest))
+		check(false, "thread");
 	for (int i = 0; i < THREADS; i++)
 		if (pthread_create(&writers[i], 0, write_stream, &s[i]) || pthread_create(&readers[i], 0, read_stream, &s[i]))
 			check(false, "thread");
@@ -871,6 +908,13 @@ static void integrity_case(int agent, uint64_t bytes)
 		total += s[i].received;
 		statements += s[i].statements;
 		close_link(&s[i].l);
+	}
+	unrest.done = true;
+	if (keeper) {
+		pthread_join(disturber, 0);
+		printf("#   judges slowed %d and killed %d times, the keeper stopped %d times\n", unrest.slowed, unrest.killed,
+		       unrest.stopped);
+		check(unrest.stopped, "it was over before anything went wrong");
 	}
 	printf("#   %llu statements, %llu of them held\n", (unsigned long long)statements,
 	       (unsigned long long)(counters(&stable).held - before.held));
@@ -943,14 +987,16 @@ int main(int argc, char **argv)
 
 	// By hand, to find what happens once in many times: HOLD_ROUNDS of it and nothing else.
 	for (int round = getenv("HOLD_ROUNDS") ? atoi(getenv("HOLD_ROUNDS")) : 0; round > 0; round--) {
-		integrity_case(agent, bytes);
+		integrity_case(agent, bytes, 0);
 		keeper_lives();
 		close(agent);
 		agent = agent_connect();
 		if (round == 1)
 			goto out;
 	}
-	integrity_case(agent, bytes);
+	integrity_case(agent, bytes, 0);
+	if (bytes >= DISTURBED_MIN)
+		integrity_case(agent, bytes, keeper);
 	close(agent); // told of more than it ever read
 	agent = agent_connect();
 	many_case(agent);

@@ -135,7 +135,8 @@ int agent_connect(void)
 	if (connect(fd, (void *)&address, sizeof(address)))
 		fail(control);
 	struct picket_keeper_hello *h = (void *)agent_frame(fd, KEEPER_HELLO).at;
-	printf("#   severed %u, not %u\n", h->severed, h->not_severed);
+	if (h->severed || h->not_severed)
+		printf("#   severed %u, not %u\n", h->severed, h->not_severed);
 	return fd;
 }
 
