@@ -3,7 +3,7 @@
  * install, report, reconcile, upload), and can be told to misbehave. Chance comes from a seed, so that a run can be
  * repeated. What it saw is handed to an observer; nothing in here reaches into the control plane.
  */
-import type { KeyObject } from "node:crypto";
+import { type KeyObject, randomUUID } from "node:crypto";
 import { backoffMs } from "@picket/agent/uplink/backoff";
 import type { Delegation } from "@picket/shared/bundle-format";
 import { type Assignment, Desired, type Installed, Polled, type Report } from "@picket/shared/contract";
@@ -93,6 +93,7 @@ export class SimulatedNode {
   #away = false;
   readonly #timers = new Set<NodeJS.Timeout>();
   #held: string | null = null;
+  readonly #epoch = randomUUID();
   #sequence = 0;
   #correctionMs = 0;
 
@@ -296,6 +297,7 @@ export class SimulatedNode {
     const nowMs = Date.now();
     return {
       at: new Date(nowMs + this.behaviour.clockAheadMs).toISOString(),
+      order: { epoch: this.#epoch, sequence: this.#sequence },
       agentVersion: "0.1.0",
       kernel: "6.18.0",
       labels: this.labels,

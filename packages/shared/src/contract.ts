@@ -222,6 +222,15 @@ export type LocalOverride = z.infer<typeof LocalOverride>;
 
 export const Report = z.strictObject({
   at: z.iso.datetime(),
+  /** Where it stands among the node's reports; absent: it is taken in whenever it comes. */
+  order: z
+    .strictObject({
+      /** Drawn when the agent starts. */
+      epoch: z.uuid(),
+      /** Grows with every report of the epoch. */
+      sequence: z.int().min(1),
+    })
+    .optional(),
   agentVersion: z.string().max(50),
   kernel: z.string().max(200),
   labels: Labels,

@@ -130,6 +130,8 @@ export class SimulatedNode {
   installed: Installed[] = [];
   lost = 0;
   uptimeSeconds = 10;
+  epoch: string = randomUUID();
+  sequence = 0;
   counters: Report["counters"] = [];
   /** How far its clock is ahead of this host's. */
   aheadMs = 0;
@@ -224,10 +226,15 @@ export class SimulatedNode {
     ];
   }
 
-  async report(): Promise<void> {
+  async report(report: Report = this.makeReport()): Promise<void> {
+    await this.client.call("POST", "/v1/agent/report", report);
+  }
+
+  makeReport(): Report {
     this.uptimeSeconds += 1;
-    const report: Report = {
+    return {
       at: new Date().toISOString(),
+      order: { epoch: this.epoch, sequence: ++this.sequence },
       agentVersion: "0.1.0",
       kernel: "6.18.0",
       labels: this.labels,
@@ -243,7 +250,6 @@ export class SimulatedNode {
       agent: { residentBytes: 50_000_000, cpuSeconds: 1, uptimeSeconds: this.uptimeSeconds },
       missing: [],
     };
-    await this.client.call("POST", "/v1/agent/report", report);
   }
 
   async events(events: unknown[]): Promise<{ committed: number; duplicates: number }> {

@@ -3,6 +3,7 @@
  * a timer (a lost message only delays), uploads the spool, and reports. With the control plane away every loop backs
  * off by itself and the node goes on judging.
  */
+import { randomUUID } from "node:crypto";
 import type { Assignment, Report } from "@picket/shared/contract";
 import { err, ok, type Result } from "@picket/shared/result";
 import type { Immunity } from "../immunity/immunity.ts";
@@ -204,9 +205,15 @@ export function joinFleet(input: {
   }
 
   async function report(): Promise<void> {
+    const epoch = randomUUID();
+    let sequence = 0;
     let failures = 0;
     while (!signal.aborted) {
-      const answer = await controlPlane.report({ ...(await makeReport()), trust: trust.now.version });
+      const answer = await controlPlane.report({
+        ...(await makeReport()),
+        order: { epoch, sequence: ++sequence },
+        trust: trust.now.version,
+      });
       if (signal.aborted) return;
       failures = answer.ok ? 0 : failures + 1;
       if (!answer.ok && failures === 1) log.warn(`the report did not arrive: ${explain(answer.error)}`);

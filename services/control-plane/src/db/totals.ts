@@ -33,6 +33,8 @@ export interface Counted {
 /** With what the agent said last, to tell a figure that goes on from one that began anew. */
 export interface Totals extends Counted {
   said: { uptimeSeconds: number; cpuSeconds: number; emitted: number; lost: number };
+  /** Where that report stood among the agent's; absent: the agent does not number them. */
+  order?: { epoch: string; sequence: number; epochBefore: string | null };
 }
 
 export interface Marks {

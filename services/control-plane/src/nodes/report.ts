@@ -1,109 +1,163 @@
-/** Takes in what a node says of itself; what changed nudges rollouts and raises or resolves alerts. */
+/**
+ * Takes in what a node says of itself; what changed nudges rollouts and raises or resolves alerts. A fleet's reports
+ * come by the thousand, and nearly all say little: those that come together are one transaction of a few statements,
+ * which waits for nobody's row. What is more (an alert, other labels, a row that somebody holds, a second report of
+ * the same node) is taken in alone afterwards.
+ */
 import { isDeepStrictEqual } from "node:util";
 import type { Report } from "@picket/shared/contract";
 import type { NodeId } from "@picket/shared/ids";
-import type { Labels } from "@picket/shared/vocabulary";
-import { and, eq, isNull, sql } from "drizzle-orm";
+import { asc, inArray } from "drizzle-orm";
 import { raiseAlerts, resolveAlerts } from "../alerts/raise.ts";
 import { record } from "../audit/record.ts";
-import { type Ctx, now } from "../context.ts";
-import type { Tx } from "../db/client.ts";
-import { assignments, nodes } from "../db/schema.ts";
+import { batched } from "../batch.ts";
+import { type Ctx, now, type Services } from "../context.ts";
+import { isPostgresAway, type Tx } from "../db/client.ts";
+import { nodes } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
 import { notFound } from "../refusal.ts";
-import type { NodeAssignment } from "../rollouts/assign.ts";
 import { nudgeActiveRollouts, nudgeRolloutsOf } from "../rollouts/nudge.ts";
 import { assignStable } from "../rollouts/stable.ts";
 import { lossSince, nodeAlerts } from "./alerts.ts";
+import { acknowledgeInstalled, type Said, writeReports } from "./said.ts";
 import { theNode } from "./the-node.ts";
-import { addReport, moveMarks } from "./totals.ts";
+import { addReport, isLate, moveMarks } from "./totals.ts";
 
-export async function report({ ctx, input }: { ctx: Ctx; input: Report }): Promise<void> {
-  authorise(ctx, "agent.report");
+/** What a transaction holds rows of, and what its statements carry, stays small. */
+const BATCH = 200;
+
+interface Asked {
+  ctx: Ctx;
+  input: Report;
+}
+
+/** "alone": it is not taken in yet. */
+type Taken = "alone" | "quiet" | "changed";
+
+export function reports(services: Services): (asked: Asked) => Promise<void> {
+  const take = batched<Asked, Taken>(all => takeTogether(services, all), { most: BATCH });
+  return async asked => {
+    authorise(asked.ctx, "agent.report");
+    if ((await take(asked)) === "alone") await takeAlone(asked);
+  };
+}
+
+async function takeTogether(services: Services, all: Asked[]): Promise<Taken[]> {
+  const taken: Taken[] = all.map(() => "alone");
+  if (all.length === 1) return taken;
+  const first = new Map<NodeId, number>();
+  for (const [i, { ctx }] of all.entries()) if (!first.has(theNode(ctx))) first.set(theNode(ctx), i);
+  try {
+    await services.db.transaction(async tx => {
+      const rows = await lockNodes(tx, [...first.keys()], { waits: false });
+      const quiet = rows.flatMap(before => {
+        const i = first.get(before.id)!;
+        const { input } = all[i]!;
+        const said = compare(services, before, input);
+        if (said === null) taken[i] = "quiet";
+        return said === null || said.raise.length > 0 || said.resolve.length > 0 || said.relabelled
+          ? []
+          : [{ i, said }];
+      });
+      const held = await acknowledgeInstalled(
+        services,
+        tx,
+        quiet.map(({ said }) => said),
+        { waits: false },
+      );
+      const free = quiet.filter(({ said }) => !held.has(said.node));
+      await writeReports(
+        services,
+        tx,
+        free.map(({ said }) => said),
+      );
+      for (const { i, said } of free) taken[i] = said.changed ? "changed" : "quiet";
+    });
+  } catch (error) {
+    if (isPostgresAway(error)) throw error;
+    services.log.warn({ error, reports: all.length }, "reports are taken in one by one");
+    return all.map(() => "alone");
+  }
+  await nudgeRolloutsOf(
+    services,
+    [...first].flatMap(([node, i]) => (taken[i] === "changed" ? [node] : [])),
+  );
+  return taken;
+}
+
+async function takeAlone({ ctx, input }: Asked): Promise<void> {
   const id = theNode(ctx);
   const done = await ctx.db.transaction(async tx => {
-    const [before] = await tx.select().from(nodes).where(eq(nodes.id, id)).for("update");
+    const [before] = await lockNodes(tx, [id], { waits: true });
     if (!before) throw notFound(`node ${id}`);
-    const lost = lossSince(before, { lost: input.events.lost, uptimeSeconds: input.agent.uptimeSeconds });
-    const eventsLost = before.eventsLost + lost;
-    const totals = addReport(before, input, ctx.clock());
-    // What the join token fixed stays: a node must not label itself into another selector.
-    const labels = { ...input.labels, ...before.labelsFixed };
-    await tx
-      .update(nodes)
-      .set({
-        labels,
-        kernel: input.kernel,
-        agentVersion: input.agentVersion,
-        lastSeenAt: now(ctx),
-        reportedAt: now(ctx),
-        trust: input.trust ?? 0,
-        installed: input.installed,
-        counters: input.counters,
-        losses: input.losses,
-        guarantees: input.guarantees,
-        connections: input.connections,
-        connectionsTotal: input.connectionsTotal,
-        overrides: input.overrides,
-        missing: input.missing,
-        shapesLearned: input.shapesLearned,
-        immunity: input.immunity ?? null,
-        signedProfiles: input.signedProfiles ?? [],
-        residentBytes: input.agent.residentBytes,
-        uptimeSeconds: input.agent.uptimeSeconds,
-        lostByAgent: input.events.lost,
-        eventsLost,
-        totals,
-        marks: moveMarks(before.marks, totals),
-      })
-      .where(eq(nodes.id, id));
-
-    const wasLost =
-      before.lastSeenAt !== null && ctx.clock() - before.lastSeenAt.getTime() > ctx.config.nodeSilentMs;
-    const seen = nodeAlerts({
-      node: id,
-      hostname: before.hostname,
-      before: { installed: before.installed, eventsLost: before.eventsLost, wasLost },
-      after: { installed: input.installed, eventsLost },
-    });
-    const effects = [
-      await resolveAlerts(ctx, tx, seen.resolve),
-      await raiseAlerts(
-        ctx,
-        tx,
-        seen.raise.map(alert => ({ ...alert, nodes: [id], count: 1, at: now(ctx) })),
-      ),
-    ];
-    const installedChanged = !isDeepStrictEqual(before.installed, input.installed);
-    if (installedChanged) await acknowledgeInstalled(ctx, tx, id, input);
-    const relabelled = isDeepStrictEqual(before.labels, labels) ? null : await relabel(ctx, tx, id, labels);
-    return { effects, installedChanged: installedChanged || lost > 0 || wasLost, relabelled };
+    const said = compare(ctx, before, input);
+    if (said === null) return null;
+    await writeReports(ctx, tx, [said]);
+    const raised = said.raise.map(alert => ({ ...alert, nodes: [id], count: 1, at: now(ctx) }));
+    const effects = [await resolveAlerts(ctx, tx, said.resolve), await raiseAlerts(ctx, tx, raised)];
+    await acknowledgeInstalled(ctx, tx, [said], { waits: true });
+    if (!said.relabelled) return { effects, changed: said.changed, assigned: null };
+    const { labels } = said;
+    const assigned = await assignStable(ctx, tx, [{ id, labels }]);
+    await record(ctx, tx, { verb: "relabel", subject: `node:${id}`, detail: { labels } });
+    return { effects, changed: said.changed, assigned };
   });
+  if (done === null) return;
   for (const effect of done.effects) effect.nudge();
-  if (done.relabelled) {
-    await ctx.inbox.offer(done.relabelled);
+  if (done.assigned) {
+    await ctx.inbox.offer(done.assigned);
     await nudgeActiveRollouts(ctx);
-  } else if (done.installedChanged) await nudgeRolloutsOf(ctx, id);
+  } else if (done.changed) await nudgeRolloutsOf(ctx, [id]);
 }
 
-/** What it runs, or refused, it has received, whatever became of its acknowledgement. */
-async function acknowledgeInstalled(ctx: Ctx, tx: Tx, node: NodeId, { installed }: Report): Promise<void> {
-  for (const { ruleSet, generation } of installed)
-    await tx
-      .update(assignments)
-      .set({ acknowledgedAt: now(ctx) })
-      .where(
-        and(
-          eq(assignments.node, node),
-          eq(assignments.ruleSet, ruleSet),
-          isNull(assignments.acknowledgedAt),
-          sql`${assignments.generation} <= ${generation}`,
-        ),
-      );
+/** Not "for update": what only refers to a node need not wait for its report. */
+const lockNodes = (tx: Tx, ids: NodeId[], { waits }: { waits: boolean }) =>
+  tx
+    .select()
+    .from(nodes)
+    .where(inArray(nodes.id, ids))
+    .orderBy(asc(nodes.id))
+    .for("no key update", waits ? {} : { skipLocked: true });
+
+interface Compared extends Said {
+  raise: ReturnType<typeof nodeAlerts>["raise"];
+  resolve: string[];
+  relabelled: boolean;
+  /** A rollout may wait for it. */
+  changed: boolean;
 }
 
-async function relabel(ctx: Ctx, tx: Tx, node: NodeId, labels: Labels): Promise<NodeAssignment[]> {
-  const assigned = await assignStable(ctx, tx, [{ id: node, labels }]);
-  await record(ctx, tx, { verb: "relabel", subject: `node:${node}`, detail: { labels } });
-  return assigned;
+/** Null: a newer report of the node is known already. */
+function compare(
+  { clock, config }: Pick<Services, "clock" | "config">,
+  before: typeof nodes.$inferSelect,
+  report: Report,
+): Compared | null {
+  const atMs = clock();
+  if (isLate(before.totals, report.order, atMs)) return null;
+  const lost = lossSince(before, { lost: report.events.lost, uptimeSeconds: report.agent.uptimeSeconds });
+  const eventsLost = before.eventsLost + lost;
+  const totals = addReport(before, report, atMs);
+  // What the join token fixed stays: a node must not label itself into another selector.
+  const labels = { ...report.labels, ...before.labelsFixed };
+  const wasLost = before.lastSeenAt !== null && atMs - before.lastSeenAt.getTime() > config.nodeSilentMs;
+  const seen = nodeAlerts({
+    node: before.id,
+    hostname: before.hostname,
+    before: { installed: before.installed, eventsLost: before.eventsLost, wasLost },
+    after: { installed: report.installed, eventsLost },
+  });
+  const installedChanged = !isDeepStrictEqual(before.installed, report.installed);
+  return {
+    node: before.id,
+    report,
+    labels,
+    eventsLost,
+    totals,
+    marks: moveMarks(before.marks, totals),
+    installedChanged,
+    ...seen,
+    relabelled: !isDeepStrictEqual(before.labels, labels),
+    changed: installedChanged || lost > 0 || wasLost,
+  };
 }

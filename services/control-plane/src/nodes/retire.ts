@@ -38,5 +38,5 @@ export async function retireNode({ ctx, input }: { ctx: Ctx; input: { id: string
   });
   await announceStanding(ctx, id);
   effects.nudge();
-  await nudgeRolloutsOf(ctx, id);
+  await nudgeRolloutsOf(ctx, [id]);
 }

@@ -1,7 +1,7 @@
 import type { Report, VersionCounters } from "@picket/shared/contract";
 import { expect, test } from "vitest";
 import type { Totals } from "../db/totals.ts";
-import { addReport, difference, moveMarks, watchFrom } from "./totals.ts";
+import { addReport, difference, isLate, moveMarks, watchFrom } from "./totals.ts";
 
 const counters = (statements: number, over: Partial<VersionCounters> = {}): VersionCounters =>
   ({
@@ -16,7 +16,7 @@ const counters = (statements: number, over: Partial<VersionCounters> = {}): Vers
     wouldBlock: 0,
     ...over,
   }) as VersionCounters;
-type Given = Pick<Report, "events" | "agent" | "counters">;
+type Given = Pick<Report, "events" | "agent" | "counters" | "order">;
 const report = (uptimeSeconds: number, lost: number, given: VersionCounters[]): Given => ({
   events: { emitted: lost * 10, received: 0, lost, spooled: 0, uploaded: 0 },
   agent: { residentBytes: 5, cpuSeconds: uptimeSeconds / 100, uptimeSeconds },
@@ -85,4 +85,33 @@ test("the difference of two states is what happened between them", () => {
     lost: 3,
     sets: { shop: { statements: 600, blocked: 6 } },
   });
+});
+
+const [FIRST, SECOND, THIRD] = [1, 2, 3].map(n => `00000000-0000-4000-8000-00000000000${n}`) as [
+  string,
+  string,
+  string,
+];
+const known = said(
+  { ...report(50, 0, []), order: { epoch: FIRST, sequence: 9 } },
+  { ...report(5, 0, []), order: { epoch: SECOND, sequence: 3 } },
+  { ...report(6, 0, []), order: { epoch: SECOND, sequence: 4 } },
+);
+test.each<[string, Totals | null, Report["order"], number, boolean]>([
+  ["the next of an agent is taken", known, { epoch: SECOND, sequence: 5 }, 3_000, false],
+  ["one that was overtaken is late", known, { epoch: SECOND, sequence: 3 }, 3_000, true],
+  ["the same one again is late", known, { epoch: SECOND, sequence: 4 }, 3_000, true],
+  ["what the agent before a restart had sent is late", known, { epoch: FIRST, sequence: 10 }, 3_000, true],
+  ["an agent that has just started is taken", known, { epoch: THIRD, sequence: 1 }, 3_000, false],
+  [
+    "an agent that goes on from a snapshot is taken after a while",
+    known,
+    { epoch: SECOND, sequence: 1 },
+    200_000,
+    false,
+  ],
+  ["reports without a number are taken as they come", known, undefined, 3_000, false],
+  ["the first report of a node is taken", null, { epoch: FIRST, sequence: 1 }, 0, false],
+])("%s", (_, last, order, atMs, late) => {
+  expect(isLate(last, order, atMs)).toBe(late);
 });

@@ -12,10 +12,10 @@ const SETS_MAX = 16;
 
 export function addReport(
   before: { totals: Totals | null; counters: readonly VersionCounters[] },
-  report: Pick<Report, "events" | "agent" | "counters">,
+  report: Pick<Report, "events" | "agent" | "counters" | "order">,
   atMs: number,
 ): Totals {
-  const { agent, events } = report;
+  const { agent, events, order } = report;
   const last = before.totals;
   const restarted = last !== null && agent.uptimeSeconds < last.said.uptimeSeconds;
   const grown = (now: number, earlier: number): number => (restarted || now < earlier ? now : now - earlier);
@@ -37,7 +37,29 @@ export function addReport(
     residentBytes: agent.residentBytes,
     sets: addCounters(last?.sets ?? {}, restarted ? [] : before.counters, report.counters),
     said,
+    ...(order && {
+      order: {
+        ...order,
+        epochBefore:
+          last?.order && last.order.epoch !== order.epoch
+            ? last.order.epoch
+            : (last?.order?.epochBefore ?? null),
+      },
+    }),
   };
+}
+
+/** A node's token lives for a minute and some skew: what was under way for longer is not let in. */
+const UNDER_WAY_MS = 120_000;
+
+/**
+ * Whether the node said something newer before: reports overtake one another, and one that was given up may still
+ * come. Believed for a while only: an agent that goes on from a snapshot of its memory counts from there.
+ */
+export function isLate(last: Totals | null, order: Report["order"], atMs: number): boolean {
+  const known = last?.order;
+  if (!known || !order || atMs - last.atMs > UNDER_WAY_MS) return false;
+  return order.epoch === known.epoch ? order.sequence <= known.sequence : order.epoch === known.epochBefore;
 }
 
 function addCounters(
@@ -82,7 +104,7 @@ export function moveMarks(marks: Marks | null, totals: Totals): Marks {
 }
 
 /** Where to begin comparing: from now on, against what was usual since the older mark. */
-export function watchFrom({ said: _, ...totals }: Totals, marks: Marks | null): Watch {
+export function watchFrom({ said: _, order: __, ...totals }: Totals, marks: Marks | null): Watch {
   const from = marks?.older ?? marks?.newer ?? null;
   return { start: totals, before: from && from.atMs < totals.atMs ? difference(from, totals) : null };
 }

@@ -1,6 +1,6 @@
 import type { NodeId, RolloutId } from "@picket/shared/ids";
 import { and, eq, inArray } from "drizzle-orm";
-import type { Ctx } from "../context.ts";
+import type { Ctx, Services } from "../context.ts";
 import { rolloutNodes, rollouts } from "../db/schema.ts";
 
 export const ACTIVE = ["running", "paused", "rolling-back"] as const;
@@ -8,13 +8,17 @@ export const ACTIVE = ["running", "paused", "rolling-back"] as const;
 /** Those that a pass may change. */
 export const LIVE = ["scheduled", ...ACTIVE] as const;
 
-/** What a node says may be what an active rollout of it waits for. */
-export async function nudgeRolloutsOf(ctx: Ctx, node: NodeId): Promise<void> {
+/** What nodes say may be what an active rollout of them waits for. */
+export async function nudgeRolloutsOf(
+  ctx: Pick<Services, "db" | "jobs">,
+  nodes: readonly NodeId[],
+): Promise<void> {
+  if (nodes.length === 0) return;
   const rows = await ctx.db
-    .select({ id: rollouts.id })
+    .selectDistinct({ id: rollouts.id })
     .from(rollouts)
     .innerJoin(rolloutNodes, eq(rolloutNodes.rollout, rollouts.id))
-    .where(and(eq(rolloutNodes.node, node), inArray(rollouts.state, [...ACTIVE])));
+    .where(and(inArray(rolloutNodes.node, [...nodes]), inArray(rollouts.state, [...ACTIVE])));
   for (const { id } of rows) ctx.jobs.nudge({ kind: "reconcile-rollout", rollout: id });
 }
 

@@ -1,4 +1,5 @@
 /** Runs jobs: each reads its rows again and does what they ask, so a job that runs twice does nothing twice. */
+import { setTimeout } from "node:timers/promises";
 import { type ConnectionOptions, Worker } from "bullmq";
 import { foldDetections } from "../alerts/fold-detections.ts";
 import { runBacktest } from "../backtests/run.ts";
@@ -13,12 +14,16 @@ import { syncTicket } from "../tickets/sync.ts";
 import { startSweeping } from "./sweep.ts";
 
 const CONCURRENCY = 16;
+const PAUSE_MS_MAX = 1_000;
 
 export async function runJob(ctx: Ctx, job: Job): Promise<void> {
   switch (job.kind) {
-    case "reconcile-rollout":
+    case "reconcile-rollout": {
+      const fromMs = performance.now();
       await reconcileRollout({ ctx, input: job });
+      await breathe(ctx, performance.now() - fromMs);
       return;
+    }
     case "fold-detections":
       await foldDetections({ ctx });
       return;
@@ -35,6 +40,14 @@ export async function runJob(ctx: Ctx, job: Job): Promise<void> {
       await shareVerdicts({ ctx });
       return;
   }
+}
+
+/**
+ * A pass reads all of its rollout, and every report of a wave asks for one: what asks meanwhile is one pass
+ * afterwards. So a large fleet's passes take a part of the time only, and a small one's come at once.
+ */
+async function breathe({ closing }: Ctx, tookMs: number): Promise<void> {
+  await setTimeout(Math.min(PAUSE_MS_MAX, 2 * tookMs), undefined, { signal: closing }).catch(() => undefined);
 }
 
 export function startWorkers(services: Services): { close(): Promise<void> } {

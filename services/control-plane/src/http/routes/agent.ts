@@ -24,7 +24,7 @@ import { answerVerdicts } from "../../immunity/answers.ts";
 import { claimVerdicts } from "../../immunity/claim.ts";
 import { verdictFeed } from "../../immunity/feed.ts";
 import { desired } from "../../nodes/desired.ts";
-import { report } from "../../nodes/report.ts";
+import { reports } from "../../nodes/report.ts";
 import { rotateKey } from "../../nodes/rotate-key.ts";
 import { profileFeed, signedProfile } from "../../profiles/feed.ts";
 import { offerProfile } from "../../profiles/offer.ts";
@@ -44,6 +44,7 @@ const WorkloadNames = z.string().transform((text, context) => {
 });
 
 export function agentRoutes(app: App, services: Services): void {
+  const report = reports(services);
   route(app, services, "agent.desired", { summary: "What this node should run", answer: Desired }, ctx =>
     desired({ ctx }),
   );
