@@ -19,7 +19,7 @@ export async function signedIn({ context }: Browser, url: string, token: string)
 
 /** Whoever is signed in signs out first. */
 export async function become(page: Page, token: string): Promise<void> {
-  const field = page.getByLabel("API token");
+  const field = page.getByLabel("API token", { exact: true });
   const out = page.getByRole("button", { name: "Sign out" });
   await field.or(out).waitFor();
   if (await out.isVisible()) await out.click();

@@ -608,6 +608,10 @@ export const Policy = z.object({
 });
 export type Policy = z.infer<typeof Policy>;
 
+/** What Picket ships and is always in force: a file's name and its text. */
+export const ShippedPolicy = Policy.pick({ name: true }).extend({ text: z.string() });
+export type ShippedPolicy = z.infer<typeof ShippedPolicy>;
+
 export const AuditRow = z.object({
   sequence: z.int(),
   at: z.iso.datetime(),

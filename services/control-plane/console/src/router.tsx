@@ -2,6 +2,7 @@
  * navigation. */
 import { createRootRoute, createRoute, createRouter, Link } from "@tanstack/react-router";
 import { z } from "zod";
+import { Access } from "./pages/access/access.tsx";
 import { AlertList } from "./pages/alerts/alert-list.tsx";
 import { DetectionList } from "./pages/detections/detection-list.tsx";
 import { views } from "./pages/detections/outcome.ts";
@@ -46,6 +47,7 @@ const immunity = createRoute({ getParentRoute: parent, path: "/immunity", compon
 const verdict = createRoute({ getParentRoute: parent, path: "/immunity/$id", component: VerdictPage });
 const profiles = createRoute({ getParentRoute: parent, path: "/profiles", component: ProfileList });
 const offer = createRoute({ getParentRoute: parent, path: "/profiles/$id", component: OfferPage });
+const access = createRoute({ getParentRoute: parent, path: "/access", component: Access });
 
 const routeTree = root.addChildren([
   overview,
@@ -59,6 +61,7 @@ const routeTree = root.addChildren([
   verdict,
   profiles,
   offer,
+  access,
 ]);
 
 function NotFound() {

@@ -101,7 +101,7 @@ const SCHEMA = [
   ),
 ].join("\n");
 
-const SHIPPED = {
+export const SHIPPED: PolicyText = {
   name: "people",
   text: readFileSync(new URL("../../policies/people.cedar", import.meta.url), "utf8"),
 };

@@ -147,6 +147,7 @@ export const permissions = {
   "tickets.list": ["GET /v1/tickets", "view", "own"],
 
   "policies.list": ["GET /v1/policies", "administer", "fleet"],
+  "policies.shipped": ["GET /v1/policies/shipped", "view", "catalogue"],
   "policies.put": ["PUT /v1/policies/{policy}", "administer", "fleet"],
   "policies.remove": ["DELETE /v1/policies/{policy}", "administer", "fleet"],
 

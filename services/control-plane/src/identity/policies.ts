@@ -3,14 +3,14 @@
  * stays; every process notices a change with the next request of a person, before it decides. Nodes are decided by
  * their routes alone (policy.ts): nothing that is written here can cut a fleet off.
  */
-import type { Policy, PolicyRequest } from "@picket/shared/api";
+import type { Policy, PolicyRequest, ShippedPolicy } from "@picket/shared/api";
 import { asc, desc, eq, max, sql } from "drizzle-orm";
 import { record } from "../audit/record.ts";
 import { actorName, type Ctx, now } from "../context.ts";
 import type { Db, Tx } from "../db/client.ts";
 import { policies } from "../db/schema.ts";
 import { notFound, Refusal } from "../refusal.ts";
-import { checkPolicy, Engine, type PolicyText, shipped } from "./engine.ts";
+import { checkPolicy, Engine, type PolicyText, SHIPPED, shipped } from "./engine.ts";
 import type { Permission } from "./permissions.ts";
 import { authorise, personOf } from "./policy.ts";
 
@@ -86,6 +86,11 @@ const show = (row: typeof policies.$inferSelect): Policy => ({
   createdAt: row.createdAt.toISOString(),
   createdBy: row.createdBy,
 });
+
+export function listShipped({ ctx }: { ctx: Ctx }): ShippedPolicy[] {
+  authorise(ctx, "policies.shipped");
+  return [SHIPPED];
+}
 
 export async function putPolicy({
   ctx,

@@ -95,6 +95,15 @@ export function useAcknowledge() {
   });
 }
 
+export function useRevokeToken() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (id: string) => change("DELETE", `/v1/api-tokens/${encodeURIComponent(id)}`),
+    // One's own token may be gone: then the next answer says so.
+    onSettled: () => client.invalidateQueries({ queryKey: ["api-tokens"] }),
+  });
+}
+
 export function useSignIn() {
   const client = useQueryClient();
   return useMutation({

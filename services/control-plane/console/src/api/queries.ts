@@ -2,6 +2,7 @@
  * by stream (detections.ts). */
 import {
   Alert,
+  ApiToken,
   DecisionDetails,
   EmergencyStopState,
   Freeze,
@@ -9,12 +10,14 @@ import {
   Me,
   Node,
   NodeDetails,
+  Policy,
   ProfileOfferDetails,
   ProfileOfferRow,
   Rollout,
   RolloutDetails,
   SharedVerdictDetails,
   SharedVerdictRow,
+  ShippedPolicy,
   SignedProfileRow,
   SsoState,
 } from "@picket/shared/api";
@@ -151,4 +154,22 @@ export const signedProfiles = queryOptions({
   queryKey: ["profiles", "signed"],
   queryFn: ({ signal }) => list("/v1/profiles", SignedProfileRow, { signal }),
   refetchInterval: 15_000,
+});
+
+export const apiTokens = queryOptions({
+  queryKey: ["api-tokens"],
+  queryFn: ({ signal }) => list("/v1/api-tokens", ApiToken, { signal }),
+});
+
+/** Every version and removal of the fleet's own. */
+export const policyHistory = queryOptions({
+  queryKey: ["policies"],
+  queryFn: ({ signal }) => list("/v1/policies?history=true", Policy, { signal }),
+  refetchInterval: 15_000,
+});
+
+export const shippedPolicies = queryOptions({
+  queryKey: ["policies", "shipped"],
+  queryFn: ({ signal }) => list("/v1/policies/shipped", ShippedPolicy, { signal }),
+  refetchInterval: false,
 });

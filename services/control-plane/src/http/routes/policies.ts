@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
-import { Policy, PolicyName, PolicyRequest, page } from "@picket/shared/api";
+import { Policy, PolicyName, PolicyRequest, page, ShippedPolicy } from "@picket/shared/api";
 import type { Services } from "../../context.ts";
-import { listPolicies, putPolicy, removePolicy } from "../../identity/policies.ts";
+import { listPolicies, listShipped, putPolicy, removePolicy } from "../../identity/policies.ts";
 import { whole } from "../../page.ts";
 import { type App, route } from "../route.ts";
 
@@ -18,6 +18,13 @@ export function policyRoutes(app: App, services: Services): void {
       answer: page(Policy),
     },
     async (ctx, { query }) => whole(await listPolicies({ ctx, input: query })),
+  );
+  route(
+    app,
+    services,
+    "policies.shipped",
+    { summary: "The policies that this version ships, always in force", answer: page(ShippedPolicy) },
+    async ctx => whole(listShipped({ ctx })),
   );
   route(
     app,

@@ -126,6 +126,7 @@ function Nav() {
         />
         <Entry to="/immunity" name="Immunity" />
         <Entry to="/profiles" name="Profiles" />
+        <Entry to="/access" name="Access" />
       </ul>
     </nav>
   );
