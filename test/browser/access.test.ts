@@ -52,7 +52,7 @@ describe.skipIf(!hasChromium)("access in the console", () => {
 
   test("a fresh fleet: who one is, the one token, and no policy of its own", async () => {
     await page.getByRole("link", { name: "Access" }).click();
-    await page.getByText("Who is admin does what every role does").waitFor();
+    await page.getByText("As admin one does what every role does").waitFor();
     await row("bootstrap").getByText("the whole fleet").waitFor();
     await page.getByText("There is none: the shipped policies alone decide.").waitFor();
     await lookAt(page, "access-empty", `${fleet.url}/access`, () => row("bootstrap").waitFor());

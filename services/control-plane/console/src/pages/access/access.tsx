@@ -45,7 +45,7 @@ function You() {
         <Fact name="Reach">{held ? <LabelList labels={scope} /> : "the whole fleet"}</Fact>
       </Facts>
       <p className="max-w-[80ch] pt-3 text-sm text-soft">
-        Who is {role} {roleMeaning[role]}.{" "}
+        As {role} one {roleMeaning[role]}.{" "}
         {held
           ? "You reach only what carries these labels; what concerns the whole fleet is for others."
           : "Nothing is held back from you by labels."}
