@@ -42,7 +42,7 @@ void *mmap(void *, unsigned long, int, int, int, long);
 		}                                                                                            \
 	} while (0)
 
-enum { OPTIONS_BYTES = 8, STREAM_MAX = 1 << 19, STATEMENTS_MAX = 4096 };
+enum { OPTIONS_BYTES = 8, STREAM_MAX = 1 << 17, STATEMENTS_MAX = 4096 };
 
 /* How a play goes, from the head. The first one of each input is plain: no option set. */
 struct options {
