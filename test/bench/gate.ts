@@ -1,20 +1,31 @@
 /**
- * How often the gate rolls back a version that changes nothing, and how soon one that does harm.
+ * How often the gate rolls back a version that changes nothing, in whole rollouts, and how soon one that does harm.
  *
- *     npm run bench -- gate [--runs=200] [--seed=1] [--plot=docs/images/gate.svg]
+ *     npm run bench -- gate [--runs=100] [--seed=1] [--workers=1] [--docs]
+ *
+ * `--docs` writes the tables into docs/gate.md and the plot beside it.
  */
-import { writeFileSync } from "node:fs";
-import { ALPHA, LOOK_S, type Outcome, SOAK_S, STEPS, soak, usual, type World } from "../simulation/gate.ts";
+import { type ChildProcess, fork } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { ALPHA, LOOK_S, type Outcome, SOAK_S, STEPS, usual, type World } from "../simulation/gate.ts";
+import type { Task } from "../simulation/gate-process.ts";
 
+const docs = fileURLToPath(new URL("../../docs/", import.meta.url));
+
+const unbroken = { restartsPerHour: 0, awayPerHour: 0, losing: 0 };
 const same: [string, Partial<World>][] = [
-  ["20 canaries of 100, nodes alike", { unlike: 0, drift: 0, badMinute: 0 }],
+  ["20 canaries of 100, nodes alike, nothing breaks", { ...unbroken, unlike: 0, drift: 0, badMinute: 0 }],
   ["20 of 100, nodes unlike, drifting, bad minutes", {}],
   ["20 of 100, very unlike (spread 1, drift 0.5)", { unlike: 1, drift: 0.5 }],
   ["5 of 100", { canaries: 5, controls: 95 }],
   ["3 of 20, very unlike", { canaries: 3, controls: 17, unlike: 1, drift: 0.5 }],
   ["4 of 20, little traffic (1/s)", { canaries: 4, controls: 16, perSecond: 1 }],
   ["20 of 100, errors are rare (1 in 100,000)", { errors: 1e-5 }],
-  ["50 of 500", { canaries: 50, controls: 450, perSecond: 2 }],
+  ["15 of 150, quiet (2/s)", { canaries: 15, controls: 135, perSecond: 2 }],
+  ["20 of 100, each restarts or is away every other hour", { restartsPerHour: 0.3, awayPerHour: 0.2 }],
+  ["20 of 100, a tenth of all restarts at once, twice an hour", { wavesPerHour: 2 }],
+  ["20 of 100, every node often loses events", { unlike: 1, losing: 0.1 }],
 ];
 const harmed: [string, Partial<World>][] = [
   ["errors 0.1 % → 0.6 %", { harm: { errors: 0.005 } }],
@@ -49,43 +60,66 @@ const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
 export async function run({ json }: { json: boolean }): Promise<Record<string, unknown>> {
   const option = (name: string) =>
     process.argv.find(arg => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
-  const runs = Number(option("runs") ?? 200);
+  const runs = Number(option("runs") ?? 100);
   const first = Number(option("seed") ?? 1);
-  const say = (text: string) => void (json || console.log(text));
-  const times = (world: Partial<World>): Outcome[] =>
-    Array.from({ length: runs }, (_, i) => soak({ ...usual, ...world }, first + i * 7_919));
+  const lines: string[] = [];
+  const say = (text: string) => {
+    lines.push(text);
+    if (!json) console.log(text);
+  };
+  const workers = new Workers(Number(option("workers") ?? 1));
+  // No two situations share their random numbers.
+  const times = (play: Task["play"], world: Partial<World>, situation: number): Promise<Outcome[]> =>
+    Promise.all(
+      Array.from({ length: runs }, (_, i) =>
+        workers.play({
+          play,
+          world: { ...usual, ...world },
+          seed: first + situation * 1_000_003 + i * 7_919,
+        }),
+      ),
+    );
   say(
-    `alpha ${ALPHA} for ${STEPS} steps; each run is one step of ${SOAK_S / 60} minutes, a look every ${LOOK_S} s; ${runs} runs each, seed ${first}\n`,
+    `Alpha ${100 * ALPHA} % for ${STEPS} steps of ${SOAK_S / 60} minutes, a look every ${LOOK_S} s; ${runs} runs of each line, seed ${first}.\n`,
   );
-  const calm = same.map(([name, world]) => {
-    const outcomes = times(world);
+  say(
+    "| Nothing changes: whole rollouts | rolled back | at most (95 %) | all shown fine | first step, median |\n|---|---|---|---|---|",
+  );
+  const calm: { name: string; rolledBack: number }[] = [];
+  for (const [situation, [name, world]] of same.entries()) {
+    const outcomes = await times("rollout", world, situation);
     const rolled = outcomes.filter(({ worseAtS }) => worseAtS !== null);
     const fineAtS = outcomes.flatMap(each => (each.fineAtS === null ? [] : [each.fineAtS]));
-    return { name, rolledBack: rolled.length, by: [...new Set(rolled.map(({ by }) => by))], fineAtS };
-  });
-  say(
-    "| Nothing changes | rolled back | at most (95 %) | all shown fine | median time |\n|---|---|---|---|---|",
-  );
-  for (const { name, rolledBack, by, fineAtS } of calm)
+    const by = [...new Set(rolled.map(({ by }) => by))];
     say(
-      `| ${name} | ${rolledBack} of ${runs}${rolledBack > 0 ? ` (${by.join(", ")})` : ""} | ${percent(wilsonUpper(rolledBack, runs))} | ${percent(fineAtS.length / runs)} | ${quantile(fineAtS, 0.5)} |`,
+      `| ${name} | ${rolled.length} of ${runs}${rolled.length > 0 ? ` (${by.join(", ")})` : ""} | ${percent(wilsonUpper(rolled.length, runs))} | ${percent(fineAtS.length / runs)} | ${quantile(fineAtS, 0.5)} |`,
     );
+    calm.push({ name, rolledBack: rolled.length });
+  }
   const wrong = calm.reduce((sum, { rolledBack }) => sum + rolledBack, 0);
   const all = runs * calm.length;
-  say(`| all | ${wrong} of ${all} | ${percent(wilsonUpper(wrong, all))} | | |\n`);
+  say(`| **all** | **${wrong} of ${all}** | **${percent(wilsonUpper(wrong, all))}** | | |\n`);
 
-  const found = harmed.map(([name, world]) => {
-    const outcomes = times(world);
+  say("| Harm: one step | rolled back | p50 | p95 | mostly by |\n|---|---|---|---|---|");
+  const found: { name: string; atS: number[] }[] = [];
+  for (const [situation, [name, world]] of harmed.entries()) {
+    const outcomes = await times("soak", world, same.length + situation);
     const atS = outcomes.flatMap(each => (each.worseAtS === null ? [] : [each.worseAtS]));
-    return { name, atS, by: mode(outcomes.flatMap(({ by }) => (by === null ? [] : [by]))) };
-  });
-  say("| Harm | rolled back | p50 | p95 | mostly by |\n|---|---|---|---|---|");
-  for (const { name, atS, by } of found)
+    const by = mode(outcomes.flatMap(each => (each.by === null ? [] : [each.by])));
     say(
       `| ${name} | ${percent(atS.length / runs)} | ${quantile(atS, 0.5)} | ${quantile(atS, 0.95)} | ${by} |`,
     );
-  const plot = option("plot");
-  if (plot !== undefined) writeFileSync(plot, draw(found, runs));
+    found.push({ name, atS });
+  }
+  workers.stop();
+  if (process.argv.includes("--docs")) {
+    const page = readFileSync(`${docs}gate.md`, "utf8");
+    const [begin, end] = ["<!-- measured -->\n", "<!-- /measured -->"].map(mark => page.indexOf(mark));
+    if (begin! < 0 || end! < begin!) throw new Error("docs/gate.md has no place for the tables");
+    const from = begin! + "<!-- measured -->\n".length;
+    writeFileSync(`${docs}gate.md`, `${page.slice(0, from)}${lines.join("\n")}\n${page.slice(end)}`);
+    writeFileSync(`${docs}images/gate.svg`, draw(found, runs));
+  }
   return {
     name: "gate",
     runs,
@@ -93,6 +127,49 @@ export async function run({ json }: { json: boolean }): Promise<Record<string, u
     falseAlarms: { rolledBack: wrong, of: all },
     detected: Object.fromEntries(found.map(({ name, atS }) => [name, atS.length / runs])),
   };
+}
+
+/** Processes that play one run after the other. */
+class Workers {
+  readonly #idle: ChildProcess[] = [];
+  readonly #all: ChildProcess[];
+  readonly #queue: { task: Task; resolve(outcome: Outcome): void; reject(error: Error): void }[] = [];
+
+  constructor(count: number) {
+    this.#all = Array.from({ length: count }, () =>
+      fork(fileURLToPath(new URL("../simulation/gate-process.ts", import.meta.url)), {
+        execArgv: ["--conditions=source", "--import", "tsx"],
+      }),
+    );
+    this.#idle.push(...this.#all);
+  }
+
+  play(task: Task): Promise<Outcome> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ task, resolve, reject });
+      this.#next();
+    });
+  }
+
+  #next(): void {
+    const waiting = this.#queue[0];
+    const worker = waiting && this.#idle.pop();
+    if (!worker) return;
+    this.#queue.shift();
+    const ended = () => waiting.reject(new Error("a process of the simulation ended"));
+    worker.once("exit", ended);
+    worker.once("message", outcome => {
+      worker.off("exit", ended);
+      this.#idle.push(worker);
+      waiting.resolve(outcome as Outcome);
+      this.#next();
+    });
+    worker.send(waiting.task);
+  }
+
+  stop(): void {
+    for (const worker of this.#all) worker.disconnect();
+  }
 }
 
 function mode(values: readonly string[]): string {

@@ -1,7 +1,7 @@
 /**
  * Canary and control nodes in virtual time, judged by the gate's own code and looked at with every report, as in a
- * real rollout. Nodes are unlike one another in traffic and in what is usual on them, drift by themselves, and share
- * bad minutes.
+ * real rollout. Nodes are unlike one another in traffic and in what is usual on them, drift by themselves, share
+ * bad minutes, restart, fall silent for a while and lose events, whatever version they run.
  */
 import type { Counted } from "@picket/control-plane/db/totals";
 import { findings, type Sample } from "@picket/control-plane/rollouts/gate/signals";
@@ -11,6 +11,11 @@ const SET = "shop" as RuleSetName;
 export const LOOK_S = 15;
 export const SOAK_S = 1_800;
 const BEFORE_S = 900;
+/** A step that is not shown fine when its soak is over waits so long before a person is asked, who lets it go on. */
+const ASK_AFTER_S = 3_600;
+/** As long as a host takes to boot; the gate takes a node for silent without a report for SILENT_S. */
+const AWAY_S = 180;
+const SILENT_S = 90;
 export const ALPHA = 0.01;
 export const STEPS = 3;
 
@@ -25,6 +30,13 @@ export interface World {
   /** Probability that a minute is a bad one, for all nodes alike: ten times the errors. */
   badMinute: number;
   errors: number;
+  /** Of every node, per hour: its agent begins anew, or its host is away for a while. */
+  restartsPerHour: number;
+  awayPerHour: number;
+  /** Of all nodes, per hour: a tenth of them, whichever, begin anew in the same moment. */
+  wavesPerHour: number;
+  /** Probability that a node loses a fifth of its events in a look's time. */
+  losing: number;
   harm: Harm;
 }
 interface Harm {
@@ -45,6 +57,10 @@ export const usual: World = {
   drift: 0.2,
   badMinute: 0.02,
   errors: 0.001,
+  restartsPerHour: 0.01,
+  awayPerHour: 0.005,
+  wavesPerHour: 0,
+  losing: 0.001,
   harm: {},
 };
 
@@ -57,6 +73,9 @@ function mulberry32(seed: number): () => number {
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
 }
+
+/** The kernel clocks every so many-th statement. */
+const TIMED_EACH = 16;
 
 class Chance {
   readonly unit: () => number;
@@ -88,88 +107,95 @@ function latencyShares(medianUs: number, spread: number): number[] {
 const cdf = (x: number) => 1 / (1 + Math.exp(-(0.07056 * x ** 3 + 1.5976 * x)));
 
 class Node {
-  readonly canary: boolean;
+  canary = false;
   readonly #world: World;
   readonly #chance: Chance;
   readonly #perSecond: number;
-  readonly #errors: number;
-  readonly #shares: number[];
-  readonly #cores: number;
-  readonly #memory: number;
-  before: Counted;
+  readonly #usual: { errors: number; medianUs: number; cores: number; memory: number; restarts: number };
+  /** What it is like in this step. */
+  #now!: { errors: number; shares: number[]; cores: number; memory: number; blocked: number };
+  #awayS = 0;
+  before!: Counted;
   during: Counted;
-  readonly #blocked: number;
-  constructor(world: World, chance: Chance, canary: boolean) {
-    const { unlike, drift, harm } = world;
+  constructor(world: World, chance: Chance) {
+    const { unlike } = world;
     this.#world = world;
     this.#chance = chance;
-    this.canary = canary;
     this.#perSecond = world.perSecond * chance.factor(unlike);
-    const errors = world.errors * chance.factor(unlike);
-    const median = 800 * chance.factor(unlike / 2);
-    const cores = 0.01 * chance.factor(unlike);
-    this.before = this.#count(BEFORE_S, errors, latencyShares(median, 0.8), cores, 0.0001, 1);
-    const worse = canary ? harm : {};
-    this.#errors = errors * chance.factor(drift) + (worse.errors ?? 0);
-    this.#shares = latencyShares(median * chance.factor(drift / 4) * (worse.latencyFactor ?? 1), 0.8);
-    this.#cores = cores * chance.factor(drift) + (worse.cpuCores ?? 0);
-    this.#memory = 60e6 * chance.factor(unlike / 4) + (worse.memoryBytes ?? 0);
-    this.#blocked = 0.0001 * chance.factor(drift) + (worse.blocked ?? 0);
-    this.during = this.#count(0, 0, this.#shares, 0, 0, 1);
-    this.before.residentBytes = this.#memory - (worse.memoryBytes ?? 0);
-  }
-
-  live(seconds: number, badness: number): void {
-    const more = this.#count(seconds, this.#errors, this.#shares, this.#cores, this.#blocked, badness);
-    const add = (a: Counted, b: Counted): void => {
-      a.seconds += b.seconds;
-      a.cpuSeconds += b.cpuSeconds;
-      a.emitted += b.emitted;
-      a.lost += b.lost;
-      const [x, y] = [a.sets[SET]!, b.sets[SET]!];
-      x.statements += y.statements;
-      x.blocked += y.blocked;
-      x.neverKnown += y.neverKnown;
-      x.responses!.ok += y.responses!.ok;
-      x.responses!.errors += y.responses!.errors;
-      y.responses!.latencyLog2Us.forEach((n, i) => {
-        x.responses!.latencyLog2Us[i]! += n;
-      });
+    this.#usual = {
+      errors: world.errors * chance.factor(unlike),
+      medianUs: 800 * chance.factor(unlike / 2),
+      cores: 0.01 * chance.factor(unlike),
+      memory: 60e6 * chance.factor(unlike / 4),
+      restarts: world.restartsPerHour * chance.factor(unlike),
     };
-    add(this.during, more);
-    this.during.residentBytes = this.#memory * (1 + 0.02 * this.#chance.normal());
-    const crashes = this.canary ? (this.#world.harm.crashesPerHour ?? 0) : 0;
-    if (this.#chance.unit() < (crashes * seconds) / 3_600) this.during.restarts += 1;
+    this.#drift({});
+    this.during = this.#count(BEFORE_S, 1);
   }
 
-  #count(
-    seconds: number,
-    errors: number,
-    shares: readonly number[],
-    cores: number,
-    blocked: number,
-    badness: number,
-  ): Counted {
-    const statements = this.#chance.poisson(this.#perSecond * seconds);
-    const failed = Math.min(statements, this.#chance.poisson(statements * errors * badness));
+  /** What it counted until now is what was usual on it; from now on it is compared. */
+  begin(canary: boolean): void {
+    this.canary = canary;
+    // As long ago as a mark is at most: what a longer step saw before that is not looked at.
+    this.before = shortened(this.during, BEFORE_S);
+    this.#drift(canary ? this.#world.harm : {});
+    this.during = this.#count(0, 1);
+  }
+
+  #drift(harm: Harm): void {
+    const { drift } = this.#world;
+    const { errors, medianUs, cores, memory } = this.#usual;
+    const chance = this.#chance;
+    this.#now = {
+      errors: errors * chance.factor(drift) + (harm.errors ?? 0),
+      shares: latencyShares(medianUs * chance.factor(drift / 4) * (harm.latencyFactor ?? 1), 0.8),
+      cores: cores * chance.factor(drift) + (harm.cpuCores ?? 0),
+      memory: memory + (harm.memoryBytes ?? 0),
+      blocked: 0.0001 * chance.factor(drift) + (harm.blocked ?? 0),
+    };
+  }
+
+  live(seconds: number, badness: number, wave: boolean): void {
+    const { harm, awayPerHour } = this.#world;
+    const chance = this.#chance;
+    if (this.#awayS === 0 && chance.unit() < (awayPerHour * seconds) / 3_600) this.#awayS = seconds;
+    if (this.#awayS > 0) {
+      this.#awayS += seconds;
+      if (this.#awayS <= AWAY_S) return;
+      this.#awayS = 0;
+      this.during.restarts += 1; // the agent began with its host
+    }
+    add(this.during, this.#count(seconds, badness));
+    this.during.residentBytes = this.#now.memory * (1 + 0.02 * chance.normal());
+    const perHour = this.#usual.restarts + (this.canary ? (harm.crashesPerHour ?? 0) : 0);
+    if (chance.unit() < (perHour * seconds) / 3_600 + (wave ? 0.1 : 0)) this.during.restarts += 1;
+  }
+
+  #count(seconds: number, badness: number): Counted {
+    const { errors, shares, cores, memory, blocked } = this.#now;
+    const chance = this.#chance;
+    const statements = chance.poisson(this.#perSecond * seconds);
+    const failed = Math.min(statements, chance.poisson(statements * errors * badness));
+    const emitted = Math.round(statements / 50);
+    const lost = chance.unit() < this.#world.losing * (seconds / LOOK_S) ? Math.ceil(emitted / 5) : 0;
     return {
       atMs: 0,
       seconds,
-      cpuSeconds: cores * seconds * this.#chance.factor(0.1),
+      cpuSeconds: cores * seconds * chance.factor(0.1),
       restarts: 0,
-      emitted: Math.round(statements / 50),
-      lost: 0,
-      residentBytes: this.#memory,
+      emitted,
+      lost,
+      residentBytes: memory,
       sets: {
         [SET]: {
           statements,
-          blocked: this.#chance.poisson(statements * blocked),
+          blocked: chance.poisson(statements * blocked),
           wouldBlock: 0,
-          neverKnown: this.#chance.poisson(statements * 0.01),
+          neverKnown: chance.poisson(statements * 0.01),
           responses: {
             ok: statements - failed,
             errors: failed,
-            latencyLog2Us: shares.map(share => this.#chance.poisson(statements * share)),
+            latencyLog2Us: shares.map(share => chance.poisson((statements * share) / TIMED_EACH)),
           },
         },
       },
@@ -177,8 +203,51 @@ class Node {
   }
 
   sample(): Sample {
-    return { before: this.before, during: this.during, silent: false };
+    return { before: this.before, during: this.during, silent: this.#awayS > SILENT_S };
   }
+}
+
+function add(a: Counted, b: Counted): void {
+  a.seconds += b.seconds;
+  a.cpuSeconds += b.cpuSeconds;
+  a.emitted += b.emitted;
+  a.lost += b.lost;
+  const [x, y] = [a.sets[SET]!, b.sets[SET]!];
+  x.statements += y.statements;
+  x.blocked += y.blocked;
+  x.neverKnown += y.neverKnown;
+  x.responses!.ok += y.responses!.ok;
+  x.responses!.errors += y.responses!.errors;
+  y.responses!.latencyLog2Us.forEach((n, i) => {
+    x.responses!.latencyLog2Us[i]! += n;
+  });
+}
+
+/** The same rates over at most so many seconds. */
+function shortened(counted: Counted, seconds: number): Counted {
+  if (counted.seconds <= seconds) return counted;
+  const part = (n: number) => Math.round((n * seconds) / counted.seconds);
+  const { statements, blocked, wouldBlock, neverKnown, responses } = counted.sets[SET]!;
+  return {
+    ...counted,
+    seconds,
+    cpuSeconds: (counted.cpuSeconds * seconds) / counted.seconds,
+    emitted: part(counted.emitted),
+    lost: part(counted.lost),
+    sets: {
+      [SET]: {
+        statements: part(statements),
+        blocked: part(blocked),
+        wouldBlock: part(wouldBlock),
+        neverKnown: part(neverKnown),
+        responses: {
+          ok: part(responses!.ok),
+          errors: part(responses!.errors),
+          latencyLog2Us: responses!.latencyLog2Us.map(part),
+        },
+      },
+    },
+  };
 }
 
 export interface Outcome {
@@ -187,28 +256,56 @@ export interface Outcome {
   fineAtS: number | null;
 }
 
-export function soak(world: World, seed: number): Outcome {
-  const chance = new Chance(seed);
-  const nodes = Array.from(
-    { length: world.canaries + world.controls },
-    (_, i) => new Node(world, chance, i < world.canaries),
-  );
+function makeNodes(world: World, chance: Chance): Node[] {
+  return Array.from({ length: world.canaries + world.controls }, () => new Node(world, chance));
+}
+
+/** One step whose first `canaries` nodes have the version; it goes on for `untilS`, or from the soak's end on until all is fine. */
+function step(
+  world: World,
+  nodes: readonly Node[],
+  chance: Chance,
+  { canaries, untilS }: { canaries: number; untilS: number },
+): Outcome {
+  nodes.forEach((node, i) => {
+    node.begin(i < canaries);
+  });
   let bad = false;
   let fineAtS: number | null = null;
-  for (let at = LOOK_S; at <= SOAK_S; at += LOOK_S) {
+  for (let at = LOOK_S; at <= untilS; at += LOOK_S) {
     if (at % 60 === LOOK_S) bad = chance.unit() < world.badMinute;
-    for (const node of nodes) node.live(LOOK_S, bad ? 10 : 1);
+    const wave = chance.unit() < (world.wavesPerHour * LOOK_S) / 3_600;
+    for (const node of nodes) node.live(LOOK_S, bad ? 10 : 1, wave);
+    const samples = nodes.map(node => node.sample());
     const found = findings(
       SET,
-      {
-        canary: nodes.filter(({ canary }) => canary).map(node => node.sample()),
-        control: nodes.filter(({ canary }) => !canary).map(node => node.sample()),
-      },
+      { canary: samples.slice(0, canaries), control: samples.slice(canaries) },
       { alpha: ALPHA, stepsTotal: STEPS },
     );
     const worse = found.find(({ finding }) => finding === "worse");
     if (worse) return { worseAtS: at, by: worse.signal, fineAtS };
-    if (fineAtS === null && found.every(({ finding }) => finding === "fine")) fineAtS = at;
+    const fine = found.every(({ finding }) => finding === "fine");
+    if (fine) fineAtS ??= at;
+    if (fine && at >= SOAK_S) break;
   }
   return { worseAtS: null, by: null, fineAtS };
+}
+
+export function soak(world: World, seed: number): Outcome {
+  const chance = new Chance(seed);
+  return step(world, makeNodes(world, chance), chance, { canaries: world.canaries, untilS: SOAK_S });
+}
+
+/**
+ * A whole rollout under `--compare required`: the canaries, then half of all nodes, each step until it is shown fine
+ * or a person was asked. The third step takes all and leaves nobody to compare with, so there nothing can be raised.
+ */
+export function rollout(world: World, seed: number): Outcome {
+  const chance = new Chance(seed);
+  const nodes = makeNodes(world, chance);
+  const untilS = SOAK_S + ASK_AFTER_S;
+  const first = step(world, nodes, chance, { canaries: world.canaries, untilS });
+  if (first.worseAtS !== null) return first;
+  const second = step(world, nodes, chance, { canaries: Math.ceil(nodes.length / 2), untilS });
+  return { ...second, fineAtS: second.fineAtS === null ? null : first.fineAtS };
 }

@@ -6,7 +6,14 @@
 import { type KeyObject, randomUUID } from "node:crypto";
 import { backoffMs } from "@picket/agent/uplink/backoff";
 import type { Delegation } from "@picket/shared/bundle-format";
-import { type Assignment, Desired, type Installed, Polled, type Report } from "@picket/shared/contract";
+import {
+  type Assignment,
+  Desired,
+  type Installed,
+  Polled,
+  type Report,
+  type VersionCounters,
+} from "@picket/shared/contract";
 import { SharedVerdictFeed, type VerdictAnswer } from "@picket/shared/immunity";
 import { verifySharedVerdict } from "@picket/shared/shared-verdict";
 import { type Address, type Answer, Connection } from "./connection.ts";
@@ -37,6 +44,8 @@ export interface Behaviour {
   flapMs: number | null;
   /** Reports so many times a second, whatever it is told. */
   floodPerSecond: number;
+  /** Honest statements that its reports count, by the version it runs. */
+  statementsPerSecond: number;
 }
 
 export const HONEST: Behaviour = {
@@ -53,7 +62,15 @@ export const HONEST: Behaviour = {
   refusesAbove: null,
   flapMs: null,
   floodPerSecond: 0,
+  statementsPerSecond: 0,
 };
+
+/** How its database answers: the share of each bucket [2^i, 2^(i+1)) µs from 32 µs on, and of errors. */
+const LATENCY_FROM = 5;
+const LATENCY = [0.6, 0.25, 0.1, 0.03, 0.02];
+const ERRORS = 0.001;
+/** The kernel clocks every so many-th. */
+const TIMED_EACH = 16;
 
 /** What happened to it, as it saw it. */
 export type Seen =
@@ -73,6 +90,22 @@ export interface Ends {
   /** The loopback address that it comes from. */
   from?: string;
 }
+
+const noneYet = (
+  ruleSet: VersionCounters["ruleSet"],
+  version: VersionCounters["version"],
+): VersionCounters => ({
+  ruleSet,
+  version,
+  statements: 0,
+  known: 0,
+  unknown: 0,
+  neverKnown: 0,
+  blocked: 0,
+  severed: 0,
+  wouldBlock: 0,
+  responses: { ok: 0, errors: 0, latencyLog2Us: Array<number>(24).fill(0) },
+});
 
 export class SimulatedNode {
   readonly id: string;
@@ -95,6 +128,9 @@ export class SimulatedNode {
   #held: string | null = null;
   readonly #epoch = randomUUID();
   #sequence = 0;
+  #countedMs = Date.now();
+  /** By rule set. */
+  readonly #counters = new Map<string, VersionCounters>();
   #correctionMs = 0;
 
   constructor(input: {
@@ -292,9 +328,41 @@ export class SimulatedNode {
     if (held !== null && !this.#stopped) await this.#call(this.#ends.api, "POST", "/v1/agent/report", held);
   }
 
+  /** What its database has answered since it said so last; counted as the agent counts, by version. */
+  #countStatements(nowMs: number): void {
+    const statements = this.#about(((nowMs - this.#countedMs) / 1_000) * this.behaviour.statementsPerSecond);
+    this.#countedMs = nowMs;
+    if (statements === 0) return;
+    for (const { ruleSet, version } of this.installed.values()) {
+      if (version === null) continue;
+      const before = this.#counters.get(ruleSet);
+      const earlier = before?.version === version ? before : noneYet(ruleSet, version);
+      const errors = this.#about(statements * ERRORS);
+      const { ok, errors: failed, latencyLog2Us } = earlier.responses!;
+      this.#counters.set(ruleSet, {
+        ...earlier,
+        statements: earlier.statements + statements,
+        known: earlier.known + statements,
+        responses: {
+          ok: ok + statements - errors,
+          errors: failed + errors,
+          latencyLog2Us: latencyLog2Us.map(
+            (count, i) => count + this.#about(((LATENCY[i - LATENCY_FROM] ?? 0) * statements) / TIMED_EACH),
+          ),
+        },
+      });
+    }
+  }
+
+  /** A whole number whose mean is this. */
+  #about(mean: number): number {
+    return Math.floor(mean * (0.9 + 0.2 * this.#random()) + this.#random());
+  }
+
   #makeReport(): Report {
     this.#sequence += 1;
     const nowMs = Date.now();
+    this.#countStatements(nowMs);
     return {
       at: new Date(nowMs + this.behaviour.clockAheadMs).toISOString(),
       order: { epoch: this.#epoch, sequence: this.#sequence },
@@ -302,7 +370,7 @@ export class SimulatedNode {
       kernel: "6.18.0",
       labels: this.labels,
       installed: [...this.installed.values()],
-      counters: [],
+      counters: [...this.#counters.values()],
       events: { emitted: 10, received: 10, lost: 0, spooled: 10, uploaded: 10 },
       losses: {},
       shapesLearned: 3,

@@ -60,6 +60,8 @@ export function compare(
   if (whole === null) return null;
   if (whole.canary.nodes < CANARIES_MIN || (settings.counts && whole.canary.hits < HITS_MIN))
     return { ...whole, eValue: Math.min(whole.eValue, 1) };
+  // Nothing is held against it that one canary less could take back.
+  if (whole.eValue <= 1) return whole;
   const loudest = canary.reduce((most, node) =>
     excessOf(node, whole) > excessOf(most, whole) ? node : most,
   );
