@@ -212,7 +212,7 @@ const asTold = ({ hostname, labels, present }: WaitingNode): ReachedNode => ({
 });
 
 /** Told and not yet proven: it counts against the caps of its domains. */
-export function isChanging(node: ReachedNode, settleMs: number, staleMs: number): boolean {
+function isChanging(node: ReachedNode, settleMs: number, staleMs: number): boolean {
   if (node.absent) return false;
   if (progressOf(node).kind !== "installed" || isStale(node, staleMs)) return true;
   return node.installedForMs === null || node.installedForMs < settleMs;

@@ -9,7 +9,7 @@ import type { NodeId, RuleSetName, RuleVersion } from "@picket/shared/ids";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { bucketOf, plan, selects, stepOf, thresholds } from "./cohort.ts";
-import { after, type Decision, isChanging, pass, type ReachedNode, type RolloutVerb } from "./core.ts";
+import { after, type Decision, pass, type ReachedNode, type RolloutVerb } from "./core.ts";
 import { countDomains, roomOf } from "./domains.ts";
 
 const OLD = 1 as RuleVersion;
@@ -277,8 +277,7 @@ export class SimulatedWorld {
   #lookAtCaps(told: readonly NodeId[]): void {
     const changing = this.nodes.filter(
       node =>
-        node.planned?.reachedMs != null &&
-        (told.includes(node.id) || isChanging(this.#shown(node), this.settleMs, STALE_MS)),
+        node.planned?.reachedMs != null && (told.includes(node.id) || this.#isUnproven(node, node.planned)),
     );
     const counts = countDomains(this.caps, changing);
     const sizes = countDomains(
@@ -292,6 +291,18 @@ export class SimulatedWorld {
         if (counts.get(domain)! > room)
           this.broken.push(`${domain}: ${counts.get(domain)} change at once, ${room} may`);
       }
+  }
+
+  /** In words of its own, not the function's: it was told, was not away then, and has not run it long enough since. */
+  #isUnproven(
+    { installed, version, generation, lastSeenMs }: SimulatedNode,
+    { reachedMs, installedMs }: NonNullable<SimulatedNode["planned"]>,
+  ): boolean {
+    if (lastSeenMs < reachedMs! - STALE_MS) return false;
+    const runsIt =
+      installed?.kind === "active" && installed.version === version && installed.generation >= generation;
+    const heard = this.nowMs - lastSeenMs <= STALE_MS;
+    return !runsIt || !heard || installedMs === null || this.nowMs - installedMs < this.settleMs;
   }
 
   invariants(): void {
