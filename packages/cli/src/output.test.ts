@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createOutput, facts, harmless, type Output, span, table } from "./output.ts";
+import { createOutput, facts, harmless, type Output, rowsOf, span, table } from "./output.ts";
 
 const plain: Output = { ...createOutput({ json: false, env: { NO_COLOR: "1" } }), width: 40 };
 
@@ -31,6 +31,16 @@ test("the flexible column gives way to the terminal's width", () => {
 
 test("text from elsewhere cannot drive the terminal", () => {
   expect(harmless("\x1b[2Jb\x07c\nd\x9b31m\u202e")).toBe("\\u001b[2Jb\\u0007c d\\u009b31m\\u202e");
+});
+
+test.each([
+  ["", 1],
+  ["x".repeat(40), 1],
+  ["x".repeat(41), 2],
+  ["データ".repeat(7), 2],
+  [`\x1b[31m${"x".repeat(40)}\x1b[39m\n\n${"y".repeat(81)}`, 5],
+])("what is redrawn in place is as high as the terminal makes it: %j takes %i rows", (text, rows) => {
+  expect(rowsOf(plain, text)).toBe(rows);
 });
 
 test("labels stand in one column", () => {

@@ -3,7 +3,7 @@
  * (or, for streams, one a line), else text that a person reads. Notes and errors go to standard error. Colour
  * only on a terminal that wants it (https://no-color.org).
  */
-import { styleText } from "node:util";
+import { stripVTControlCharacters, styleText } from "node:util";
 
 export type Style = Parameters<typeof styleText>[0];
 
@@ -87,6 +87,12 @@ export function table<Row>(output: Output, rows: readonly Row[], columns: readon
     ...cells.map((texts, r) => line(texts, i => columns[i]!.style?.(rows[r]!) ?? null)),
   ].join("\n");
 }
+
+/** Rows of the terminal that a text takes: a line that is longer than it is wide goes on in the next one. */
+export const rowsOf = (output: Output, text: string): number =>
+  stripVTControlCharacters(text)
+    .split("\n")
+    .reduce((rows, line) => rows + Math.max(1, Math.ceil(width(line) / output.width)), 0);
 
 /** Labels on the left, values on the right, aligned. */
 export function facts(output: Output, rows: readonly (readonly [string, string])[]): string {

@@ -10,7 +10,7 @@ import type {
 } from "@picket/shared/api";
 import type { TwinDifferenceKind, TwinWord } from "@picket/shared/twin";
 import { shortId } from "../command.ts";
-import { ago, facts, harmless, labelsText, type Output, type Style, table } from "../output.ts";
+import { ago, type Column, facts, harmless, labelsText, type Output, type Style, table } from "../output.ts";
 
 export function changeLine({ state, step, steps, nodes, lastDecision, twin }: RolloutDetails): string {
   const found = twin ? `  twin: ${twinLine(twin)}` : "";
@@ -177,6 +177,37 @@ export function twinText(output: Output, twin: TwinFindings): string[] {
   ];
 }
 
+/**
+ * For one who stays and looks: what the gate last weighed, which is what one waits for, and of the nodes only those that
+ * need somebody.
+ */
+export function watchedText(output: Output, details: RolloutDetails): string {
+  const nodesPlanned = details.nodesPlanned.filter(
+    ({ state, detail }) => state === "refused" || detail !== null,
+  );
+  const weighed = details.decisions.findLast(
+    ({ signals, step }) => signals !== null && signals.length > 0 && step === details.step,
+  );
+  return [
+    detailsText(output, { ...details, nodesPlanned }),
+    ...(weighed
+      ? [
+          `${output.paint("dim", `Compared ${ago(weighed.at)}: what differs, and what cannot be told yet`)}\n${findingsTable(output, weighed.signals!)}`,
+        ]
+      : []),
+  ].join("\n\n");
+}
+
+const URGENCY: readonly SignalFinding["finding"][] = ["worse", "unread", "open", "fine"];
+
+function findingsTable(output: Output, signals: readonly SignalFinding[]): string {
+  return table(
+    output,
+    signals.toSorted((a, b) => URGENCY.indexOf(a.finding) - URGENCY.indexOf(b.finding)),
+    [findingColumn, titleColumn, ...armColumns, { title: "", value: row => row.why, flexible: true }],
+  );
+}
+
 /** What of a rollout is not as usual. */
 function limits({ mode, domains, settle, gate, startAt, state }: RolloutDetails): [string, string][] {
   return [
@@ -232,16 +263,22 @@ export function explanation(output: Output, rollout: RolloutDetails, decision: D
   ].join("\n\n");
 }
 
+const titleColumn: Column<SignalFinding> = { title: "SIGNAL", value: row => row.title };
+const findingColumn: Column<SignalFinding> = {
+  title: "FINDING",
+  value: row => row.finding,
+  style: row => (row.finding === "fine" ? "green" : row.finding === "worse" ? "red" : "yellow"),
+};
+const armColumns: Column<SignalFinding>[] = [
+  { title: "CANARY", value: row => armText(row, "canary"), align: "right" },
+  { title: "CONTROL", value: row => armText(row, "control"), align: "right" },
+];
+
 function signalTable(output: Output, signals: readonly SignalFinding[]): string {
   return table(output, signals, [
-    { title: "SIGNAL", value: row => row.title },
-    {
-      title: "FINDING",
-      value: row => row.finding,
-      style: row => (row.finding === "fine" ? "green" : row.finding === "worse" ? "red" : "yellow"),
-    },
-    { title: "CANARY", value: row => armText(row, "canary"), align: "right" },
-    { title: "CONTROL", value: row => armText(row, "control"), align: "right" },
+    titleColumn,
+    findingColumn,
+    ...armColumns,
     { title: "DIFFERENCE", value: row => valueText(row.difference, row.unit, true), align: "right" },
     { title: "BELOW", value: row => valueText(row.upper, row.unit, true), align: "right" },
     { title: "MATTERS FROM", value: row => valueText(row.margin, row.unit), align: "right" },

@@ -5,9 +5,17 @@ import type { Command } from "commander";
 import { collectLabel, group, leaf, parseVersioned, pick, shortId, wholeNumber } from "../command.ts";
 import type { Context } from "../context.ts";
 import { CliError, usage } from "../errors.ts";
+import { rowsOf } from "../output.ts";
 import type { Surroundings } from "../program.ts";
 import { collectCap, parseSteps } from "./rollout-steps.ts";
-import { changeLine, detailsText, explanation, rolloutTable, stateText } from "./rollout-text.ts";
+import {
+  changeLine,
+  detailsText,
+  explanation,
+  rolloutTable,
+  stateText,
+  watchedText,
+} from "./rollout-text.ts";
 
 const POLL_MS = 1_000;
 
@@ -209,10 +217,10 @@ async function watch(context: Context, id: string): Promise<void> {
       if (line !== told) output.line(line);
       told = line;
     } else if (output.live) {
-      const text = detailsText(output, details);
+      const text = watchedText(output, details);
       if (drawn > 0) process.stdout.write(`\x1b[${drawn}A\x1b[0J`);
       output.line(text);
-      drawn = text.split("\n").length;
+      drawn = rowsOf(output, text);
     } else {
       const line = changeLine(details);
       if (line !== told) output.line(`${new Date().toISOString()}  ${line}`);
