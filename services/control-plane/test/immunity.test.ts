@@ -298,3 +298,13 @@ test("a verdict is revoked while a node's claim of it is being written, without 
   }
   await becomes(hostile("contended"), "revoked");
 });
+
+test("what is taken back without the sharing key says that nodes were not told", async () => {
+  await delegate();
+  await say(nodes[0]!, claim(hostile("keyless")));
+  const { id } = await becomes(hostile("keyless"), "in-force");
+  await fleet.close();
+  fleet = await startFleet(stores);
+  await fleet.admin.call("DELETE", `/v1/immunity/verdicts/${id}?reason=stolen`);
+  expect((await becomes(hostile("keyless"), "revoked")).because).toMatch(/^stolen; nodes were not told/);
+});

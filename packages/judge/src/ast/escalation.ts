@@ -124,6 +124,8 @@ export class Escalation {
   /** Ends the process now; who waits gets a probe, and the next question starts another one. */
   async close(): Promise<void> {
     const worker = this.#worker;
+    // Else a process that has nothing else to do ends while it waits.
+    worker?.ref();
     const ended = worker && once(worker, "exit");
     this.#end();
     await ended;

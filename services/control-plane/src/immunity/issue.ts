@@ -45,6 +45,10 @@ export async function issueDenial(ctx: Ctx, tx: Tx, row: Row, ttlMs: number): Pr
     .where(eq(sharedVerdicts.id, row.id));
 }
 
+/** Without the key that nodes believe nothing can be taken back from them: it ends by its time, or by another version. */
+const untold = (because: string): string =>
+  `${because}; nodes were not told, since no sharing key is set: they go on until it expires, or run a version without the delegation`;
+
 /** What waits is refused, and what is in force is taken back from every node. Answers what really ended. */
 export async function endVerdicts(
   ctx: Ctx,
@@ -65,7 +69,11 @@ export async function endVerdicts(
     if (state === "pending" || !ctx.config.sharingKey) {
       await tx
         .update(sharedVerdicts)
-        .set({ ...ended, state: state === "pending" ? "refused" : "revoked" })
+        .set(
+          state === "pending"
+            ? { ...ended, state: "refused" }
+            : { ...ended, state: "revoked", because: untold(because) },
+        )
         .where(eq(sharedVerdicts.id, id));
       continue;
     }
