@@ -41,6 +41,9 @@ export function group(parent: Command, name: string, description: string): Comma
   return parent.command(name).description(description).helpCommand(false);
 }
 
+/** For an option that may be given again. */
+export const collect = (text: string, before: string[] = []): string[] => [...before, text];
+
 /** `--label a=b --label c=d`. */
 export function collectLabel(text: string, previous: Record<string, string> = {}): Record<string, string> {
   const equals = text.indexOf("=");

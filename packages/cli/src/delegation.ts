@@ -1,10 +1,10 @@
 /** What `rules sign --delegate` puts into a bundle: an online key, and how far it may go. */
 import { createPublicKey } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { Delegation } from "@picket/shared/bundle-format";
 import { publicKeyOf } from "@picket/shared/dsse";
 import { Duration, durationMs } from "@picket/shared/vocabulary";
 import { CliError, usage } from "./errors.ts";
+import { readText } from "./files.ts";
 
 export type DelegateOptions = {
   delegate?: string;
@@ -36,9 +36,10 @@ export function delegationOf(options: DelegateOptions, nowMs: number): Delegatio
 }
 
 function readPublicKey(file: string) {
+  const text = readText(file);
   let key: ReturnType<typeof createPublicKey>;
   try {
-    key = createPublicKey(readFileSync(file, "utf8"));
+    key = createPublicKey(text);
   } catch (error) {
     throw new CliError(
       "failed",

@@ -51,6 +51,14 @@ export function signPayload<Type extends string>(
   };
 }
 
+/** The very same bytes with one more signature, or that key's signature made anew: written again they could be others. */
+export function countersigned<Envelope extends Signed<string>>(envelope: Envelope, key: KeyObject): Envelope {
+  const payload = Buffer.from(envelope.payload, "base64");
+  const [made] = signPayload(envelope.payloadType, payload, [key]).signatures;
+  const others = envelope.signatures.filter(({ keyid }) => keyid !== made!.keyid);
+  return { ...envelope, signatures: [...others, made!] };
+}
+
 /** The signed bytes and by whom, or why nobody vouches for them. Their content is not looked at. */
 export function verifyPayload<Key extends ReleaseKey>(
   envelope: unknown,

@@ -1,11 +1,11 @@
 /** Policies of the fleet's own, in Cedar, beside the shipped ones. */
-import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { Policy } from "@picket/shared/api";
 import type { Command } from "commander";
 import { z } from "zod";
 import { group, leaf } from "../command.ts";
 import { CliError } from "../errors.ts";
+import { readText } from "../files.ts";
 import { ago, table } from "../output.ts";
 import type { Surroundings } from "../program.ts";
 
@@ -52,7 +52,7 @@ export function policyCommands(program: Command, surroundings: Surroundings): vo
       const made = await client().request({
         method: "PUT",
         path: `/v1/policies/${encodeURIComponent(name)}`,
-        body: { text: textOf(file) },
+        body: { text: readText(file) },
         answer: Policy,
       });
       output.result(made, () => `${made.name} version ${made.version} is in force.`);
@@ -74,11 +74,3 @@ const nameOf = (file: string): string => {
   const name = basename(file).replace(/\.cedar$/, "");
   return name.startsWith("own-") ? name : `own-${name}`;
 };
-
-function textOf(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw new CliError("not-found", "no-file", `cannot read ${file}: ${(error as Error).message}`);
-  }
-}

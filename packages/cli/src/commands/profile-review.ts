@@ -2,9 +2,8 @@
  * From what one node has learned to what every node of the workload knows: offered by the node, reviewed here, signed
  * with the release key, pushed. Signing needs no network.
  */
-import { readFileSync, writeFileSync } from "node:fs";
 import { ProfileOfferDetails, ProfileOfferRow, SignedProfileRow } from "@picket/shared/api";
-import { signPayload } from "@picket/shared/dsse";
+import { countersigned } from "@picket/shared/dsse";
 import {
   ProfileExport,
   SIGNED_PROFILE_PAYLOAD_TYPE,
@@ -15,8 +14,9 @@ import { signedProfileDigest, signProfile } from "@picket/shared/signed-profile"
 import { Duration, durationMs } from "@picket/shared/vocabulary";
 import type { Command } from "commander";
 import { z } from "zod";
-import { leaf, pick, shortId, wholeNumber } from "../command.ts";
+import { collect, leaf, pick, shortId, wholeNumber } from "../command.ts";
 import { usage } from "../errors.ts";
+import { readJson, writeJson } from "../files.ts";
 import { ago, harmless, table } from "../output.ts";
 import type { Surroundings } from "../program.ts";
 import { readReleaseKey } from "../release-key.ts";
@@ -63,7 +63,7 @@ export function profileReviewCommands(profiles: Command, surroundings: Surroundi
         answer: ProfileOfferDetails,
       });
       const reviewed = await review(offer.profile, options.remove);
-      if (options.out !== undefined) writeFileSync(options.out, `${JSON.stringify(reviewed, null, 2)}\n`);
+      if (options.out !== undefined) writeJson(options.out, reviewed);
       const added = new Set(offer.added.map(at => offer.profile.templates[at]));
       const changed = new Set(offer.changed.map(at => offer.profile.templates[at]));
       const rows = [
@@ -114,7 +114,7 @@ export function profileReviewCommands(profiles: Command, surroundings: Surroundi
       options: { version: number; expires: string; key?: string; out?: string },
       file: string,
     ) {
-      const reviewed = Reviewed.safeParse(parseJson(readFileSync(file, "utf8"), file));
+      const reviewed = Reviewed.safeParse(readJson(file));
       if (!reviewed.success)
         throw usage(
           `${file}: ${z.prettifyError(reviewed.error)}`,
@@ -134,7 +134,7 @@ export function profileReviewCommands(profiles: Command, surroundings: Surroundi
         readReleaseKey(env, options.key),
       );
       const out = options.out ?? `${file.replace(/\.json$/, "")}.signed.json`;
-      writeFileSync(out, `${JSON.stringify(envelope)}\n`);
+      writeJson(out, envelope);
       output.result(
         { file: out, version: options.version, digest: signedProfileDigest(envelope) },
         () => `Signed version ${options.version}.\n\nNext: picket profiles push ${out}`,
@@ -147,14 +147,9 @@ export function profileReviewCommands(profiles: Command, surroundings: Surroundi
     talks: "nobody",
     build: command => command.option("--key <file>", "release key"),
     run({ env, output }, options: { key?: string }, file: string) {
-      const envelope = readEnvelope(file);
-      // The very bytes: written anew, they could be others.
-      const payload = Buffer.from(envelope.payload, "base64");
-      const key = readReleaseKey(env, options.key);
-      const [made] = signPayload(SIGNED_PROFILE_PAYLOAD_TYPE, payload, [key]).signatures;
-      const signatures = [...envelope.signatures.filter(({ keyid }) => keyid !== made!.keyid), made!];
-      writeFileSync(file, `${JSON.stringify({ ...envelope, signatures })}\n`);
-      const signedBy = signatures.map(({ keyid }) => keyid);
+      const signed = countersigned(readEnvelope(file), readReleaseKey(env, options.key));
+      writeJson(file, signed);
+      const signedBy = signed.signatures.map(({ keyid }) => keyid);
       output.result({ file, signedBy }, () => `${file} is signed by ${signedBy.join(", ")}.`);
     },
   });
@@ -200,8 +195,6 @@ export function profileReviewCommands(profiles: Command, surroundings: Surroundi
   });
 }
 
-const collect = (text: string, previous: string[]): string[] => [...previous, text];
-
 /** Shapes by their digest, or its beginning. */
 async function review(profile: ProfileExport, wanted: readonly string[]): Promise<Reviewed> {
   const isWanted = (shape: string) => wanted.some(start => start.length >= 8 && shape.startsWith(start));
@@ -222,15 +215,7 @@ async function review(profile: ProfileExport, wanted: readonly string[]): Promis
 }
 
 function readEnvelope(file: string): SignedProfileEnvelope {
-  const envelope = SignedProfileEnvelope.safeParse(parseJson(readFileSync(file, "utf8"), file));
+  const envelope = SignedProfileEnvelope.safeParse(readJson(file));
   if (!envelope.success) throw usage(`${file}: ${z.prettifyError(envelope.error)}`);
   return envelope.data;
-}
-
-export function parseJson(text: string, file: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw usage(`${file} is not JSON: ${(error as Error).message}`);
-  }
 }

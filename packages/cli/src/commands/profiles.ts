@@ -2,16 +2,16 @@
  * What the agent on this host has learned of each workload, database user and database: shown, exported for review
  * or for another node, taken in, and forgotten where it should not have been learned.
  */
-import { readFileSync } from "node:fs";
 import { ProfileState } from "@picket/shared/control-socket";
 import { ProfileExport } from "@picket/shared/profile";
 import type { Command } from "commander";
 import { z } from "zod";
 import { group, leaf } from "../command.ts";
 import { usage } from "../errors.ts";
+import { readJson } from "../files.ts";
 import { table } from "../output.ts";
 import type { Surroundings } from "../program.ts";
-import { parseJson, profileReviewCommands } from "./profile-review.ts";
+import { profileReviewCommands } from "./profile-review.ts";
 
 type Named = { user?: string; database?: string };
 
@@ -61,8 +61,7 @@ export function profileCommands(program: Command, surroundings: Surroundings): v
     description: "take a reviewed export in: what is in it counts as learned",
     talks: "agent",
     async run({ agent, output }, _options: object, file: string) {
-      const text = readFileSync(file, "utf8");
-      const parsed = ProfileExport.safeParse(parseJson(text, file));
+      const parsed = ProfileExport.safeParse(readJson(file));
       if (!parsed.success) throw usage(`${file}: ${z.prettifyError(parsed.error)}`);
       await agent().request({
         method: "PUT",

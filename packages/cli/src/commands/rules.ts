@@ -1,11 +1,12 @@
 /** Rule sets from the author's file to a signed version: checked and signed here, stored by the control plane. */
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { formatRuleErrors } from "@picket/judge/rule-error";
 import { ObjectRow, RuleSetSummary, RuleVersionDetails, RuleVersionRow } from "@picket/shared/api";
 import { Bundle, bundleDigest, Envelope, releaseKey, signBundle } from "@picket/shared/bundle";
+import { countersigned } from "@picket/shared/dsse";
 import { Duration, durationMs } from "@picket/shared/vocabulary";
 import type { Command } from "commander";
 import { PICKET_ABI } from "../abi.ts";
@@ -16,7 +17,7 @@ import type { Context } from "../context.ts";
 import { type DelegateOptions, delegationOf } from "../delegation.ts";
 import { CliError, usage } from "../errors.ts";
 import type { ExplainOptions } from "../explaining.ts";
-import { readBytes, readText } from "../files.ts";
+import { readBytes, readText, writeJson } from "../files.ts";
 import { ago, facts, table } from "../output.ts";
 import type { Surroundings } from "../program.ts";
 import { readReleaseKey } from "../release-key.ts";
@@ -201,11 +202,7 @@ async function sign({ env, output }: Context, options: SignOptions, file: string
   }
   const payload = Buffer.from(JSON.stringify(bundle.data));
   const out = options.out ?? `${bundle.data.ruleSet}-${version}.bundle.json`;
-  try {
-    writeFileSync(out, `${JSON.stringify(signBundle(payload, [key]), null, 2)}\n`);
-  } catch (error) {
-    throw new CliError("failed", "cannot-write", `cannot write ${out}: ${(error as Error).message}`);
-  }
+  writeJson(out, signBundle(payload, [key]));
   const made = {
     file: out,
     ruleSet: bundle.data.ruleSet,
@@ -234,17 +231,15 @@ async function sign({ env, output }: Context, options: SignOptions, file: string
   );
 }
 
-/** The very same bytes: what the others have signed stays what is signed. */
 function countersign({ env, output }: Context, options: { key?: string }, file: string): void {
   const { envelope, bundle } = readEnvelope(file);
-  const payload = Buffer.from(envelope.payload, "base64");
-  const [made] = signBundle(payload, [readReleaseKey(env, options.key)]).signatures;
-  const signatures = [...envelope.signatures.filter(({ keyid }) => keyid !== made!.keyid), made!];
-  writeFileSync(file, `${JSON.stringify({ ...envelope, signatures }, null, 2)}\n`);
-  const signedBy = signatures.map(({ keyid }) => keyid);
-  output.result({ file, bundle: bundleDigest(payload), signedBy }, () =>
+  const signed = countersigned(envelope, readReleaseKey(env, options.key));
+  writeJson(file, signed);
+  const signedBy = signed.signatures.map(({ keyid }) => keyid);
+  const digest = bundleDigest(Buffer.from(envelope.payload, "base64"));
+  output.result({ file, bundle: digest, signedBy }, () =>
     [
-      `${bundle.ruleSet}@${bundle.version} (${bundleDigest(payload)}) is signed by ${signedBy.join(", ")}.`,
+      `${bundle.ruleSet}@${bundle.version} (${digest}) is signed by ${signedBy.join(", ")}.`,
       `Next: picket rules push ${file}`,
     ].join("\n"),
   );

@@ -2,20 +2,18 @@
  * Which release keys count, changed by those that counted before: a root (shared/trust-format.ts) is written and signed
  * here, by as many people as are needed, each with the key that they keep, and published when it has all signatures.
  */
-import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
 import { type ReleaseKey, releaseKey } from "@picket/shared/bundle";
+import { countersigned, keyIdOf } from "@picket/shared/dsse";
 import { signTrust, Trust, TrustEnvelope, TrustRoot } from "@picket/shared/trust";
 import type { Command } from "commander";
-import { leaf, wholeNumber } from "../command.ts";
+import { collect, leaf, wholeNumber } from "../command.ts";
 import { CliError, usage } from "../errors.ts";
+import { readText, writeJson } from "../files.ts";
 import { facts } from "../output.ts";
 import type { Surroundings } from "../program.ts";
 import { readReleaseKey } from "../release-key.ts";
 
 type RotateOptions = { to: string[]; sign: string[]; threshold: number; version: number; out?: string };
-
-const collect = (text: string, before: string[] = []): string[] => [...before, text];
 
 export function trustCommands(keys: Command, surroundings: Surroundings): void {
   leaf(keys, surroundings, {
@@ -51,7 +49,7 @@ export function trustCommands(keys: Command, surroundings: Surroundings): void {
       const signers = options.sign.map(file => readReleaseKey(env, file));
       const out = options.out ?? `trust-${options.version}.json`;
       const envelope = signTrust(root.data, signers);
-      write(out, envelope);
+      writeJson(out, envelope);
       output.result(
         { file: out, ...root.data, signedBy: envelope.signatures.map(({ keyid }) => keyid) },
         () => told(out, root.data, envelope),
@@ -65,16 +63,8 @@ export function trustCommands(keys: Command, surroundings: Surroundings): void {
     build: command => command.option("--key <file>", "private key file"),
     run({ env, output }, options: { key?: string }, file: string) {
       const { envelope, root } = readRoot(file);
-      const [made] = signTrust(root, [readReleaseKey(env, options.key)]).signatures;
-      // The same bytes are signed, or it would be another root.
-      const again = Buffer.from(JSON.stringify(root)).toString("base64");
-      if (again !== envelope.payload)
-        throw new CliError("failed", "bad-root", `${file} was not written by this version of picket`);
-      const signed = {
-        ...envelope,
-        signatures: [...envelope.signatures.filter(({ keyid }) => keyid !== made!.keyid), made!],
-      };
-      write(file, signed);
+      const signed = countersigned(envelope, readReleaseKey(env, options.key));
+      writeJson(file, signed);
       output.result({ file, signedBy: signed.signatures.map(({ keyid }) => keyid) }, () =>
         told(file, root, signed),
       );
@@ -118,21 +108,13 @@ export function trustCommands(keys: Command, surroundings: Surroundings): void {
 
 function publicHalf(env: NodeJS.ProcessEnv, text: string): ReleaseKey {
   if (!/^[A-Za-z0-9_-]{43}$/.test(text)) return releaseKey(readReleaseKey(env, text));
-  const keyid = createHash("sha256").update(Buffer.from(text, "base64url")).digest("hex").slice(0, 16);
-  return { keyid, publicKey: text };
-}
-
-function write(file: string, envelope: TrustEnvelope): void {
-  try {
-    writeFileSync(file, `${JSON.stringify(envelope, null, 2)}\n`);
-  } catch (error) {
-    throw new CliError("failed", "cannot-write", `cannot write ${file}: ${(error as Error).message}`);
-  }
+  return { keyid: keyIdOf(text), publicKey: text };
 }
 
 function readRoot(file: string): { envelope: TrustEnvelope; root: TrustRoot } {
+  const text = readText(file);
   try {
-    const envelope = TrustEnvelope.parse(JSON.parse(readFileSync(file, "utf8")));
+    const envelope = TrustEnvelope.parse(JSON.parse(text));
     const root = TrustRoot.parse(JSON.parse(Buffer.from(envelope.payload, "base64").toString("utf8")));
     return { envelope, root };
   } catch {

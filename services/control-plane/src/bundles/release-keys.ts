@@ -1,8 +1,8 @@
 /** Release keys: bundles are verified against them on push, and nodes pin them at enrolment. */
 
-import { createHash } from "node:crypto";
 import type { ReleaseKeyRow } from "@picket/shared/api";
 import type { ReleaseKey } from "@picket/shared/bundle-format";
+import { keyIdOf } from "@picket/shared/dsse";
 import { asc } from "drizzle-orm";
 import { record } from "../audit/record.ts";
 import { actorName, type Ctx, now } from "../context.ts";
@@ -32,10 +32,7 @@ export async function registerReleaseKey({
   input: ReleaseKey;
 }): Promise<ReleaseKeyRow> {
   authorise(ctx, "bundles.register-key");
-  const keyid = createHash("sha256")
-    .update(Buffer.from(input.publicKey, "base64url"))
-    .digest("hex")
-    .slice(0, 16);
+  const keyid = keyIdOf(input.publicKey);
   if (keyid !== input.keyid) throw new Refusal("invalid", `the key id of this public key is ${keyid}`);
   return ctx.db.transaction(async tx => {
     const { version } = await currentTrust(tx);
