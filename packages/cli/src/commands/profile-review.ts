@@ -6,7 +6,6 @@ import { ProfileOfferDetails, ProfileOfferRow, SignedProfileRow } from "@picket/
 import { countersigned } from "@picket/shared/dsse";
 import {
   ProfileExport,
-  SIGNED_PROFILE_PAYLOAD_TYPE,
   SignedProfile,
   SignedProfileEnvelope,
 } from "@picket/shared/profile";
