@@ -4,11 +4,7 @@
  */
 import { ProfileOfferDetails, ProfileOfferRow, SignedProfileRow } from "@picket/shared/api";
 import { countersigned } from "@picket/shared/dsse";
-import {
-  ProfileExport,
-  SignedProfile,
-  SignedProfileEnvelope,
-} from "@picket/shared/profile";
+import { ProfileExport, SignedProfile, SignedProfileEnvelope } from "@picket/shared/profile";
 import { signedProfileDigest, signProfile } from "@picket/shared/signed-profile";
 import { Duration, durationMs } from "@picket/shared/vocabulary";
 import type { Command } from "commander";
