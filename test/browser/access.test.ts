@@ -5,21 +5,10 @@
 import type { ApiToken } from "@picket/shared/api";
 import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import {
-  ADMIN,
-  ask,
-  type Fleet,
-  type Stores,
-  startFleet,
-  startStores,
-} from "../../services/control-plane/test/fleet.ts";
-import { type Browser, hasChromium, openBrowser } from "./chromium.ts";
-import { buildConsole } from "./control-plane.ts";
-import { become, lookAt, lookAtTop, signedIn } from "./look.ts";
-
-/** Chromium writes each refused or failed call to the console; the tests bring them about. */
-const expected = (text: string) =>
-  /^Failed to load resource: (the server responded with a status of (401|403|409)|net::ERR_)/.test(text);
+import { ADMIN, ask, type Fleet, type Stores } from "../../services/control-plane/test/fleet.ts";
+import { type Browser, hasChromium } from "./chromium.ts";
+import { type FleetConsole, openFleetConsole } from "./fleet-console.ts";
+import { become, lookAt, lookAtTop } from "./look.ts";
 
 const NIGHT = `@id("no-rollouts-at-night")
 forbid (principal, action == Action::"rollouts.start", resource)
@@ -30,18 +19,12 @@ describe.skipIf(!hasChromium)("access in the console", () => {
   let fleet: Fleet;
   let browser: Browser;
   let page: Page;
+  let close: FleetConsole["close"];
 
   beforeAll(async () => {
-    buildConsole();
-    [stores, browser] = await Promise.all([startStores(), openBrowser({ expected })]);
-    fleet = await startFleet(stores, { sessionMs: 86_400_000 });
-    page = await signedIn(browser, fleet.url, ADMIN);
+    ({ stores, fleet, browser, page, close } = await openFleetConsole({ refusals: [401, 403, 409] }));
   }, 120_000);
-  afterAll(async () => {
-    await browser?.close();
-    await fleet?.close().catch(() => undefined);
-    await stores?.stop();
-  });
+  afterAll(() => close?.());
   afterEach(() => expect(browser.complaints.splice(0)).toEqual([]));
 
   const create = async (body: object) =>

@@ -11,7 +11,7 @@ import type { Detection } from "@picket/shared/detection";
 import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Browser, hasChromium, openBrowser } from "./chromium.ts";
-import { buildConsole, type ControlPlane, startControlPlane } from "./control-plane.ts";
+import { type ControlPlane, startControlPlane } from "./control-plane.ts";
 import { blockedUnion, detections, VERIFIER_LINES } from "./fleet.ts";
 import { faintTexts, focused, overflow, runningAnimations, structure, unnamedControls } from "./in-page.ts";
 import {
@@ -40,7 +40,6 @@ describe.skipIf(!hasChromium)("the console", () => {
   let rollout: RolloutDetails;
 
   beforeAll(async () => {
-    buildConsole();
     [plane, browser] = await Promise.all([startControlPlane(), openBrowser({ expected })]);
     page = await browser.context.newPage();
     page.setDefaultTimeout(20_000);

@@ -1,5 +1,4 @@
 /** The real control plane with its console as built from this tree, on PostgreSQL and Redis of its own. */
-import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -23,19 +22,6 @@ export interface ControlPlane {
   /** The process ends and comes back on the same address with the same data. */
   interrupt(): Promise<{ resume(): Promise<void> }>;
   stop(): Promise<void>;
-}
-
-export function buildConsole(): void {
-  execFileSync(
-    process.execPath,
-    [join(root, "node_modules/vite/bin/vite.js"), "build", "--logLevel", "error"],
-    {
-      cwd: join(root, "services/control-plane/console"),
-      // A test runner's NODE_ENV would build the development page.
-      env: { ...process.env, NODE_ENV: "production" },
-      stdio: ["ignore", "ignore", "inherit"],
-    },
-  );
 }
 
 /** `settings`: further ones, by the address that it will have. */

@@ -16,42 +16,33 @@ import {
   ruleText,
   type SimulatedNode,
   type Stores,
-  startFleet,
-  startStores,
   until,
 } from "../../services/control-plane/test/fleet.ts";
-import { type Browser, hasChromium, openBrowser } from "./chromium.ts";
-import { buildConsole } from "./control-plane.ts";
-import { become, lookAt, lookAtTop, signedIn } from "./look.ts";
+import { type Browser, hasChromium } from "./chromium.ts";
+import { type FleetConsole, openFleetConsole } from "./fleet-console.ts";
+import { become, lookAt, lookAtTop } from "./look.ts";
 
 const online = generateKeyPairSync("ed25519").privateKey;
 const RULES = ruleText("shop").replace("spec:\n", "spec:\n  core: true\n");
 const hostile = (column: string) =>
   `select ${column} from products where id = ? union select password from accounts /*--*/`;
 
-/** Chromium writes each refused or failed call to the console; the tests bring them about. */
-const expected = (text: string) =>
-  /^Failed to load resource: (the server responded with a status of (401|403)|net::ERR_)/.test(text);
-
 describe.skipIf(!hasChromium)("immunity in the console", () => {
   let stores: Stores;
   let fleet: Fleet;
   let browser: Browser;
   let page: Page;
+  let close: FleetConsole["close"];
   let nodes: SimulatedNode[];
 
   beforeAll(async () => {
-    buildConsole();
-    [stores, browser] = await Promise.all([startStores(), openBrowser({ expected })]);
-    fleet = await startFleet(stores, { sharingKey: online, sessionMs: 86_400_000 });
+    ({ stores, fleet, browser, page, close } = await openFleetConsole({
+      refusals: [401, 403],
+      settings: { sharingKey: online },
+    }));
     nodes = await Promise.all([1, 2, 3, 4].map(n => fleet.join(`shop-${n}.eu.example.net`)));
-    page = await signedIn(browser, fleet.url, ADMIN);
   }, 120_000);
-  afterAll(async () => {
-    await browser?.close();
-    await fleet?.close().catch(() => undefined);
-    await stores?.stop();
-  });
+  afterAll(() => close?.());
   afterEach(() => expect(browser.complaints.splice(0)).toEqual([]));
 
   const listed = async () =>
@@ -209,7 +200,9 @@ describe.skipIf(!hasChromium)("immunity in the console", () => {
       page.getByText("Sharing is stopped.").waitFor(),
     );
     await page.getByRole("button", { name: "Share again" }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Share again" }).click();
+    const release = page.getByRole("dialog", { name: "Share verdicts again?" });
+    await release.getByRole("button", { name: "Share again" }).click();
+    await release.waitFor({ state: "hidden" });
     await page.getByRole("button", { name: "Stop sharing" }).waitFor();
     expect((await status()).stopped).toBe(null);
   });

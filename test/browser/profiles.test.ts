@@ -6,21 +6,10 @@ import type { TemplateExport } from "@picket/shared/profile";
 import { signProfile } from "@picket/shared/signed-profile";
 import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import {
-  ADMIN,
-  type Fleet,
-  type SimulatedNode,
-  type Stores,
-  startFleet,
-  startStores,
-} from "../../services/control-plane/test/fleet.ts";
-import { type Browser, hasChromium, openBrowser } from "./chromium.ts";
-import { buildConsole } from "./control-plane.ts";
-import { become, lookAt, lookAtTop, signedIn } from "./look.ts";
-
-/** Chromium writes each refused or failed call to the console; the tests bring them about. */
-const expected = (text: string) =>
-  /^Failed to load resource: (the server responded with a status of (401|403)|net::ERR_)/.test(text);
+import { ADMIN, type Fleet, type SimulatedNode } from "../../services/control-plane/test/fleet.ts";
+import { type Browser, hasChromium } from "./chromium.ts";
+import { type FleetConsole, openFleetConsole } from "./fleet-console.ts";
+import { become, lookAt, lookAtTop } from "./look.ts";
 
 const shapeOf = (n: number) => n.toString(16).padStart(4, "0").repeat(16);
 const template = (words: string, n: number, over: Partial<TemplateExport> = {}): TemplateExport => ({
@@ -50,25 +39,18 @@ const added = template("select id from orders where customer = ? order by placed
 const odd = template("select sleep ( ? ) from dual", 4, { rules: ["time-delay"] });
 
 describe.skipIf(!hasChromium)("profiles in the console", () => {
-  let stores: Stores;
   let fleet: Fleet;
   let browser: Browser;
   let page: Page;
+  let close: FleetConsole["close"];
   let node: SimulatedNode;
 
   beforeAll(async () => {
-    buildConsole();
-    [stores, browser] = await Promise.all([startStores(), openBrowser({ expected })]);
-    fleet = await startFleet(stores, { sessionMs: 86_400_000 });
+    ({ fleet, browser, page, close } = await openFleetConsole({ refusals: [401, 403] }));
     node = await fleet.join("shop-1.eu.example.net");
     await browser.context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: fleet.url });
-    page = await signedIn(browser, fleet.url, ADMIN);
   }, 120_000);
-  afterAll(async () => {
-    await browser?.close();
-    await fleet?.close().catch(() => undefined);
-    await stores?.stop();
-  });
+  afterAll(() => close?.());
   afterEach(() => expect(browser.complaints.splice(0)).toEqual([]));
 
   const offer = (workload: string, templates: TemplateExport[], learning = true) =>

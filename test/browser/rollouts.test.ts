@@ -18,7 +18,6 @@ import {
 } from "../../services/control-plane/test/fleet.ts";
 import { Host, usual } from "../../services/control-plane/test/host.ts";
 import { type Browser, hasChromium, openBrowser } from "./chromium.ts";
-import { buildConsole } from "./control-plane.ts";
 import { lookAt, pictures, signedIn } from "./look.ts";
 
 const NODES = 24;
@@ -33,7 +32,6 @@ describe.skipIf(!hasChromium)("rollouts in the console", () => {
   const hosts: Host[] = [];
 
   beforeAll(async () => {
-    buildConsole();
     [stores, browser] = await Promise.all([
       startStores(),
       openBrowser({ expected: text => text.includes("401") }),

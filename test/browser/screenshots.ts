@@ -6,8 +6,9 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
+import buildConsole from "./build-console.ts";
 import { openBrowser } from "./chromium.ts";
-import { buildConsole, startControlPlane } from "./control-plane.ts";
+import { startControlPlane } from "./control-plane.ts";
 import { detections } from "./fleet.ts";
 import { enrolFleet, install, nodesOfStep, refuse, rollOutEverywhere, startRollout, until } from "./seed.ts";
 
