@@ -215,6 +215,55 @@ describe("a share of the processes", () => {
   });
 });
 
+test("a candidate of one rule set stays one while another rule set is replaced, and both are there after a restart", async () => {
+  const other = BAD.replace("vault", "wages");
+  const team = (number: number, action: string) =>
+    controlPlane.bundle({
+      ruleSet: "team",
+      version: number,
+      ruleText: rules(action)
+        .replace("name: shop", "name: team")
+        .replace("no-drop", "no-drops")
+        .replace("union-vault", "union-wages")
+        .replace(BAD, other),
+    });
+  const blocksOther = async () => (await application.run(other)).error?.includes("Picket blocked") === true;
+  const teamIs = (number: number) =>
+    eventually(async () => {
+      const installed = controlPlane.installed("team");
+      return installed?.kind === "active" && installed.version === number ? installed : undefined;
+    }, `team ${number} is active`);
+
+  controlPlane.assign(version(1, "observe"));
+  await isActive(1);
+  controlPlane.assign(team(1, "observe"));
+  await teamIs(1);
+  // One process in ten thousand: not this one.
+  controlPlane.assign(team(2, "block"), { share: 1 });
+  expect(await teamIs(2)).toMatchObject({ share: 1 });
+  expect([await blocks(), await blocksOther()]).toEqual([false, false]);
+
+  controlPlane.assign(version(2, "block"));
+  await isActive(2);
+  expect([await blocks(), await blocksOther()]).toEqual([true, false]);
+  const both = [
+    { kind: "active", ruleSet: "shop", version: 2, share: 10_000 },
+    { kind: "active", ruleSet: "team", version: 2, share: 1 },
+  ];
+  expect((await host.status()).report.installed).toMatchObject(both);
+
+  await host.stop();
+  controlPlane.setAway(true);
+  await host.start();
+  expect((await host.status()).report.installed).toMatchObject(both);
+  expect([await blocks(), await blocksOther()]).toEqual([true, false]);
+
+  controlPlane.setAway(false);
+  controlPlane.assign(team(2, "block"));
+  await eventually(async () => controlPlane.installed("team")?.generation === 5, "team 2 is for all");
+  expect([await blocks(), await blocksOther()]).toEqual([true, true]);
+});
+
 describe("without the control plane", () => {
   test("judging goes on, detections wait, and all of them arrive once it is back", async () => {
     controlPlane.assign(version(1, "block"));

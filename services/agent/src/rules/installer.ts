@@ -3,6 +3,9 @@
  * spare slot → self-test → switch. Every failure keeps what enforces; the outcome is what the node reports.
  *
  * One at a time: an assignment that comes while another is installed waits for it.
+ *
+ * All rule sets of the node are judged by in one slot. There are two: what every process is judged by, and what a share
+ * of them is: the same, but with the candidates in their place.
  */
 import { createHash } from "node:crypto";
 import type { Bundle, ReleaseKey } from "@picket/shared/bundle";
@@ -12,7 +15,7 @@ import { err, ok, type Result } from "@picket/shared/result";
 import type { Trust } from "@picket/shared/trust-format";
 import type { Log } from "../log.ts";
 import type { CompiledRules } from "./judging.ts";
-import type { Kept, LastGood, RuleStore } from "./store.ts";
+import type { LastGood, RuleStore } from "./store.ts";
 import type { Twins } from "./twin.ts";
 import { type Refusal, verifyAssigned } from "./verify.ts";
 import { byRuleSet, type Loaded, type Part, Versions } from "./versions.ts";
@@ -50,12 +53,20 @@ export type InstallerInput = {
 /** What this node runs of one rule set, as it was assigned. */
 type Running = { assignment: Assignment; part: Part; good: LastGood };
 
+/** By rule set. */
+type Plan = {
+  /** What every process is judged by. */
+  whole: ReadonlyMap<RuleSetName, Running>;
+  /** What stands in its place for a share of the processes. */
+  candidates: ReadonlyMap<RuleSetName, Running>;
+};
+const NOTHING: Plan = { whole: new Map(), candidates: new Map() };
+
 export class Installer {
   readonly #input: InstallerInput;
-  readonly #running = new Map<string, Running>();
-  readonly #installed = new Map<string, Installed>();
+  readonly #installed = new Map<RuleSetName, Installed>();
   #queue: Promise<unknown> = Promise.resolve();
-  #stable: LastGood | null = null;
+  #plan = NOTHING;
   #localVersion = 0;
 
   constructor(input: InstallerInput) {
@@ -79,40 +90,53 @@ export class Installer {
       const outcome =
         assignment.mode === "twin"
           ? await this.#installTwin(assignment, from)
-          : await this.#install(assignment, from, true);
+          : await this.#install(assignment, from);
       if (!outcome.ok) this.#refuse(assignment, outcome.error);
       this.#input.changed();
       return this.#installed.get(assignment.ruleSet) ?? null;
     });
   }
 
-  /** What was good before the restart; its expiry and the floor do not end it. */
+  /** What was good before the restart, all together; its expiry and the floor do not end it. */
   restore(keys: readonly ReleaseKey[]): Promise<void> {
     return this.#enqueue(async () => {
-      const { stable, candidate } = this.#input.store.kept();
-      for (const kept of [stable, candidate]) {
-        if (!kept) continue;
-        const outcome = await this.#install(
-          kept.assignment,
-          {
-            // It was good when it was installed: one key that counted then is enough to know it again.
-            trust: () => ({ version: 0, threshold: 1, keys: [...keys] }),
-            renew: async () => false,
-            downloads: {
-              bundle: async () => ok(kept.envelope),
-              object: async () => err("it is not on this disk any more"),
-            },
-          },
-          false,
-        );
-        if (outcome.ok) continue;
-        this.#input.log.error(
-          outcome.error,
-          `the last good ${kept.assignment.ruleSet} could not be restored`,
-        );
-        // Not a refusal of a new version: the reconcile timer installs it anew.
+      const kept = this.#input.store.kept();
+      const from = fromDisk(keys);
+      const obtained = async (goods: readonly LastGood[]) => {
+        const running: Running[] = [];
+        for (const good of goods) {
+          const each = await this.#obtain(good.assignment, { ...from, downloads: downloadsOf(good) }, false);
+          if (each.ok) running.push(each.value);
+          else this.#notRestored(good.assignment, each.error);
+        }
+        return byName(running);
+      };
+      const whole = await obtained(kept.whole);
+      // With nothing beside it a candidate would judge what every process sends.
+      const plan = {
+        whole,
+        candidates: whole.size > 0 ? await obtained(kept.candidates) : NOTHING.candidates,
+      };
+      const applied = await this.#apply(plan, null, NO_DOWNLOADS);
+      if (applied.ok) {
+        for (const { assignment } of plan.whole.values()) this.#tell(assignment);
+        for (const { assignment } of this.#plan.candidates.values()) this.#tell(assignment);
+        return;
+      }
+      // Together they are no version of this agent: one after another, those that are.
+      for (const running of whole.values()) {
+        const { assignment } = running;
+        const more = new Map(this.#plan.whole).set(assignment.ruleSet, running);
+        const outcome = await this.#apply({ ...NOTHING, whole: more }, running, NO_DOWNLOADS);
+        if (outcome.ok) this.#tell(assignment);
+        else this.#notRestored(assignment, outcome.error);
       }
     });
+  }
+
+  /** Not a refusal of a new version: the reconcile timer installs it anew. */
+  #notRestored({ ruleSet }: Assignment, because: Refusal): void {
+    this.#input.log.error(because, `the last good ${ruleSet} could not be restored`);
   }
 
   /**
@@ -187,9 +211,8 @@ export class Installer {
 
   forget(): void {
     this.#input.twins().forget();
-    this.#running.clear();
     this.#installed.clear();
-    this.#stable = null;
+    this.#plan = NOTHING;
     this.#input.store.forget();
   }
 
@@ -199,31 +222,67 @@ export class Installer {
     return done;
   }
 
-  async #install(assignment: Assignment, from: Source, installing: boolean): Promise<Result<null, Refusal>> {
+  async #install(assignment: Assignment, from: Source): Promise<Result<null, Refusal>> {
     const { store, log, versions } = this.#input;
-    await this.#input.twins().end(assignment.ruleSet);
-    const kept = this.#running.get(assignment.ruleSet);
+    const { ruleSet, version, bundle, share } = assignment;
+    await this.#input.twins().end(ruleSet);
+    const { whole, candidates } = this.#plan;
+    const without = new Map(candidates);
+    without.delete(ruleSet);
     // No process is given to it: where it is not loaded, there is nothing to load it for.
-    if (!kept && assignment.share === 0 && versions.stable) {
-      this.#tell(assignment, versions.stable.slot.index);
+    if (share === 0 && versions.stable) {
+      const applied = await this.#apply({ whole, candidates: without }, null, from.downloads);
+      if (!applied.ok) return applied;
+      this.#keep();
+      this.#tell(assignment);
       return ok(null);
     }
-    const obtained =
-      kept && kept.assignment.bundle === assignment.bundle
-        ? ok({ ...kept, assignment, good: { ...kept.good, assignment } })
-        : await this.#obtain(assignment, from, installing);
+    const known = [candidates.get(ruleSet), whole.get(ruleSet)].find(each => each?.part.bundle === bundle);
+    const obtained = known
+      ? ok({ ...known, assignment, good: { ...known.good, assignment } })
+      : await this.#obtain(assignment, from, true);
     if (!obtained.ok) return obtained;
     const running = obtained.value;
-    const loaded = await this.#load(running, from.downloads);
-    if (!loaded.ok) return loaded;
-    this.#switch(running, loaded.value);
-    if (installing) store.raiseFloor(assignment.ruleSet, bundleOf(running.good).floor);
-    this.#keep(running);
-    const { ruleSet, version, share } = assignment;
-    log.info(
-      { ruleSet, version, share, slot: loaded.value.slot.index, ordinal: loaded.value.ordinal },
-      "rules are active",
-    );
+    // A share of the processes, when all are judged by it already, takes it from nobody.
+    const plan =
+      isWhole(assignment) || whole.get(ruleSet)?.part.bundle === bundle
+        ? { whole: new Map(whole).set(ruleSet, running), candidates: without }
+        : { whole, candidates: new Map(candidates).set(ruleSet, running) };
+    const applied = await this.#apply(plan, running, from.downloads);
+    if (!applied.ok) return applied;
+    store.raiseFloor(ruleSet, bundleOf(running.good).floor);
+    this.#keep();
+    this.#tell(assignment);
+    const slot = this.#slotOf(ruleSet);
+    log.info({ ruleSet, version, share, slot }, "rules are active");
+    return ok(null);
+  }
+
+  /**
+   * Loads what the plan asks for, and switches to it. What is refused of `newest` leaves everything as it was;
+   * candidates of other rule sets that cannot stand beside it any more are given up, and said to be refused.
+   */
+  async #apply(plan: Plan, newest: Running | null, downloads: Downloads): Promise<Result<null, Refusal>> {
+    const { versions, nowMs } = this.#input;
+    const whole = await this.#load(plan.whole, newest, downloads);
+    if (!whole.ok) return whole;
+    const merged = new Map([...plan.whole, ...plan.candidates]);
+    if (whole.value && whole.value !== versions.stable) versions.makeStable(whole.value, nowMs());
+    const candidate = plan.candidates.size > 0 ? await this.#load(merged, newest, downloads) : ok(null);
+    if (!candidate.ok && newest && plan.candidates.has(newest.assignment.ruleSet)) return candidate;
+    this.#plan = candidate.ok ? plan : { whole: plan.whole, candidates: new Map() };
+    if (candidate.ok && candidate.value) {
+      const { share, newProcessesOnly } = givenTo(plan.candidates);
+      versions.makeCandidate(candidate.value, share, newProcessesOnly, nowMs());
+    } else if (versions.candidate) versions.dropCandidate(nowMs());
+    for (const [ruleSet, told] of this.#installed) {
+      // Local rules, before this node was enrolled: they judge no more.
+      if (told.assignment === null && plan.whole.size > 0) this.#installed.delete(ruleSet);
+      else if (told.kind === "active")
+        this.#installed.set(ruleSet, { ...told, slot: this.#slotOf(ruleSet), share: this.#shareOf(told) });
+    }
+    if (!candidate.ok)
+      for (const { assignment } of plan.candidates.values()) this.#refuse(assignment, candidate.error);
     return ok(null);
   }
 
@@ -238,10 +297,11 @@ export class Installer {
     const before = twins.of(ruleSet);
     if (before && before.bundle !== bundle) await twins.end(ruleSet);
     const { mode: _, beside, ...rest } = assignment;
-    const enforcing = this.#running.get(ruleSet)?.assignment;
-    if (beside && !(enforcing?.bundle === beside.bundle && isWhole(enforcing))) {
+    const isBeside =
+      this.#plan.whole.get(ruleSet)?.part.bundle === beside?.bundle && !this.#plan.candidates.has(ruleSet);
+    if (beside && !isBeside) {
       const stable: Assignment = { ...rest, ...beside, share: WHOLE, scope: "all" };
-      const outcome = await this.#install(stable, from, true);
+      const outcome = await this.#install(stable, from);
       if (!outcome.ok) {
         const detail = `version ${beside.version}, beside which it is to judge: ${outcome.error.detail}`;
         return err({ ...outcome.error, detail });
@@ -256,11 +316,12 @@ export class Installer {
       const { part, good } = obtained.value;
       const object = await this.#object(objectOf(good), from.downloads);
       if (!object.ok) return object;
-      const rehearsed = await versions.rehearse(this.#partsWith(part), object.value);
+      const parts = partsOf(new Map(this.#plan.whole).set(ruleSet, obtained.value));
+      const rehearsed = await versions.rehearse(parts, object.value);
       if (!rehearsed.ok) return rehearsed;
-      twins.begin(assignment, part, name => this.#running.has(name));
+      twins.begin(assignment, part, name => this.#plan.whole.has(name) || this.#plan.candidates.has(name));
     }
-    this.#tell(assignment, versions.stable.slot.index);
+    this.#tell(assignment);
     log.info({ ruleSet, version, beside: beside?.version ?? null }, "a twin judges and enforces nothing");
     return ok(null);
   }
@@ -272,9 +333,7 @@ export class Installer {
     installing: boolean,
   ): Promise<Result<Running, Refusal>> {
     const { store, nowMs } = this.#input;
-    // Going back to what is still stable here needs no download.
-    const at = this.#stable?.assignment.bundle === assignment.bundle ? this.#stable.envelope : null;
-    const fetched = at ? ok(at) : await downloads.bundle(assignment.bundle);
+    const fetched = await downloads.bundle(assignment.bundle);
     if (!fetched.ok) return err({ code: "download-failed", detail: fetched.error });
     const verify = () =>
       verifyAssigned(fetched.value, {
@@ -306,30 +365,31 @@ export class Installer {
     });
   }
 
-  /** All rule sets that this node runs, with this one in its new version. */
-  #partsWith(part: Part): Part[] {
-    const others = [...this.#running.values()].filter(each => each.part.ruleSet !== part.ruleSet);
-    return [...others.map(each => each.part), part].sort(byRuleSet);
-  }
-
-  /** As one slot. */
-  async #load(running: Running, downloads: Downloads): Promise<Result<Loaded, Refusal>> {
-    const parts = this.#partsWith(running.part);
+  /** As one slot; null: there is nothing to load. */
+  async #load(
+    runs: ReadonlyMap<RuleSetName, Running>,
+    newest: Running | null,
+    downloads: Downloads,
+  ): Promise<Result<Loaded | null, Refusal>> {
+    const parts = partsOf(runs);
     const loaded = this.#input.versions.find(Versions.key(parts));
-    if (loaded) return ok(loaded);
-    const object = await this.#object(objectOf(running.good), downloads);
+    if (loaded || parts.length === 0) return ok(loaded ?? null);
+    // Of several programs the newest assigned one's.
+    const { good } =
+      [...runs.values()].find(each => each === newest) ??
+      [...runs.values()].reduce((a, b) => (b.assignment.generation > a.assignment.generation ? b : a));
+    const object = await this.#object(objectOf(good), downloads);
     return object.ok ? this.#input.versions.prepare(parts, object.value) : object;
   }
 
-  #switch({ assignment }: Running, loaded: Loaded): void {
-    const { versions, nowMs } = this.#input;
-    if (isWhole(assignment) || loaded === versions.stable) versions.makeStable(loaded, nowMs());
-    else versions.makeCandidate(loaded, assignment.share, assignment.scope === "new-processes", nowMs());
-    this.#tell(assignment, loaded.slot.index);
+  #slotOf(ruleSet: RuleSetName): number {
+    const { stable, candidate } = this.#input.versions;
+    const by = this.#plan.candidates.has(ruleSet) ? (candidate?.loaded ?? stable) : stable;
+    return by!.slot.index;
   }
 
-  #tell(assignment: Assignment, slot: number): void {
-    const { id, ruleSet, version, bundle, generation, share, mode } = assignment;
+  #tell(assignment: Assignment): void {
+    const { id, ruleSet, version, bundle, generation, mode } = assignment;
     this.#installed.set(ruleSet, {
       kind: "active",
       ruleSet,
@@ -338,40 +398,44 @@ export class Installer {
       assignment: id,
       generation,
       // A twin judges what every process sends.
-      share: isWhole(assignment) || mode === "twin" ? WHOLE : share,
-      slot,
+      share: this.#shareOf({
+        ruleSet,
+        share: mode === "twin" || isWhole(assignment) ? WHOLE : assignment.share,
+      }),
+      slot: this.#slotOf(ruleSet),
       ...(mode === "twin" && { twin: { beside: this.#enforced(ruleSet) } }),
       since: new Date(this.#input.nowMs()).toISOString(),
     });
   }
 
-  #enforced(ruleSet: string): RuleVersion | null {
-    return this.#running.get(ruleSet)?.part.version ?? null;
+  /** Candidates of several rule sets share one slot, and so the smallest of their shares. */
+  #shareOf({ ruleSet, share }: Pick<Installed & { kind: "active" }, "ruleSet" | "share">): number {
+    return this.#plan.candidates.has(ruleSet) ? givenTo(this.#plan.candidates).share : share;
   }
 
-  #keep(running: Running): void {
+  #enforced(ruleSet: RuleSetName): RuleVersion | null {
+    return this.#plan.whole.get(ruleSet)?.part.version ?? null;
+  }
+
+  #keep(): void {
     const { store } = this.#input;
-    this.#running.set(running.part.ruleSet, running);
-    const { assignment } = running;
-    const whole = isWhole(assignment);
-    if (whole) this.#stable = running.good;
-    const kept: Kept = whole
-      ? { stable: running.good, candidate: null }
-      : { stable: this.#stable, candidate: running.good };
+    const goods = (runs: Plan["whole"]) => [...runs.values()].map(({ good }) => good);
+    const kept = { whole: goods(this.#plan.whole), candidates: goods(this.#plan.candidates) };
     store.keep(kept);
-    const digests = [...this.#running.values()].map(({ good }) => objectOf(good));
-    store.forgetObjectsExcept([...digests, ...(this.#stable ? [objectOf(this.#stable)] : [])]);
+    store.forgetObjectsExcept([...kept.whole, ...kept.candidates].map(objectOf));
   }
 
   #refuse(assignment: Assignment, because: Refusal): void {
     const { log, nowMs } = this.#input;
     const { ruleSet, version, id, generation } = assignment;
+    const { whole, candidates } = this.#plan;
     const before = this.#installed.get(ruleSet);
+    const goesOn = (candidates.get(ruleSet) ?? whole.get(ruleSet))?.part.version;
     log.error({ ruleSet, version, ...because }, "a rule version is refused; what was active goes on");
     this.#installed.set(ruleSet, {
       kind: "kept-last-good",
       ruleSet,
-      version: before?.kind === "active" && before.twin ? before.twin.beside : (before?.version ?? null),
+      version: goesOn ?? (before?.assignment === null ? before.version : null),
       refused: version,
       assignment: id,
       generation,
@@ -392,7 +456,38 @@ export class Installer {
   }
 }
 
-const isWhole = ({ share, scope }: Assignment): boolean => share >= WHOLE && scope === "all";
+const isWhole = ({ share, scope }: Pick<Assignment, "share" | "scope">): boolean =>
+  share >= WHOLE && scope === "all";
+
+const partsOf = (runs: ReadonlyMap<RuleSetName, Running>): Part[] =>
+  [...runs.values()].map(({ part }) => part).sort(byRuleSet);
+
+const byName = (runs: readonly Running[]) => new Map(runs.map(each => [each.part.ruleSet, each]));
+
+/** There is one candidate slot: of several candidates the most careful one says to whom it is given. */
+function givenTo(candidates: Plan["candidates"]): { share: number; newProcessesOnly: boolean } {
+  const all = [...candidates.values()].map(({ assignment }) => assignment);
+  return {
+    share: Math.min(...all.map(({ share }) => share)),
+    newProcessesOnly: all.some(({ scope }) => scope === "new-processes"),
+  };
+}
+
+const NO_DOWNLOADS: Downloads = {
+  bundle: async () => err("it is not on this disk any more"),
+  object: async () => err("it is not on this disk any more"),
+};
+
+/** It was good when it was installed: one key that counted then is enough to know it again. */
+const fromDisk = (keys: readonly ReleaseKey[]) => ({
+  trust: () => ({ version: 0, threshold: 1, keys: [...keys] }),
+  renew: async () => false,
+});
+
+const downloadsOf = ({ envelope }: LastGood): Downloads => ({
+  ...NO_DOWNLOADS,
+  bundle: async () => ok(envelope),
+});
 
 /**
  * An older generation never is; the same one only where the download was all that failed, or where a restart brought

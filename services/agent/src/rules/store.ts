@@ -1,6 +1,6 @@
 /**
  * What the node remembers of rules across restarts: the floor under each rule set (only a signed bundle raises it),
- * the last bundle that was good with the assignment it came by, and eBPF objects by digest. Every file is whole
+ * the last bundles that were good with the assignments they came by, and eBPF objects by digest. Every file is whole
  * after a crash.
  */
 import { createHash } from "node:crypto";
@@ -13,11 +13,11 @@ import { z } from "zod";
 import { readIfPresent, readJson, writeDurably } from "../state/durable.ts";
 
 const Floors = z.record(z.string(), z.int());
-/** Two generations: what is stable, and the candidate that may yet be rolled back to it. */
 const LastGood = z.strictObject({ assignment: Assignment, envelope: Envelope });
 export type LastGood = z.infer<typeof LastGood>;
-const Kept = z.strictObject({ stable: LastGood.nullable(), candidate: LastGood.nullable() });
-export type Kept = z.infer<typeof Kept>;
+/** One of each rule set: what every process is judged by, and the candidates that may yet be rolled back to it. */
+const Kept = z.strictObject({ whole: z.array(LastGood), candidates: z.array(LastGood) });
+type Kept = z.infer<typeof Kept>;
 
 export class RuleStore {
   readonly #directory: string;
@@ -45,7 +45,7 @@ export class RuleStore {
   }
 
   kept(): Kept {
-    return readJson(this.#path("last-good.json"), Kept) ?? { stable: null, candidate: null };
+    return readJson(this.#path("last-good.json"), Kept) ?? { whole: [], candidates: [] };
   }
 
   /** Checked against its digest at every read: a file that was changed on disk is not there. */
