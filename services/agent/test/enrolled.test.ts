@@ -1,76 +1,33 @@
 /** The agent of a fleet: what is signed reaches the kernel, what is not never does, and nothing depends on the control
  * plane being there. */
-import { createHash, generateKeyPairSync } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
-import { type Database, startMariaDB } from "@picket/infra/databases";
-import { signBundle } from "@picket/shared/bundle";
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import type { Database } from "@picket/infra/databases";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type Application, startApplication } from "./application.ts";
-import { sha256, startControlPlane } from "./control-plane.ts";
-import { corruptProgram } from "./corrupt.ts";
-import { eventually, makeHost } from "./host.ts";
-
-const BAD = "SELECT name FROM users WHERE id = 1 UNION SELECT secret FROM vault";
-const rules = (action: string) => `
-apiVersion: picket/v1
-kind: RuleSet
-metadata: { name: shop }
-spec:
-  core: false
-  rules:
-    - id: no-drop
-      title: T
-      severity: high
-      action: block
-      reason: R
-      pattern: DROP TABLE
-      tests: { attack: [DROP TABLE a], benign: [SELECT 'drop table a'] }
-  shapes:
-    - { id: union-vault, action: ${action}, dialects: [mysql], sql: "${BAD}" }
-`;
+import { startApplication } from "./application.ts";
+import { BAD, type Node, rules, startNode, startShop } from "./enrolled-node.ts";
+import { eventually } from "./host.ts";
 
 let mariadb: Database;
-let controlPlane: Awaited<ReturnType<typeof startControlPlane>>;
-let host: ReturnType<typeof makeHost>;
-let application: Application;
+let node: Node;
+let controlPlane: Node["controlPlane"];
+let host: Node["host"];
+let application: Node["application"];
+const version = (...of: Parameters<Node["version"]>) => node.version(...of);
+const isActive = (number: number) => node.isActive(number);
+const isRefused = (number: number) => node.isRefused(number);
+const blocks = () => node.blocks();
 
 beforeAll(async () => {
-  mariadb = await startMariaDB({ database: "shop" });
-  await mariadb.exec(`USE shop; CREATE TABLE users (id INT, name VARCHAR(50)); CREATE TABLE vault (secret VARCHAR(50));
-    INSERT INTO users VALUES (1, 'alice'); INSERT INTO vault VALUES ('hunter2');`);
+  mariadb = await startShop();
 });
 afterAll(() => mariadb?.stop());
 
 beforeEach(async () => {
-  controlPlane = await startControlPlane();
-  host = makeHost();
-  await host.start({
-    PICKET_URL: controlPlane.url,
-    PICKET_JOIN_TOKEN: "join",
-    PICKET_SHAPES_INTERVAL: "1s",
-  });
-  await host.guard();
-  application = await startApplication("mysql2", mariadb, host.cgroup.path);
+  node = await startNode(mariadb);
+  ({ controlPlane, host, application } = node);
 });
-afterEach(async () => {
-  await application?.stop();
-  await host?.end();
-  await controlPlane?.stop();
-});
-
-const version = (number: number, action: string, change = {}) =>
-  controlPlane.bundle({ version: number, ruleText: rules(action), ...change });
-const isActive = (number: number) =>
-  eventually(async () => {
-    const installed = controlPlane.installed();
-    return installed?.kind === "active" && installed.version === number ? installed : undefined;
-  }, `version ${number} is reported active`);
-const isRefused = (number: number) =>
-  eventually(async () => {
-    const installed = controlPlane.installed();
-    return installed?.kind === "kept-last-good" && installed.refused === number ? installed : undefined;
-  }, `version ${number} is reported refused`);
-const blocks = async () => (await application.run(BAD)).error?.includes("Picket blocked") === true;
+afterEach(() => node?.end());
 
 test("a signed version is installed, acknowledged and reported; the next one replaces it", async () => {
   const first = controlPlane.assign(version(1, "observe"));
@@ -82,104 +39,16 @@ test("a signed version is installed, acknowledged and reported; the next one rep
   expect(await blocks()).toBe(true);
 });
 
-describe("a bad bundle never reaches the kernel, and the old version goes on blocking", () => {
-  const foreign = generateKeyPairSync("ed25519").privateKey;
-  const cases: [why: string, code: string, assign: (payload: Buffer) => void][] = [
-    [
-      "unsigned",
-      "unsigned",
-      payload =>
-        controlPlane.assign(payload, {
-          envelope: { ...signBundle(payload, [controlPlane.release]), signatures: [] },
-        }),
-    ],
-    [
-      "signed by a foreign key",
-      "foreign-key",
-      payload => controlPlane.assign(payload, { envelope: signBundle(payload, [foreign]) }),
-    ],
-    [
-      "changed after it was signed",
-      "tampered",
-      payload => {
-        const changed = Buffer.from(payload.toString().replace('"floor":0', '"floor":9'));
-        const { signatures, payloadType } = signBundle(payload, [controlPlane.release]);
-        controlPlane.assign(changed, {
-          envelope: { payloadType, signatures, payload: changed.toString("base64") },
-        });
-      },
-    ],
-    [
-      "another one than was assigned",
-      "tampered",
-      payload =>
-        controlPlane.assign(payload, { envelope: signBundle(version(7, "observe"), [controlPlane.release]) }),
-    ],
-    [
-      "not an envelope at all",
-      "malformed",
-      payload => controlPlane.assign(payload, { envelope: { hello: "world" } }),
-    ],
-  ];
-  test.each(cases)("%s", async (_, code, assign) => {
-    controlPlane.assign(version(1, "block"));
-    await isActive(1);
-    assign(version(2, "observe"));
-    expect(await isRefused(2)).toMatchObject({ version: 1, because: { code } });
-    expect(await blocks()).toBe(true);
-  });
-
-  const signed: [why: string, code: string, change: object, detail: RegExp][] = [
-    ["expired", "expired", { expiresAt: "2020-01-01T00:00:00Z" }, /expired at/],
-    ["for another ABI", "wrong-abi", { abi: 99 }, /ABI 99/],
-    ["for a newer kernel", "kernel-too-old", { kernelMin: "99.0" }, /needs kernel 99.0/],
-    ["whose rules do not compile", "compile-failed", { ruleText: "spec: [" }, /shop 2:\d+:\d+/],
-    ["whose object cannot be had", "download-failed", { objects: { slot: "0".repeat(64) } }, /404/],
-  ];
-  test.each(signed)("signed, but %s", async (_, code, change, detail) => {
-    controlPlane.assign(version(1, "block"));
-    await isActive(1);
-    controlPlane.assign(version(2, "observe", change));
-    const refused = await isRefused(2);
-    expect(refused).toMatchObject({ version: 1, because: { code } });
-    if (refused.kind === "kept-last-good") expect(refused.because.detail).toMatch(detail);
-    expect(await blocks()).toBe(true);
-  });
-
-  test("below the floor that an accepted bundle has set, after a restart too", async () => {
-    controlPlane.assign(version(3, "block", { floor: 3 }));
-    await isActive(3);
-    controlPlane.assign(version(2, "observe"));
-    expect(await isRefused(2)).toMatchObject({ version: 3, because: { code: "below-floor" } });
-    await host.stop();
-    await host.start();
-    controlPlane.assign(version(1, "observe"));
-    expect(await isRefused(1)).toMatchObject({ because: { code: "below-floor" } });
-    expect(await blocks()).toBe(true);
-  });
-
-  test("whose program the verifier refuses: its last lines are reported", async () => {
-    controlPlane.assign(version(1, "block"));
-    await isActive(1);
-    const broken = readFileSync(new URL("../../../packages/bpf/dist/slot.bpf.o", import.meta.url));
-    corruptProgram(broken);
-    controlPlane.objects.set(sha256(broken), broken);
-    controlPlane.assign(version(2, "observe", { objects: { slot: sha256(broken) } }));
-    const refused = await isRefused(2);
-    expect(refused).toMatchObject({ version: 1, because: { code: "verifier-refused" } });
-    if (refused.kind === "kept-last-good") expect(refused.because.detail).toMatch(/R9 !read_ok|R9/);
-    expect(await blocks()).toBe(true);
-  });
-
-  test("whose object's bytes are not those of its digest", async () => {
-    controlPlane.assign(version(1, "block"));
-    await isActive(1);
-    const name = "a".repeat(64);
-    controlPlane.objects.set(name, Buffer.from("not what it says"));
-    controlPlane.assign(version(2, "observe", { objects: { slot: name } }));
-    expect(await isRefused(2)).toMatchObject({ version: 1, because: { code: "download-failed" } });
-    expect(await blocks()).toBe(true);
-  });
+test("a bundle below the floor that an accepted one has set is refused, after a restart too", async () => {
+  controlPlane.assign(version(3, "block", { floor: 3 }));
+  await isActive(3);
+  controlPlane.assign(version(2, "observe"));
+  expect(await isRefused(2)).toMatchObject({ version: 3, because: { code: "below-floor" } });
+  await host.stop();
+  await host.start();
+  controlPlane.assign(version(1, "observe"));
+  expect(await isRefused(1)).toMatchObject({ because: { code: "below-floor" } });
+  expect(await blocks()).toBe(true);
 });
 
 describe("a share of the processes", () => {
