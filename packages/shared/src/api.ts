@@ -142,10 +142,12 @@ export const ProfileOfferRow = ProfileIdentity.extend({
   learning: z.boolean(),
   templates: z.int(),
   offeredAt: z.iso.datetime(),
+  /** How many offer one of the same workload, user and database. */
+  nodes: z.int(),
 });
 export type ProfileOfferRow = z.infer<typeof ProfileOfferRow>;
 
-export const ProfileOfferDetails = ProfileOfferRow.extend({
+export const ProfileOfferDetails = ProfileOfferRow.omit({ nodes: true }).extend({
   profile: ProfileExport,
   /** Version of the signed profile that it is compared with; null: there is none. */
   inForce: z.int().nullable(),

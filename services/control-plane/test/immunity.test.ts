@@ -109,6 +109,22 @@ test("a claim that holds when it is judged again is signed with the key that the
   expect((await nodes[2]!.client.fetch("GET", "/v1/agent/assignments?wait=0")).status).toBe(204);
 });
 
+test("pages of one verdict lose none of those that were claimed in one moment", async () => {
+  await delegate();
+  await say(nodes[0]!, ...["p1", "p2", "p3"].map(column => claim(hostile(column))));
+  const paged: string[] = [];
+  for (let cursor = ""; ; ) {
+    const { items, nextCursor } = await fleet.admin.call<{
+      items: SharedVerdictRow[];
+      nextCursor: string | null;
+    }>("GET", `/v1/immunity/verdicts?limit=1${cursor}`);
+    paged.push(...items.map(({ id }) => id));
+    if (nextCursor === null) break;
+    cursor = `&cursor=${nextCursor}`;
+  }
+  expect(paged).toEqual((await listed()).map(({ id }) => id));
+});
+
 test.each([
   ["is benign", "select name from t where id = ?", "found benign here"],
   [

@@ -44,10 +44,9 @@ const profile = (workload: string, statements: string[]) => ({
 });
 const offer = (from: SimulatedNode, workload: string, statements: string[]) =>
   from.client.call("POST", "/v1/agent/profiles", { learning: true, profile: profile(workload, statements) });
-const offers = async (workload: string) =>
-  (await fleet.admin.call<{ items: ProfileOfferRow[] }>("GET", "/v1/profiles/offers")).items.filter(
-    row => row.workload === workload,
-  );
+type Offers = { items: ProfileOfferRow[]; nextCursor: string | null };
+const listed = (query = "") => fleet.admin.call<Offers>("GET", `/v1/profiles/offers?${query}`);
+const offers = async (workload: string) => (await listed(`workload=${workload}`)).items;
 const signed = (
   workload: string,
   version: number,
@@ -88,6 +87,27 @@ test("of each node the newest offer is kept, and compared with the signed profil
   const details = await fleet.admin.call<ProfileOfferDetails>("GET", `/v1/profiles/offers/${first!.id}`);
   expect(details).toMatchObject({ inForce: 1, added: [1] });
   expect(details.missing.map(({ words }) => words)).toEqual(["select\nold"]);
+});
+
+test("a fleet's list shows the fullest offer of each workload and how many nodes have one, page by page; not of nodes that are gone", async () => {
+  const third = await fleet.join("db-3");
+  await offer(node, "wide", ["select a"]);
+  await offer(other, "wide", ["select a", "select b"]);
+  await offer(third, "wide", ["select a", "select b", "select c"]);
+  const wide = async () => (await listed("limit=500")).items.filter(({ workload }) => workload === "wide");
+  expect(await wide()).toMatchObject([{ hostname: "db-3", templates: 3, nodes: 3 }]);
+  await fleet.admin.call("DELETE", `/v1/nodes/${third.id}`);
+  expect(await wide()).toMatchObject([{ hostname: "db-2", templates: 2, nodes: 2 }]);
+
+  const whole = (await listed("limit=500")).items.map(({ id }) => id);
+  const paged: string[] = [];
+  for (let cursor: string | null = "0"; cursor !== null; ) {
+    const { items, nextCursor }: Offers = await listed(`limit=1&cursor=${cursor}`);
+    paged.push(...items.map(({ id }) => id));
+    cursor = nextCursor;
+  }
+  expect(paged).toEqual(whole);
+  expect(whole.length).toBeGreaterThan(1);
 });
 
 test("an offer of the same words with a further shape or waived rule shows as changed", async () => {

@@ -22,10 +22,15 @@ const Reviewed = z.strictObject({ profile: ProfileExport, removed: SignedProfile
 export function profileReviewCommands(profiles: Command, surroundings: Surroundings): void {
   leaf(profiles, surroundings, {
     name: "offers",
-    description: "profiles that nodes of the fleet have learned, for review",
+    description: "profiles that nodes have learned, for review: the fullest of each, or all of one workload",
     talks: "control-plane",
-    async run({ client, output }) {
-      const items = await client().list({ path: "/v1/profiles/offers", item: ProfileOfferRow });
+    build: command => command.option("--workload <name>", "what each node offers of it"),
+    async run({ client, output }, options: { workload?: string }) {
+      const items = await client().list({
+        path: "/v1/profiles/offers",
+        query: { workload: options.workload },
+        item: ProfileOfferRow,
+      });
       output.result(items, () =>
         items.length === 0
           ? "No node has offered a profile."
@@ -35,6 +40,7 @@ export function profileReviewCommands(profiles: Command, surroundings: Surroundi
               { title: "USER", value: row => harmless(row.databaseUser) || "not known" },
               { title: "DATABASE", value: row => harmless(row.database) || "not known" },
               { title: "NODE", value: row => harmless(row.hostname) },
+              { title: "NODES", value: row => String(row.nodes), align: "right" },
               { title: "PHASE", value: row => (row.learning ? "learning" : "learned") },
               { title: "TEMPLATES", value: row => String(row.templates), align: "right" },
               { title: "OFFERED", value: row => ago(row.offeredAt) },
@@ -49,9 +55,18 @@ export function profileReviewCommands(profiles: Command, surroundings: Surroundi
     build: command =>
       command
         .option("--remove <sha256>", "leave out the template of this shape; may be given again", collect, [])
+        .option("--workload <name>", "the id is of one of its offers, as `offers --workload` lists them")
         .option("--out <file>", "write the reviewed profile here"),
-    async run({ client, output }, options: { remove: string[]; out?: string }, wanted: string) {
-      const offers = await client().list({ path: "/v1/profiles/offers", item: ProfileOfferRow });
+    async run(
+      { client, output },
+      options: { remove: string[]; out?: string; workload?: string },
+      wanted: string,
+    ) {
+      const offers = await client().list({
+        path: "/v1/profiles/offers",
+        query: { workload: options.workload },
+        item: ProfileOfferRow,
+      });
       const { id } = pick(offers, wanted, "offered profile");
       const offer = await client().request({
         path: `/v1/profiles/offers/${id}`,

@@ -646,6 +646,8 @@ export const sharedVerdicts = pgTable(
   "shared_verdicts",
   {
     id: uuid().$type<SharedVerdictId>().primaryKey(),
+    /** The order in which they were claimed. */
+    place: bigint({ mode: "number" }).generatedAlwaysAsIdentity().unique(),
     state: text().$type<"pending" | "in-force" | "refused" | "revoked" | "expired">().notNull(),
     shape: text().$type<ShapeDigest>().notNull(),
     dialect: text().$type<Dialect>().notNull(),
@@ -750,7 +752,6 @@ export const profileOffers = pgTable(
     learning: boolean().notNull(),
     templates: integer().notNull(),
     profile: json().$type<ProfileExport>().notNull(),
-    digest: text().notNull(),
     offeredAt: at("offered_at").notNull(),
   },
   table => [

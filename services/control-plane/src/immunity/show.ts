@@ -40,22 +40,21 @@ export async function listSharedVerdicts({
 }): Promise<Page<SharedVerdictRow>> {
   authorise(ctx, "immunity.list");
   const { limit, cursor, state } = input;
-  // Milliseconds since the epoch are the cursor: claims of one moment stay on one page.
   const rows = await ctx.db
     .select()
     .from(sharedVerdicts)
     .where(
       and(
         state && eq(sharedVerdicts.state, state),
-        cursor === undefined ? undefined : lt(sharedVerdicts.claimedAt, new Date(cursor)),
+        cursor === undefined ? undefined : lt(sharedVerdicts.place, cursor),
       ),
     )
-    .orderBy(desc(sharedVerdicts.claimedAt), asc(sharedVerdicts.id))
+    .orderBy(desc(sharedVerdicts.place))
     .limit(limit + 1);
   const shown = rows.slice(0, limit);
   const items = await described(ctx, shown);
   const more = rows.length > limit;
-  return { items, nextCursor: more ? String(shown.at(-1)!.claimedAt.getTime()) : null };
+  return { items, nextCursor: more ? String(shown.at(-1)!.place) : null };
 }
 
 export async function showAnswers({

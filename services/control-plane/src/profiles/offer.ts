@@ -1,5 +1,4 @@
 /** Takes in what a workload was learned to send on a node, for review: the newest word of each node, and no history. */
-import { createHash } from "node:crypto";
 import type { ProfileOffer } from "@picket/shared/profile";
 import { and, count, eq, ne, or } from "drizzle-orm";
 import { type Ctx, now, uuid } from "../context.ts";
@@ -34,7 +33,6 @@ export async function offerProfile({ ctx, input }: { ctx: Ctx; input: ProfileOff
     learning: input.learning,
     templates: templates.length,
     profile: input.profile,
-    digest: createHash("sha256").update(JSON.stringify(input.profile)).digest("hex"),
     offeredAt: now(ctx),
   };
   await ctx.db

@@ -1,13 +1,12 @@
 /** What a reviewer sees: what nodes offer, and how an offer differs from the signed profile in force. */
 import type { ProfileOfferDetails, ProfileOfferRow, SignedProfileRow } from "@picket/shared/api";
 import { type ProfileIdentity, SignedProfile, type TemplateExport } from "@picket/shared/profile";
-import { and, asc, desc, eq } from "drizzle-orm";
+import { and, asc, desc, eq, isNull, sql } from "drizzle-orm";
 import type { Ctx } from "../context.ts";
 import { nodes, profileOffers, signedProfiles } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
+import { type Page, type PageInput, pageOf } from "../page.ts";
 import { notFound } from "../refusal.ts";
-
-const ROWS_MAX = 1_000;
 
 const offerColumns = {
   id: profileOffers.id,
@@ -21,15 +20,36 @@ const offerColumns = {
   offeredAt: profileOffers.offeredAt,
 };
 
-export async function listOffers({ ctx }: { ctx: Ctx }): Promise<ProfileOfferRow[]> {
+/**
+ * Of each user and database of each workload the offer with the most templates, and how many nodes offer one; of one
+ * workload all of them. Lists that change little: the cursor is how many were shown.
+ */
+export async function listOffers({
+  ctx,
+  input,
+}: {
+  ctx: Ctx;
+  input: PageInput & { workload?: string | undefined };
+}): Promise<Page<ProfileOfferRow>> {
   authorise(ctx, "profiles.list-offers");
-  const rows = await ctx.db
-    .select(offerColumns)
+  const { workload, limit, cursor = 0 } = input;
+  const by = [profileOffers.workload, profileOffers.databaseUser, profileOffers.database];
+  const columns = {
+    ...offerColumns,
+    nodes: sql<number>`count(*) over (partition by ${sql.join(by, sql`, `)})::int`,
+  };
+  const one = workload === undefined ? ctx.db.selectDistinctOn(by, columns) : ctx.db.select(columns);
+  const rows = await one
     .from(profileOffers)
     .innerJoin(nodes, eq(nodes.id, profileOffers.node))
-    .orderBy(asc(profileOffers.workload), desc(profileOffers.templates))
-    .limit(ROWS_MAX);
-  return rows.map(row => ({ ...row, offeredAt: row.offeredAt.toISOString() }));
+    .where(
+      and(isNull(nodes.retiredAt), workload === undefined ? undefined : eq(profileOffers.workload, workload)),
+    )
+    .orderBy(...by.map(column => asc(column)), desc(profileOffers.templates), asc(profileOffers.id))
+    .limit(limit + 1)
+    .offset(cursor);
+  const show = (row: (typeof rows)[number]) => ({ ...row, offeredAt: row.offeredAt.toISOString() });
+  return pageOf(rows, input, () => cursor + limit, show);
 }
 
 export async function showOffer({
@@ -64,8 +84,15 @@ export async function showOffer({
   };
 }
 
-export async function listSigned({ ctx }: { ctx: Ctx }): Promise<SignedProfileRow[]> {
+export async function listSigned({
+  ctx,
+  input,
+}: {
+  ctx: Ctx;
+  input: PageInput;
+}): Promise<Page<SignedProfileRow>> {
   authorise(ctx, "profiles.list");
+  const { limit, cursor = 0 } = input;
   const rows = await ctx.db
     .select()
     .from(signedProfiles)
@@ -75,8 +102,9 @@ export async function listSigned({ ctx }: { ctx: Ctx }): Promise<SignedProfileRo
       asc(signedProfiles.database),
       desc(signedProfiles.version),
     )
-    .limit(ROWS_MAX);
-  return rows.map(signedRow);
+    .limit(limit + 1)
+    .offset(cursor);
+  return pageOf(rows, input, () => cursor + limit, signedRow);
 }
 
 export const signedRow = ({ envelope: _, ...row }: typeof signedProfiles.$inferSelect): SignedProfileRow => ({

@@ -1,7 +1,8 @@
+import { z } from "@hono/zod-openapi";
 import { ProfileOfferDetails, ProfileOfferRow, page, SignedProfileRow } from "@picket/shared/api";
 import { SignedProfileEnvelope } from "@picket/shared/profile";
 import type { Services } from "../../context.ts";
-import { whole } from "../../page.ts";
+import { PageInput } from "../../page.ts";
 import { pushProfile } from "../../profiles/push.ts";
 import { listOffers, listSigned, showOffer } from "../../profiles/review.ts";
 import { type App, IdParams, route } from "../route.ts";
@@ -11,8 +12,12 @@ export function profileRoutes(app: App, services: Services): void {
     app,
     services,
     "profiles.list-offers",
-    { summary: "Profiles that nodes have learned, for review", answer: page(ProfileOfferRow) },
-    async ctx => whole(await listOffers({ ctx })),
+    {
+      summary: "Profiles that nodes have learned, for review: the fullest of each, or all of one workload",
+      query: PageInput.extend({ workload: z.string().max(255).optional() }),
+      answer: page(ProfileOfferRow),
+    },
+    (ctx, { query }) => listOffers({ ctx, input: query }),
   );
   route(
     app,
@@ -29,8 +34,12 @@ export function profileRoutes(app: App, services: Services): void {
     app,
     services,
     "profiles.list",
-    { summary: "Signed profiles, newest version first", answer: page(SignedProfileRow) },
-    async ctx => whole(await listSigned({ ctx })),
+    {
+      summary: "Signed profiles, newest version first",
+      query: PageInput,
+      answer: page(SignedProfileRow),
+    },
+    (ctx, { query }) => listSigned({ ctx, input: query }),
   );
   route(
     app,

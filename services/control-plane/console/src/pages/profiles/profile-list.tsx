@@ -116,6 +116,7 @@ function Offers({
               </td>
               <td className="max-md:!block">
                 <Foreign>{row.hostname}</Foreign>{" "}
+                {row.nodes > 1 && <span className="text-faint">fullest of {count(row.nodes)} nodes </span>}
                 {row.learning && (
                   <Tag tone="busy" title="The node still learns: what it offers may grow.">
                     learning

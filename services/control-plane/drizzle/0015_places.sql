@@ -1,0 +1,3 @@
+ALTER TABLE "shared_verdicts" ADD COLUMN "place" bigint NOT NULL GENERATED ALWAYS AS IDENTITY (sequence name "shared_verdicts_place_seq" INCREMENT BY 1 MINVALUE 1 MAXVALUE 9223372036854775807 START WITH 1 CACHE 1);--> statement-breakpoint
+ALTER TABLE "profile_offers" DROP COLUMN "digest";--> statement-breakpoint
+ALTER TABLE "shared_verdicts" ADD CONSTRAINT "shared_verdicts_place_unique" UNIQUE("place");
