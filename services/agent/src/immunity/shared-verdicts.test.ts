@@ -36,12 +36,14 @@ let nowMs: number;
 let delegations: Delegation[];
 let shared: Set<bigint>;
 let ordinal: number;
+let allowed: boolean;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "picket-shared-verdicts-"));
   nowMs = NOW;
   delegations = [delegation(at(60))];
   shared = new Set();
   ordinal = 1;
+  allowed = false;
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 afterAll(() => escalation.close());
@@ -49,7 +51,7 @@ afterAll(() => escalation.close());
 function start(): SharedVerdicts {
   const versions: Pick<Versions, "live" | "allows" | "foundHonest" | "judge" | "share" | "unshare"> = {
     live: () => [{ ordinal, parts: delegations.map(each => ({ delegation: each })) } as unknown as Loaded],
-    allows: () => false,
+    allows: () => allowed,
     foundHonest: () => false,
     judge: (_: Loaded, sent: Sent) => rules.judge(sent),
     share: (_: Loaded, fingerprint: bigint) => void shared.add(fingerprint),
@@ -85,7 +87,8 @@ function denial(n: number): Denial {
     source: "00000000-0000-4000-8000-000000000002" as never,
   };
 }
-const signed = (n: number) => signSharedVerdict(denial(n), online);
+const signed = (n: number, change: Partial<Denial> = {}) =>
+  signSharedVerdict({ ...denial(n), ...change }, online);
 
 test("what could not be written is judged all the same, and the next ones are, too", async () => {
   const verdicts = start();
@@ -128,6 +131,16 @@ test("where every delegation has expired the feed is not read; renewed, it is re
   expect([verdicts.position(), verdicts.delegated]).toEqual([null, false]);
   delegations = [...delegations, delegation(at(120))];
   expect([verdicts.position(), verdicts.delegated]).toEqual([0, true]);
+});
+
+test("what is said anew stands until it is judged anew, and goes where it is allowed by then", async () => {
+  const verdicts = start();
+  await verdicts.receive([signed(1)], 1);
+  await verdicts.receive([signed(1, { sequence: 2, expiresAt: at(40) })], 2);
+  expect([shared.size, verdicts.counts().believed]).toEqual([1, 1]);
+  allowed = true;
+  await verdicts.receive([signed(1, { sequence: 3, expiresAt: at(50) })], 3);
+  expect([shared.size, verdicts.counts().believed]).toEqual([0, 0]);
 });
 
 test("others get their turn while many are judged", async () => {

@@ -183,17 +183,20 @@ export class SharedVerdicts {
       while (this.#revoked.size > KEPT_MAX) this.#revoked.delete(this.#revoked.keys().next().value!);
       return;
     }
-    if (this.#kept.size >= KEPT_MAX) {
+    if (!known && this.#kept.size >= KEPT_MAX) {
       this.#count("over-cap");
       return;
     }
+    // Said anew, it holds on until it has been judged anew.
+    const stands = known?.denial.shape === verdict.shape && known.delegation.keyid === delegation.keyid;
+    if (known && !stands) this.#withdraw(known);
     this.#kept.set(id, {
       envelope: envelope as SharedVerdictEnvelope,
       denial: verdict,
       delegation,
       judged: null,
       because: null,
-      fingerprint: null,
+      fingerprint: stands ? known.fingerprint : null,
       told: false,
     });
   }
@@ -249,10 +252,10 @@ export class SharedVerdicts {
   async #judge(kept: Kept, live: readonly Loaded[]): Promise<DisbeliefCode | null> {
     const { denial, delegation } = kept;
     const { text, dialect, shape } = denial;
-    const others = [...this.#kept.values()].filter(
-      other => other !== kept && other.fingerprint !== null && other.delegation.keyid === delegation.keyid,
-    );
     if (kept.fingerprint === null) {
+      const others = [...this.#kept.values()].filter(
+        other => other !== kept && other.fingerprint !== null && other.delegation.keyid === delegation.keyid,
+      );
       const beyond = beyondBounds(
         denial,
         delegation,

@@ -39,8 +39,9 @@ export class SignedProfiles {
     return this.#profiles;
   }
 
-  /** Whose profiles to ask for. */
+  /** Whose profiles to ask for; while nothing judges here none, since nothing of them would be taken. */
   workloads(): string[] {
+    if (!this.#versions.stable) return [];
     return [...new Set([...this.#workloads(), ...this.#profiles.list().map(({ workload }) => workload)])];
   }
 
