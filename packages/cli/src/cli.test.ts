@@ -645,6 +645,24 @@ describe("the control plane's answers", () => {
     rmSync(file);
   });
 
+  test("a token that was kept for one server is not sent to another", async () => {
+    let asked = 0;
+    handle = (request, response) => {
+      asked += 1;
+      json(200, { name: "ana", role: "admin", scope: {} })(request, response);
+    };
+    expect((await picket(["login", url, "--token", "-"], { input: "pkt_ana" })).code).toBe(0);
+    expect((await picket(["whoami", "--url", `${url}/`])).code).toBe(0);
+    const elsewhere = url.replace("127.0.0.1", "localhost");
+    const before = asked;
+    expect(await picket(["whoami", "--url", elsewhere])).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining("no token is known"),
+    });
+    expect(asked).toBe(before);
+    await picket(["logout"]);
+  });
+
   test("a token that the control plane refuses is not kept", async () => {
     handle = json(401, { title: "Unauthenticated", status: 401, code: "unauthenticated" });
     expect((await picket(["login", url, "--token", "-"], { input: "pkt_wrong" })).code).toBe(4);

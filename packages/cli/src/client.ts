@@ -167,7 +167,10 @@ async function refusal(url: string, response: Response): Promise<CliError> {
 
 function meaning(status: number): { exit: ExitName; hint: string | null } {
   if (status === 401)
-    return { exit: "refused", hint: "the token is unknown or expired: run `picket login <url>` again" };
+    return {
+      exit: "refused",
+      hint: "the token is unknown or expired: run `picket login <url>` again, or `picket logout` to forget it",
+    };
   if (status === 403)
     return { exit: "refused", hint: "this token's role does not allow it: `picket whoami`" };
   if (status === 404) return { exit: "not-found", hint: null };

@@ -24,7 +24,8 @@ const LOCAL_LOGIN = "/run/picket/login.json";
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const stored = readStored(configFile(env)) ?? readLocal(env);
   const url = env.PICKET_URL || stored?.url;
-  const token = env.PICKET_TOKEN || stored?.token;
+  // What was kept for one server is no other one's to read.
+  const token = env.PICKET_TOKEN || (url && sameServer(url, stored?.url) ? stored?.token : undefined);
   if (!url || !token)
     throw new CliError(
       "refused",
@@ -36,6 +37,10 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   if (!parsed.success)
     throw new CliError("usage", "bad-config", `PICKET_URL is not an http or https address: ${url}`);
   return parsed.data;
+}
+
+function sameServer(one: string, other: string | undefined): boolean {
+  return other !== undefined && URL.canParse(one) && new URL(one).origin === new URL(other).origin;
 }
 
 function readLocal(env: NodeJS.ProcessEnv): Config | null {
