@@ -10,6 +10,7 @@ import {
   NODE_TOKEN_LIFETIME_S,
 } from "@picket/shared/contract";
 import type { Detection } from "@picket/shared/detection";
+import type { ProfileExport } from "@picket/shared/profile";
 import type { Api } from "./control-plane.ts";
 import { AGENT_VERSION, KERNEL, report, type SimulatedHost } from "./fleet.ts";
 
@@ -39,6 +40,8 @@ export interface SimulatedNode {
   /** Waits for the next assignment, acknowledges it and reports what `become` makes of it. */
   take(become: (assignment: Assignment) => Installed[]): Promise<Assignment>;
   post(...events: Detection[]): Promise<void>;
+  /** What a workload was learned to send here. */
+  offer(profile: ProfileExport): Promise<void>;
 }
 
 export async function enrol({
@@ -98,6 +101,9 @@ export async function enrol({
         await node.report();
         return assignment;
       }
+    },
+    async offer(profile) {
+      await call("POST", "/profiles", { learning: false, profile });
     },
     async post(...events) {
       await call("POST", "/events", { events });

@@ -34,6 +34,31 @@ try {
   await Promise.all([canary.take(install()), refusing.take(refuse(2)), installing.take(install())]);
   for (const [i, detection] of detections(Date.now()).entries()) await fleet.nodes[i % 3]?.post(detection);
 
+  await canary.offer({
+    kind: "picket-profile-1",
+    workload: "shop.service",
+    databaseUser: "shop",
+    database: "orders",
+    mode: "learn",
+    locked: false,
+    templates: [
+      ["select id , name , price from products where category = ?", []],
+      ["select id from orders where customer = ? order by placed_at limit ?", []],
+      ["insert into orders ( customer , product ) values ( ? , ? )", []],
+      ["select sleep ( ? ) from dual", ["time-delay"]],
+    ].map(([words, rules], at) => ({
+      dialect: "mysql" as const,
+      words: (words as string).replaceAll(" ", "\n"),
+      shapes: [String(at).repeat(64)],
+      rules: rules as string[],
+      count: 41_872 >> (4 * at),
+      firstSeenMs: Date.now() - 3 * 86_400_000,
+      lastSeenMs: Date.now(),
+      processes: 3,
+      values: [],
+    })),
+  });
+
   // The last node falls silent.
   const speaking = fleet.nodes.slice(0, 4);
   await until(
@@ -80,10 +105,11 @@ try {
     each.locator("[data-sequence] button").filter({ hasText: "stacked" }).click();
 
   await picture("console-dark", "/", { scheme: "dark", height: 1_060 });
-  await picture("console-light", "/", { scheme: "light", height: 1_060 });
   await picture("console-detections", "/detections", { scheme: "light", before: openSevered });
   await picture("console-rollout", `/rollouts/${rollout.id}`, { scheme: "dark" });
   await picture("console-node", `/nodes/${refusing.id}`, { scheme: "dark" });
+  const { items } = await plane.api<{ items: { id: string }[] }>("GET", "/v1/profiles/offers");
+  await picture("console-profile", `/profiles/${items[0]?.id}`, { scheme: "light" });
   await picture("console-narrow", "/", { scheme: "dark", width: 360, height: 740 });
 } finally {
   await browser.close();
