@@ -26,6 +26,7 @@ const same: [string, Partial<World>][] = [
   ["20 of 100, each restarts or is away every other hour", { restartsPerHour: 0.3, awayPerHour: 0.2 }],
   ["20 of 100, a tenth of all restarts at once, twice an hour", { wavesPerHour: 2 }],
   ["20 of 100, every node often loses events", { unlike: 1, losing: 0.1 }],
+  ["10 of 40, a few nodes far louder (spread 1.5)", { canaries: 10, controls: 30, unlike: 1.5 }],
 ];
 const harmed: [string, Partial<World>][] = [
   ["errors 0.1 % → 0.6 %", { harm: { errors: 0.005 } }],
@@ -38,6 +39,13 @@ const harmed: [string, Partial<World>][] = [
   ["1 % of statements blocked", { harm: { blocked: 0.01 } }],
   ["agent memory +40 MB", { harm: { memoryBytes: 40e6 } }],
   ["agent CPU +3 % of a core", { harm: { cpuCores: 0.03 } }],
+  ["agent CPU +50 %, of 5 % of a core", { cores: 0.05, harm: { cpuFactor: 1.5 } }],
+  [
+    "agent CPU +50 %, of 5 %, 5 canaries",
+    { cores: 0.05, canaries: 5, controls: 95, harm: { cpuFactor: 1.5 } },
+  ],
+  ["2 % of events lost", { harm: { lost: 0.02 } }],
+  ["2 % of events lost, 5 canaries", { canaries: 5, controls: 95, harm: { lost: 0.02 } }],
   ["agents restart twice an hour", { harm: { crashesPerHour: 2 } }],
 ];
 
@@ -180,7 +188,7 @@ function mode(values: readonly string[]): string {
 
 /** The share that is rolled back by each time, as an SVG; time is logarithmic. */
 function draw(curves: readonly { name: string; atS: number[] }[], runs: number): string {
-  const [width, height, left, top] = [760, 340, 50, 20];
+  const [width, height, left, top] = [800, 340, 50, 20];
   const plotWidth = 430;
   const x = (s: number) => left + (Math.log(s / LOOK_S) / Math.log(SOAK_S / LOOK_S)) * plotWidth;
   const y = (share: number) => top + (1 - share) * (height - top - 40);
@@ -197,14 +205,16 @@ function draw(curves: readonly { name: string; atS: number[] }[], runs: number):
     "#f95d6a",
     "#666666",
   ];
+  const stroke = (i: number) =>
+    `stroke="${colours[i % colours.length]}"${i < colours.length ? "" : ' stroke-dasharray="5 3"'}`;
   const lines = curves.map(({ atS }, i) => {
     const sorted = atS.toSorted((a, b) => a - b);
     const points = sorted.map((s, n) => `${x(s).toFixed(1)},${y((n + 1) / runs).toFixed(1)}`);
-    return `<polyline fill="none" stroke="${colours[i % colours.length]}" stroke-width="2" points="${x(LOOK_S)},${y(0)} ${points.join(" ")} ${x(SOAK_S)},${y(sorted.length / runs)}"/>`;
+    return `<polyline fill="none" ${stroke(i)} stroke-width="2" points="${x(LOOK_S)},${y(0)} ${points.join(" ")} ${x(SOAK_S)},${y(sorted.length / runs)}"/>`;
   });
   const legend = curves.map(
     ({ name }, i) =>
-      `<g transform="translate(${left + plotWidth + 20},${top + 8 + i * 24})"><line x2="18" stroke="${colours[i % colours.length]}" stroke-width="3"/><text x="24" y="4">${name.replace(/&/g, "&amp;")}</text></g>`,
+      `<g transform="translate(${left + plotWidth + 20},${top + 8 + i * 20})"><line x2="18" ${stroke(i)} stroke-width="3"/><text x="24" y="4">${name.replace(/&/g, "&amp;")}</text></g>`,
   );
   const ticks = [15, 60, 300, 900, 1_800].map(
     s =>

@@ -30,6 +30,8 @@ export interface World {
   /** Probability that a minute is a bad one, for all nodes alike: ten times the errors. */
   badMinute: number;
   errors: number;
+  /** What the agent takes of a processor. */
+  cores: number;
   /** Of every node, per hour: its agent begins anew, or its host is away for a while. */
   restartsPerHour: number;
   awayPerHour: number;
@@ -45,6 +47,9 @@ interface Harm {
   blocked?: number;
   memoryBytes?: number;
   cpuCores?: number;
+  cpuFactor?: number;
+  /** Of all events. */
+  lost?: number;
   /** Of the canary nodes, per hour. */
   crashesPerHour?: number;
 }
@@ -57,6 +62,7 @@ export const usual: World = {
   drift: 0.2,
   badMinute: 0.02,
   errors: 0.001,
+  cores: 0.01,
   restartsPerHour: 0.01,
   awayPerHour: 0.005,
   wavesPerHour: 0,
@@ -74,8 +80,14 @@ function mulberry32(seed: number): () => number {
   };
 }
 
-/** The kernel clocks every so many-th statement. */
+/**
+ * The kernel clocks a statement when the connection's last clocked one is three ticks old, or it is the sixteenth since.
+ * At 250 ticks a second that is 8 to 12 ms. Here it is a little more, and all of a node's statements come on one
+ * connection: on such a kernel no node clocks a smaller share than this.
+ */
 const TIMED_EACH = 16;
+const AGE_S = 0.014;
+const clockedShare = (perSecond: number): number => 1 / (1 + Math.min(TIMED_EACH - 1, perSecond * AGE_S));
 
 class Chance {
   readonly unit: () => number;
@@ -111,9 +123,10 @@ class Node {
   readonly #world: World;
   readonly #chance: Chance;
   readonly #perSecond: number;
+  readonly #clocked: number;
   readonly #usual: { errors: number; medianUs: number; cores: number; memory: number; restarts: number };
   /** What it is like in this step. */
-  #now!: { errors: number; shares: number[]; cores: number; memory: number; blocked: number };
+  #now!: { errors: number; shares: number[]; cores: number; memory: number; blocked: number; lost: number };
   #awayS = 0;
   before!: Counted;
   during: Counted;
@@ -122,10 +135,11 @@ class Node {
     this.#world = world;
     this.#chance = chance;
     this.#perSecond = world.perSecond * chance.factor(unlike);
+    this.#clocked = clockedShare(this.#perSecond);
     this.#usual = {
       errors: world.errors * chance.factor(unlike),
       medianUs: 800 * chance.factor(unlike / 2),
-      cores: 0.01 * chance.factor(unlike),
+      cores: world.cores * chance.factor(unlike),
       memory: 60e6 * chance.factor(unlike / 4),
       restarts: world.restartsPerHour * chance.factor(unlike),
     };
@@ -149,9 +163,10 @@ class Node {
     this.#now = {
       errors: errors * chance.factor(drift) + (harm.errors ?? 0),
       shares: latencyShares(medianUs * chance.factor(drift / 4) * (harm.latencyFactor ?? 1), 0.8),
-      cores: cores * chance.factor(drift) + (harm.cpuCores ?? 0),
+      cores: cores * chance.factor(drift) * (harm.cpuFactor ?? 1) + (harm.cpuCores ?? 0),
       memory: memory + (harm.memoryBytes ?? 0),
       blocked: 0.0001 * chance.factor(drift) + (harm.blocked ?? 0),
+      lost: harm.lost ?? 0,
     };
   }
 
@@ -172,12 +187,13 @@ class Node {
   }
 
   #count(seconds: number, badness: number): Counted {
-    const { errors, shares, cores, memory, blocked } = this.#now;
+    const { errors, shares, cores, memory, blocked, lost: always } = this.#now;
     const chance = this.#chance;
     const statements = chance.poisson(this.#perSecond * seconds);
     const failed = Math.min(statements, chance.poisson(statements * errors * badness));
     const emitted = Math.round(statements / 50);
-    const lost = chance.unit() < this.#world.losing * (seconds / LOOK_S) ? Math.ceil(emitted / 5) : 0;
+    const burst = chance.unit() < this.#world.losing * (seconds / LOOK_S) ? Math.ceil(emitted / 5) : 0;
+    const lost = Math.min(emitted, burst + (always > 0 ? chance.poisson(emitted * always) : 0));
     return {
       atMs: 0,
       seconds,
@@ -195,7 +211,7 @@ class Node {
           responses: {
             ok: statements - failed,
             errors: failed,
-            latencyLog2Us: shares.map(share => chance.poisson((statements * share) / TIMED_EACH)),
+            latencyLog2Us: shares.map(share => chance.poisson(statements * share * this.#clocked)),
           },
         },
       },

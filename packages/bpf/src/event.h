@@ -9,7 +9,7 @@
 #define PICKET_EVENT_H
 
 /* Layout number of everything below and of the lexer state in socket storage. */
-#define PICKET_ABI 4
+#define PICKET_ABI 5
 
 enum picket_event_kind {
 	EVENT_STATEMENT = 1,
@@ -310,7 +310,7 @@ struct picket_slot_counters {
 struct picket_responses {
 	__u64 ok;
 	__u64 errors; /* of the server's own; a denial is not one */
-	/* Time to the first byte, of a connection's first statement and each sixteenth after: [2^i, 2^(i+1)) us. */
+	/* Time to the first byte, of statements that were clocked (watch.h): [2^i, 2^(i+1)) us. */
 	__u64 latency[PICKET_LATENCY_BUCKETS];
 };
 

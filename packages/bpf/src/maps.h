@@ -107,6 +107,7 @@ struct watch {
 	__u8 in_doubt;  /* ingress, PostgreSQL: changed in a transaction, which may end either way */
 	__u8 failed;    /* ingress, PostgreSQL: the answer under way holds an error */
 	__u8 muddled;   /* ingress: answers can no longer be told apart; sticky */
+	__u32 timed_tick; /* slot: when that was, in ticks */
 };
 
 /* A statement that changes the session was prepared: who knows when it runs. */

@@ -11,8 +11,14 @@
 #include "mysql_commands.h"
 #include "sql_set.h"
 
-#define TIMED_EACH 15
-#define FIRST_STATEMENT 2 /* the login is the first that is asked */
+/*
+ * Two reads of the clock cost as much as a verdict, so a busy connection has one statement in so many clocked. Where
+ * the last one was clocked some ticks ago there is nothing to save: a quiet connection has each of its statements
+ * clocked. What a busy one does after a pause is thereby clocked more often than the rest; on every node alike.
+ * The tick is a load from memory (kernel 5.6); the coarse clock is a call, and made the whole program 3 % slower.
+ */
+#define CLOCKED_EACH 16
+#define CLOCKED_TICKS 3 /* 12 ms at 250 a second, 3 ms at 1,000, 30 ms at 100 */
 
 /* enum sql_session bits by which the next statement is read. */
 static __always_inline __u8 session_now(const struct connection *c)
@@ -27,16 +33,18 @@ static __always_inline void may_change(struct watch *w, __u8 says)
 	w->changing = w->asked;
 }
 
-/* One more that the server answers. Two reads of the clock cost as much as a verdict: now and then. */
+/* One more that the server answers. */
 static __always_inline void count_asked(struct watch *w)
 {
-	__u32 asked = w->asked + 1;
+	__u32 asked = w->asked + 1, tick = bpf_jiffies64();
 
 	w->asked = asked;
-	if ((asked & TIMED_EACH) != FIRST_STATEMENT)
+	if (asked - w->timed < CLOCKED_EACH && tick - w->timed_tick < CLOCKED_TICKS)
 		return;
-	w->timed = asked;
+	w->timed_tick = tick;
 	w->sent_ns = bpf_ktime_get_ns();
+	barrier(); /* who sees the number finds its time */
+	w->timed = asked;
 }
 
 /* One more command of PostgreSQL's that the server answers. */

@@ -7,7 +7,7 @@
 
 import type { Codec } from "./bpf/codec.ts";
 
-export const ABI = 4;
+export const ABI = 5;
 export const TEXT_MAX = 16384;
 export const NO_RULE = 4294967295;
 export const LATENCY_BUCKETS = 24;

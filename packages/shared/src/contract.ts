@@ -189,8 +189,9 @@ export const Responses = z.strictObject({
   ok: z.int().min(0),
   errors: z.int().min(0),
   /**
-   * By time to the first byte: entry i counts [2^i, 2^(i+1)) µs, the last entry what is above, too. A sample: the first
-   * statement of each connection and each sixteenth after it.
+   * By time to the first byte: entry i counts [2^i, 2^(i+1)) µs, the last entry what is above, too. A sample: of each
+   * connection the statements that come three ticks of the kernel (12 ms at 250 a second), or sixteen statements, after
+   * the last one in it.
    */
   latencyLog2Us: z.array(z.int().min(0)).min(1).max(40),
 });

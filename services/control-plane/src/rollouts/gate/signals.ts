@@ -80,7 +80,7 @@ function signalsOf(ruleSet: RuleSetName, samples: Samples): Signal[] {
       read: counted => {
         const latency = counted.sets[ruleSet]?.responses?.latencyLog2Us;
         if (!latency || edge === null) return null;
-        return { of: total(latency), hits: total(latency.slice(edge)) };
+        return { of: total(latency), hits: total(latency, edge) };
       },
     },
     {
@@ -268,8 +268,8 @@ function slowEdge(ruleSet: RuleSetName, { canary, control }: Samples): number | 
 const microseconds = (us: number): string =>
   us >= 1_000_000 ? `${(us / 1e6).toFixed(1)} s` : us >= 1_000 ? `${(us / 1e3).toFixed(1)} ms` : `${us} µs`;
 
-function total(counts: readonly number[]): number {
+function total(counts: readonly number[], from = 0): number {
   let sum = 0;
-  for (const count of counts) sum += count;
+  for (let i = from; i < counts.length; i++) sum += counts[i]!;
   return sum;
 }
