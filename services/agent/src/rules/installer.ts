@@ -8,62 +8,41 @@
  * of them is: the same, but with the candidates in their place.
  */
 import { createHash } from "node:crypto";
-import type { Bundle, ReleaseKey } from "@picket/shared/bundle";
+import type { ReleaseKey } from "@picket/shared/bundle";
 import type { Assignment, Installed } from "@picket/shared/contract";
-import { type BundleDigest, type ObjectDigest, RuleSetName, type RuleVersion } from "@picket/shared/ids";
+import { type BundleDigest, RuleSetName, type RuleVersion } from "@picket/shared/ids";
 import { err, ok, type Result } from "@picket/shared/result";
-import type { Trust } from "@picket/shared/trust-format";
 import type { Log } from "../log.ts";
-import type { CompiledRules } from "./judging.ts";
-import type { LastGood, RuleStore } from "./store.ts";
+import {
+  bundleOf,
+  byName,
+  givenTo,
+  isWhole,
+  NOTHING,
+  objectOf,
+  type Plan,
+  partsOf,
+  type Running,
+  type Runs,
+  WHOLE,
+} from "./plan.ts";
+import type { LastGood } from "./store.ts";
+import { type Downloads, fromDisk, NO_DOWNLOADS, type Source, Supply, type SupplyInput } from "./supply.ts";
 import type { Twins } from "./twin.ts";
-import { type Refusal, verifyAssigned } from "./verify.ts";
+import type { Refusal } from "./verify.ts";
 import { byRuleSet, type Loaded, type Part, Versions } from "./versions.ts";
 
-const WHOLE = 10_000;
-
-export type Downloads = {
-  bundle(digest: BundleDigest): Promise<Result<unknown, string>>;
-  object(digest: ObjectDigest): Promise<Result<Buffer, string>>;
-};
-
-/** Where an assigned version comes from, and by whom it must be signed. */
-export type Source = {
-  trust(): Trust;
-  /** Asks whether the keys have changed; true: they have. */
-  renew(): Promise<boolean>;
-  downloads: Downloads;
-};
-
-export type InstallerInput = {
+export type InstallerInput = SupplyInput & {
   versions: Versions;
   twins: () => Pick<Twins, "of" | "begin" | "goOn" | "end" | "forget">;
-  store: RuleStore;
-  /** The slot program that ships with this agent, by digest: most bundles name it. */
-  shipped: { digest: ObjectDigest; read(): Buffer };
-  compile: (ruleText: string, name: string) => Result<CompiledRules, string>;
-  abi: number;
-  kernel: string;
-  nowMs: () => number;
   log: Log;
   /** Something changed: report it. */
   changed: () => void;
 };
 
-/** What this node runs of one rule set, as it was assigned. */
-type Running = { assignment: Assignment; part: Part; good: LastGood };
-
-/** By rule set. */
-type Plan = {
-  /** What every process is judged by. */
-  whole: ReadonlyMap<RuleSetName, Running>;
-  /** What stands in its place for a share of the processes. */
-  candidates: ReadonlyMap<RuleSetName, Running>;
-};
-const NOTHING: Plan = { whole: new Map(), candidates: new Map() };
-
 export class Installer {
   readonly #input: InstallerInput;
+  readonly #supply: Supply;
   readonly #installed = new Map<RuleSetName, Installed>();
   #queue: Promise<unknown> = Promise.resolve();
   #plan = NOTHING;
@@ -71,6 +50,7 @@ export class Installer {
 
   constructor(input: InstallerInput) {
     this.#input = input;
+    this.#supply = new Supply(input);
   }
 
   installed(): Installed[] {
@@ -101,11 +81,10 @@ export class Installer {
   restore(keys: readonly ReleaseKey[]): Promise<void> {
     return this.#enqueue(async () => {
       const kept = this.#input.store.kept();
-      const from = fromDisk(keys);
       const obtained = async (goods: readonly LastGood[]) => {
         const running: Running[] = [];
         for (const good of goods) {
-          const each = await this.#obtain(good.assignment, { ...from, downloads: downloadsOf(good) }, false);
+          const each = await this.#supply.obtain(good.assignment, fromDisk(good, keys), false);
           if (each.ok) running.push(each.value);
           else this.#notRestored(good.assignment, each.error);
         }
@@ -240,7 +219,7 @@ export class Installer {
     const known = [candidates.get(ruleSet), whole.get(ruleSet)].find(each => each?.part.bundle === bundle);
     const obtained = known
       ? ok({ ...known, assignment, good: { ...known.good, assignment } })
-      : await this.#obtain(assignment, from, true);
+      : await this.#supply.obtain(assignment, from, true);
     if (!obtained.ok) return obtained;
     const running = obtained.value;
     // A share of the processes, when all are judged by it already, takes it from nobody.
@@ -311,10 +290,10 @@ export class Installer {
       return err({ code: "unsupported", detail: "nothing enforces here beside which it could judge" });
     if (twins.of(ruleSet)) twins.goOn(assignment);
     else {
-      const obtained = await this.#obtain(assignment, from, true);
+      const obtained = await this.#supply.obtain(assignment, from, true);
       if (!obtained.ok) return obtained;
       const { part, good } = obtained.value;
-      const object = await this.#object(objectOf(good), from.downloads);
+      const object = await this.#supply.object(objectOf(good), from.downloads);
       if (!object.ok) return object;
       const parts = partsOf(new Map(this.#plan.whole).set(ruleSet, obtained.value));
       const rehearsed = await versions.rehearse(parts, object.value);
@@ -326,48 +305,9 @@ export class Installer {
     return ok(null);
   }
 
-  /** Downloaded, verified, compiled. */
-  async #obtain(
-    assignment: Assignment,
-    { trust, renew, downloads }: Source,
-    installing: boolean,
-  ): Promise<Result<Running, Refusal>> {
-    const { store, nowMs } = this.#input;
-    const fetched = await downloads.bundle(assignment.bundle);
-    if (!fetched.ok) return err({ code: "download-failed", detail: fetched.error });
-    const verify = () =>
-      verifyAssigned(fetched.value, {
-        ...trust(),
-        floorOf: ruleSet => store.floorOf(ruleSet),
-        nowMs: nowMs(),
-        abi: this.#input.abi,
-        kernel: this.#input.kernel,
-        installing,
-        expected: assignment,
-      });
-    let verified = verify();
-    // Signed by keys that this node has not heard of: it hears of them now, or refuses.
-    if (!verified.ok && ofSigners.has(verified.error.code) && (await renew())) verified = verify();
-    if (!verified.ok) return verified;
-    const { bundle } = verified.value;
-    const compiled = this.#input.compile(bundle.ruleText, `${bundle.ruleSet} ${bundle.version}`);
-    if (!compiled.ok) return err({ code: "compile-failed", detail: compiled.error.slice(0, 4_000) });
-    return ok({
-      assignment,
-      part: {
-        ruleSet: bundle.ruleSet,
-        version: bundle.version,
-        bundle: assignment.bundle,
-        rules: compiled.value,
-        delegation: bundle.delegation,
-      },
-      good: { assignment, envelope: fetched.value as LastGood["envelope"] },
-    });
-  }
-
   /** As one slot; null: there is nothing to load. */
   async #load(
-    runs: ReadonlyMap<RuleSetName, Running>,
+    runs: Runs,
     newest: Running | null,
     downloads: Downloads,
   ): Promise<Result<Loaded | null, Refusal>> {
@@ -378,7 +318,7 @@ export class Installer {
     const { good } =
       [...runs.values()].find(each => each === newest) ??
       [...runs.values()].reduce((a, b) => (b.assignment.generation > a.assignment.generation ? b : a));
-    const object = await this.#object(objectOf(good), downloads);
+    const object = await this.#supply.object(objectOf(good), downloads);
     return object.ok ? this.#input.versions.prepare(parts, object.value) : object;
   }
 
@@ -419,7 +359,7 @@ export class Installer {
 
   #keep(): void {
     const { store } = this.#input;
-    const goods = (runs: Plan["whole"]) => [...runs.values()].map(({ good }) => good);
+    const goods = (runs: Runs) => [...runs.values()].map(({ good }) => good);
     const kept = { whole: goods(this.#plan.whole), candidates: goods(this.#plan.candidates) };
     store.keep(kept);
     store.forgetObjectsExcept([...kept.whole, ...kept.candidates].map(objectOf));
@@ -443,51 +383,7 @@ export class Installer {
       since: new Date(nowMs()).toISOString(),
     });
   }
-
-  /** From this agent, from its disk, else from the control plane, and then kept. */
-  async #object(digest: ObjectDigest, downloads: Downloads): Promise<Result<Buffer, Refusal>> {
-    const { shipped, store } = this.#input;
-    const here = digest === shipped.digest ? shipped.read() : store.object(digest);
-    if (here) return ok(here);
-    const fetched = await downloads.object(digest);
-    if (!fetched.ok) return err({ code: "download-failed", detail: fetched.error });
-    store.keepObject(digest, fetched.value);
-    return fetched;
-  }
 }
-
-const isWhole = ({ share, scope }: Pick<Assignment, "share" | "scope">): boolean =>
-  share >= WHOLE && scope === "all";
-
-const partsOf = (runs: ReadonlyMap<RuleSetName, Running>): Part[] =>
-  [...runs.values()].map(({ part }) => part).sort(byRuleSet);
-
-const byName = (runs: readonly Running[]) => new Map(runs.map(each => [each.part.ruleSet, each]));
-
-/** There is one candidate slot: of several candidates the most careful one says to whom it is given. */
-function givenTo(candidates: Plan["candidates"]): { share: number; newProcessesOnly: boolean } {
-  const all = [...candidates.values()].map(({ assignment }) => assignment);
-  return {
-    share: Math.min(...all.map(({ share }) => share)),
-    newProcessesOnly: all.some(({ scope }) => scope === "new-processes"),
-  };
-}
-
-const NO_DOWNLOADS: Downloads = {
-  bundle: async () => err("it is not on this disk any more"),
-  object: async () => err("it is not on this disk any more"),
-};
-
-/** It was good when it was installed: one key that counted then is enough to know it again. */
-const fromDisk = (keys: readonly ReleaseKey[]) => ({
-  trust: () => ({ version: 0, threshold: 1, keys: [...keys] }),
-  renew: async () => false,
-});
-
-const downloadsOf = ({ envelope }: LastGood): Downloads => ({
-  ...NO_DOWNLOADS,
-  bundle: async () => ok(envelope),
-});
 
 /**
  * An older generation never is; the same one only where the download was all that failed, or where a restart brought
@@ -498,11 +394,3 @@ function isWanted({ generation, bundle }: Assignment, known: Installed): boolean
   if (known.kind === "active") return known.bundle !== bundle;
   return known.because.code === "download-failed";
 }
-
-const ofSigners: ReadonlySet<string> = new Set(["foreign-key", "too-few-signatures"]);
-
-function bundleOf({ envelope }: LastGood): Bundle {
-  return JSON.parse(Buffer.from(envelope.payload, "base64").toString("utf8")) as Bundle;
-}
-
-const objectOf = (good: LastGood): ObjectDigest => bundleOf(good).objects.slot;

@@ -41,11 +41,11 @@ export class RuleStore {
   }
 
   keep(kept: Kept): void {
-    writeDurably(this.#path("last-good.json"), JSON.stringify(kept));
+    writeDurably(this.#path("running.json"), JSON.stringify(kept));
   }
 
   kept(): Kept {
-    return readJson(this.#path("last-good.json"), Kept) ?? { whole: [], candidates: [] };
+    return readJson(this.#path("running.json"), Kept) ?? { whole: [], candidates: [] };
   }
 
   /** Checked against its digest at every read: a file that was changed on disk is not there. */
