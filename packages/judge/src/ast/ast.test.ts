@@ -61,6 +61,9 @@ describe("what a parser sees in a statement, in both dialects", () => {
     ["ast-constant-comparison", "SELECT a FROM t WHERE b > (7 = 7) * 1"],
     ["ast-condition-as-value", "UPDATE t SET a = a - 7 OR b = b WHERE c = 3"],
     ["ast-list-subquery", "SELECT a FROM t ORDER BY (SELECT k FROM u LIMIT 1)"],
+    ["ast-constant-condition", "SELECT a FROM t WHERE b = 1 AND (1, 2) = (1, 2)"],
+    ["ast-constant-condition", "SELECT a FROM t WHERE b = 1 AND cast('7' AS char(1)) = '7'"],
+    ["", "SELECT a FROM t WHERE b > 1 AND CASE WHEN c > 0 THEN c / d ELSE NULL END > 0.1"],
     ["", "SELECT a FROM t ORDER BY (SELECT max(u.at) FROM u WHERE u.t_id = t.id)"],
   ] as const)
     for (const dialect of ["mysql", "pg"] as const)
@@ -69,6 +72,11 @@ describe("what a parser sees in a statement, in both dialects", () => {
           kind: "parsed",
           rules: rules === "" ? [] : [rules],
         }));
+
+  test("a text that is called true is true", () =>
+    expect(analyse(parsers.pg, "SELECT a FROM t WHERE b = 1 OR bool 't'", "pg")).toMatchObject({
+      rules: ["ast-constant-condition"],
+    }));
 
   test("code in a version comment is code", () =>
     expect(

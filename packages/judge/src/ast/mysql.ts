@@ -224,7 +224,8 @@ function children(body: unknown): Expression[] {
   return isObject(body)
     ? Object.values(body).flatMap(value =>
         Array.isArray(value)
-          ? value.flatMap(item => children([item]))
+          ? // The branches of a CASE have no tag of their own.
+            value.flatMap(item => (isNode(item) ? [expression(item)] : children(item)))
           : isNode(value)
             ? [expression(value)]
             : [],

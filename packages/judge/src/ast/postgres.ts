@@ -156,6 +156,12 @@ function expression(node: unknown): Expression {
       return { kind: "call", name: "coalesce", arguments: itemsOf(body.args).map(expression) };
     case "SQLValueFunction":
       return { kind: "call", name: String(body.op).replace("SVFOP_", "").toLowerCase(), arguments: [] };
+    case "TypeCast": {
+      const names = strings(isObject(body.typeName) ? body.typeName.names : undefined);
+      // A text that is called true is TRUE, however it is written.
+      if (names.at(-1) === "bool" && tagged(body.arg)[0] === "A_Const") return { kind: "constant" };
+      return { kind: "other", arguments: children(body) };
+    }
     case "SubLink":
       return {
         kind: "query",

@@ -99,7 +99,9 @@ function inspectCondition(condition: Expression, found: Set<AstRule>, only: bool
         // Between ANDs, TRUE and 1=0 are habits too; a function that is called for nothing is none.
         const telling =
           condition.operator === "and"
-            ? calls(argument) || (argument.kind === "logic" && argument.operator === "not")
+            ? calls(argument) ||
+              comparesMade(argument) ||
+              (argument.kind === "logic" && argument.operator === "not")
             : condition.operator !== "not" && decides(argument);
         if (telling && !habit && isConstant(argument)) found.add("ast-constant-condition");
         if (argument.kind !== "logic" && isForeignQuestion(argument)) found.add("ast-foreign-question");
@@ -266,6 +268,12 @@ const nameOf = (column: Expression): string | null =>
 
 const widthOf = (query: Query): number | null =>
   query.kind === "set-operation" ? (query.parts[0] ? widthOf(query.parts[0]) : null) : query.width;
+
+/** Rows, lists, sums or casts of constants with one another: a builder's habit is `1 = 1`. */
+const comparesMade = (expression: Expression): boolean =>
+  expression.kind === "comparison" &&
+  expression.arguments.length > 1 &&
+  expression.arguments.some(({ kind }) => kind === "other");
 
 /** Something is compared or called; an array beside OR is a mistake and no condition. */
 const decides = (expression: Expression): boolean => expression.kind !== "other" || calls(expression);
