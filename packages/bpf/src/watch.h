@@ -15,7 +15,7 @@
  * Two reads of the clock cost as much as a verdict, so a busy connection has one statement in so many clocked. Where
  * the last one was clocked some ticks ago there is nothing to save: a quiet connection has each of its statements
  * clocked. What a busy one does after a pause is thereby clocked more often than the rest; on every node alike.
- * The tick is a load from memory (kernel 5.6); the coarse clock is a call, and made the whole program 3 % slower.
+ * The tick is a load from memory (kernel 5.6); the coarse clock would be a call (ADR 9).
  */
 #define CLOCKED_EACH 16
 #define CLOCKED_TICKS 3 /* 12 ms at 250 a second, 3 ms at 1,000, 30 ms at 100 */
