@@ -6,7 +6,7 @@ import { z } from "zod";
 import { group, leaf, pick, shortId } from "../command.ts";
 import type { Context } from "../context.ts";
 import { usage } from "../errors.ts";
-import { ago, facts, labelsText, type Output, type Style, table } from "../output.ts";
+import { ago, facts, harmless, labelsText, type Output, type Style, table } from "../output.ts";
 import type { Surroundings } from "../program.ts";
 
 export function nodeCommands(program: Command, surroundings: Surroundings): void {
@@ -109,6 +109,18 @@ function installedText(one: Installed): string {
   }
 }
 
+/** The words are the node's: the verifier's, where that refused. */
+export function refusalsText(installed: readonly Installed[]): string {
+  return installed
+    .flatMap(one => {
+      if (one.kind !== "kept-last-good") return [];
+      const goesOn = one.version === null ? "nothing of it enforces" : `version ${one.version} goes on`;
+      const words = one.because.detail.split("\n").map(line => `  ${harmless(line)}`);
+      return [`${one.ruleSet}@${one.refused} is refused (${one.because.code}); ${goesOn}`, ...words];
+    })
+    .join("\n");
+}
+
 function guarantees({ guarantees, connectionsTotal }: Node): string {
   const parts = Object.entries(guarantees).map(([name, count]) => `${count} ${name}`);
   return parts.length > 0 ? parts.join(", ") : String(connectionsTotal);
@@ -141,6 +153,8 @@ function details(output: Output, node: NodeDetails): string {
       ...node.missing.map(text => ["Missing", text] as const),
     ]),
   ];
+  const refusals = refusalsText(node.installed);
+  if (refusals) parts.push(refusals);
   if (node.counters.length > 0)
     parts.push(
       table(output, node.counters, [

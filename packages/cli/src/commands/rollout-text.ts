@@ -14,7 +14,7 @@ import { ago, type Column, facts, harmless, labelsText, type Output, type Style,
 
 export function changeLine({ state, step, steps, nodes, lastDecision, twin }: RolloutDetails): string {
   const found = twin ? `  twin: ${twinLine(twin)}` : "";
-  const decision = lastDecision ? `  ${lastDecision.kind}: ${lastDecision.because}` : "";
+  const decision = lastDecision ? `  ${lastDecision.kind}: ${harmless(lastDecision.because)}` : "";
   return `${state}  step ${step + 1}/${steps.length} (${steps[step]?.percent ?? "?"} %)  installed ${nodes.installed}/${nodes.planned}  refused ${nodes.refused}${found}${decision}`;
 }
 

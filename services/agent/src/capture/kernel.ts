@@ -27,6 +27,7 @@ import {
   SLOTS_MAX,
   sweepRetired,
 } from "./pins.ts";
+import { refusalText } from "./refusal.ts";
 import { SequenceTracker } from "./sequence.ts";
 import { type Severed, sever } from "./sever.ts";
 import { pinnedVerdicts, Slot, type SlotRequest } from "./slot.ts";
@@ -247,10 +248,9 @@ export class Kernel {
       return ok(await Slot.load({ ...request, shared: this.#maps, pins: this.#options.pins }));
     } catch (error) {
       if (!(error instanceof BpfError)) throw error;
-      const lines = error.lastLines(VERIFIER_LINES).join("\n");
       return err({
         code: "verifier-refused",
-        detail: `${error.message}${lines ? `\n${lines}` : ""}`.slice(-4_000),
+        detail: refusalText(error.message, error.lastLines(VERIFIER_LINES)),
       });
     }
   }

@@ -1,0 +1,31 @@
+import { expect, test } from "vitest";
+import { REFUSAL_CHARACTERS_MAX, refusalText } from "./refusal.ts";
+
+const MESSAGE =
+  "the kernel refused program 'slot': Permission denied (EACCES): R1 invalid mem access 'scalar'";
+
+test("a refusal is the message and after it the verifier's lines", () => {
+  expect(refusalText(MESSAGE, ["1: r1 = 0", "R1 invalid"])).toBe(`${MESSAGE}\n1: r1 = 0\nR1 invalid`);
+});
+
+test("without a log it is the message alone", () => {
+  expect(refusalText(MESSAGE, [])).toBe(MESSAGE);
+});
+
+test("lines full of registers push neither the complaint out nor the last line, and none is cut in two", () => {
+  const registers = Array.from(
+    { length: 20 },
+    (_, i) => `${i}: ${"R1_w=scalar(umax=4294967295) ".repeat(20)}`,
+  );
+  const text = refusalText(MESSAGE, [...registers, "processed 30 insns"]);
+  const lines = text.split("\n");
+  expect(text.length).toBeLessThanOrEqual(REFUSAL_CHARACTERS_MAX);
+  expect(lines[0]).toBe(MESSAGE);
+  expect(lines.at(-1)).toBe("processed 30 insns");
+  expect(lines.slice(1, -1).length).toBeGreaterThan(0);
+  for (const line of lines.slice(1, -1)) expect(registers).toContain(line);
+});
+
+test("a message that is too long itself is bounded", () => {
+  expect(refusalText("m".repeat(5_000), ["last"])).toHaveLength(REFUSAL_CHARACTERS_MAX);
+});

@@ -1,0 +1,18 @@
+/**
+ * What a node tells of a program that its kernel refused. The message, which ends with the complaint, always stands
+ * first; of the verifier's lines the last ones that fit, whole. A line with many registers takes hundreds of characters.
+ */
+
+export const REFUSAL_CHARACTERS_MAX = 4_000;
+
+export function refusalText(message: string, lastLines: readonly string[]): string {
+  const kept: string[] = [];
+  const head = message.slice(0, REFUSAL_CHARACTERS_MAX);
+  let left = REFUSAL_CHARACTERS_MAX - head.length;
+  for (const line of lastLines.toReversed()) {
+    left -= line.length + 1;
+    if (left < 0) break;
+    kept.unshift(line);
+  }
+  return [head, ...kept].join("\n");
+}
