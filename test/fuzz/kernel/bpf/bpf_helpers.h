@@ -15,6 +15,7 @@ static void *bpf_map_lookup_elem(void *map, const void *key);
 static long bpf_map_update_elem(void *map, const void *key, const void *value, __u64 flags);
 static __u64 bpf_ktime_get_ns(void);
 #define bpf_ktime_get_coarse_ns bpf_ktime_get_ns
+static __u64 bpf_jiffies64(void);
 static __u32 bpf_get_smp_processor_id(void);
 static __u64 bpf_get_current_pid_tgid(void);
 static __u64 bpf_get_current_ancestor_cgroup_id(int level);
