@@ -9,6 +9,7 @@
 #define __type(name, value) typeof(value) *name
 #undef __always_inline
 #define __always_inline inline __attribute__((always_inline))
+#define barrier() asm volatile("" ::: "memory")
 #define __noinline __attribute__((noinline))
 
 static void *bpf_map_lookup_elem(void *map, const void *key);
