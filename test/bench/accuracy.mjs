@@ -25,7 +25,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { accepted } from "../corpus/accuracy/accepted.mjs";
-import { attacks, honest } from "../corpus/accuracy/made.mjs";
+import { attacks, FIRST, HELD_OUT, honest } from "../corpus/accuracy/made.mjs";
 import { crs942, flaggedBy, libinjection } from "./peers.mjs";
 
 const picket = fileURLToPath(new URL("../../packages/cli/bin/picket.mjs", import.meta.url));
@@ -34,13 +34,15 @@ export async function run({ json = false, corpus } = {}) {
   const folder = corpus ?? process.env.PICKET_CORPUS;
   const scratch = mkdtempSync(join(tmpdir(), "picket-accuracy-"));
   try {
-    const made = await ofMade(scratch);
-    if (!json) printMade(made);
+    const made = await ofMade(scratch, FIRST);
+    const heldOut = await ofMade(scratch, HELD_OUT);
+    if (!json) printMade("made", made);
+    if (!json) printMade("held out", heldOut);
     if (!folder) {
       console.error(
         "SKIPPED: accuracy on foreign statements was NOT measured. Name a folder of them: --corpus DIR or PICKET_CORPUS.",
       );
-      return { name: "accuracy", skipped: "neither --corpus nor PICKET_CORPUS", made };
+      return { name: "accuracy", skipped: "neither --corpus nor PICKET_CORPUS", made, heldOut };
     }
     const [attack, benign, probe, modes] = ["attack", "benign", "probe", "modes"].map(set =>
       read(folder, set),
@@ -59,6 +61,7 @@ export async function run({ json = false, corpus } = {}) {
     const result = {
       name: "accuracy",
       made,
+      heldOut,
       statementsPerSecond: Math.round(cold.rows.length / cold.seconds),
       cold: score(cold, [...attack, ...benign]),
       learned: { learnedStatements: learned.length, ...score(warm, [...attack, ...scored]) },
@@ -89,9 +92,9 @@ function halves(benign) {
 }
 
 /** By half: with the statements of "development" rules were developed, those of "final" were only counted. */
-async function ofMade(scratch) {
-  const attack = await accepted(attacks());
-  const benign = await accepted(honest());
+async function ofMade(scratch, set) {
+  const attack = await accepted(attacks(set));
+  const benign = await accepted(honest(set));
   const { learned, scored } = halves(benign);
   const file = join(scratch, "made.jsonl");
   writeFileSync(file, learned.map(requestLine).join(""));
@@ -121,12 +124,12 @@ async function ofMade(scratch) {
   };
 }
 
-function printMade({ cold, learned, idioms, grown }) {
+function printMade(set, { cold, learned, idioms, grown }) {
   for (const half of ["development", "final"]) {
-    line(`made, ${half}: cold`, cold[half]);
-    line(`made, ${half}: learned`, learned[half]);
-    line(`made, ${half}: idioms of tools, cold`, idioms[half]);
-    line(`made, ${half}: the next release, learned`, grown[half]);
+    line(`${set}, ${half}: cold`, cold[half]);
+    line(`${set}, ${half}: learned`, learned[half]);
+    line(`${set}, ${half}: idioms of tools, cold`, idioms[half]);
+    if (grown[half].others > 0) line(`${set}, ${half}: the next release, learned`, grown[half]);
   }
 }
 

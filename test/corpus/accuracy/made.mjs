@@ -2,7 +2,9 @@
  * Statements for the accuracy benchmark, made and not collected. Honest ones: those of honest.txt, and templates.txt
  * with ordinary values, and grown.txt, which nobody has learned. Attacks: every payload below in every place of templates.txt
  * that it suits, plain and through every tamper. Deterministic: the same statements each time. `half` divides
- * payloads and honest statements alike: what is developed with, and what is only read at the end.
+ * payloads and honest statements alike: what is developed with, and what is only read at the end. The files
+ * heldout-*.txt are another such set, of other applications, payloads, tampers and tools: with its first half the
+ * causes of misses are looked for, its second half is counted and never read.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -227,8 +229,44 @@ const parse = list =>
       return { dialect, family, name: `${dialect}/${family}/${name}`, text: rest.join(" ") };
     });
 
-const TAILS = parse(tails);
-const VALUES = parse(values);
+/** `tail` or `value` before each line. */
+const heldOut = kind =>
+  parse(
+    text("heldout-payloads.txt")
+      .split("\n")
+      .filter(line => line.startsWith(`${kind} `))
+      .map(line => line.slice(kind.length + 1))
+      .join("\n"),
+  );
+
+export const FIRST = {
+  prefix: "own",
+  templates: "templates.txt",
+  honest: "honest.txt",
+  grown: "grown.txt",
+  tails: parse(tails),
+  values: parse(values),
+  victim: { table: "member", column: "owner" },
+  /** A tamper in one of so many places: all of them would be a million statements; and a plain payload in one of so many. */
+  tamperedIn: 24,
+  plainIn: 1,
+  tampersOf: dialect => ({ ...tampers, ...(dialect === "mysql" ? mysqlTampers : pgTampers) }),
+};
+export const HELD_OUT = {
+  prefix: "held",
+  templates: "heldout-templates.txt",
+  honest: "heldout-honest.txt",
+  tails: heldOut("tail"),
+  values: heldOut("value"),
+  victim: { table: "credential", column: "tenant_id" },
+  tamperedIn: 60,
+  plainIn: 6,
+  tampersOf: dialect => ({
+    none: payload => payload,
+    ...heldOutTampers,
+    ...(dialect === "mysql" ? heldOutMysqlTampers : heldOutPgTampers),
+  }),
+};
 const suits = (payload, dialect) => payload.dialect === "both" || payload.dialect === dialect;
 
 /** A tamper rewrites the pasted text alone. Strings in it are kept. */
@@ -277,7 +315,39 @@ const pgTampers = {
   operatorSyntax: payload =>
     outsideStrings(payload, part => part.replace(/(?<![<>!:|])=(?!=)/g, " OPERATOR(pg_catalog.=) ")),
 };
-const tampersOf = dialect => ({ ...tampers, ...(dialect === "mysql" ? mysqlTampers : pgTampers) });
+const heldOutTampers = {
+  upper: payload => outsideStrings(payload, part => part.toUpperCase()),
+  greatest: payload => outsideStrings(payload, part => part.replace(/\b(\d)>(\d)/g, "greatest($1,$2+1)=$1")),
+  blanks: payload => outsideStrings(payload, part => part.replace(/ /g, " \n\t  ")),
+  bangComments: payload => outsideStrings(payload, part => part.replace(/ /g, "/*-*/")),
+  dashLines: payload => outsideStrings(payload, part => part.replace(/ (?=[A-Z])/g, " -- q7\n")),
+  exponent: payload => payload.replace(/^(?=UNION|OR |AND )/, "e0 "),
+  allUnion: payload => payload.replace(/UNION ALL SELECT/, "UNION SELECT"),
+  bracketed: payload => payload.replace(/^(OR|AND) (.*)$/, "$1(($2))"),
+  lateTrue: payload => payload.replace(/^(OR|AND) (.*)$/, "$1 $2 AND 31=31"),
+  caseWrapped: payload => payload.replace(/^(OR|AND) (?!NOT)(.*)$/, "$1 CASE WHEN ($2) THEN 1 ELSE 0 END=1"),
+};
+const heldOutMysqlTampers = {
+  lineFeedHash: payload => outsideStrings(payload, part => part.replace(/ /g, "#k3\n")),
+  halfVersioned: payload =>
+    outsideStrings(payload, part => part.replace(words, "/*!0$&")).replaceAll("/*!0", "/*!00000 "),
+  versionedWhole: payload => `/*!50000 ${payload} */`,
+  rlike: payload => outsideStrings(payload, part => part.replace(/(?<![<>!=:])=(?!=)/g, " RLIKE ")),
+  quotedTable: payload => payload.replaceAll("information_schema.", "`information_schema`."),
+  charText: payload =>
+    payload.replace(/'([a-z]{1,8})'/gi, (_, s) => `char(${[...Buffer.from(s)].join(",")})`),
+};
+const heldOutPgTampers = {
+  escapes: payload =>
+    payload.replace(/'([a-z]+)'/gi, (_, s) => `E'\\x${s.charCodeAt(0).toString(16)}${s.slice(1)}'`),
+  taggedDollars: payload => payload.replace(/'([a-z%]+)'/gi, "$$$$$1$$$$"),
+  chrText: payload =>
+    payload.replace(
+      /'([a-z]{1,6})'/gi,
+      (_, s) => `(${[...Buffer.from(s)].map(c => `chr(${c})`).join("||")})`,
+    ),
+  nestedComments: payload => outsideStrings(payload, part => part.replace(/ /g, "/* a /* b */ c */")),
+};
 
 const slot = /'(%?)\{s\}(%?)'|"\{s\}"|\{([a-zA-Z])\}/g;
 const honestOf = {
@@ -313,14 +383,14 @@ function entrances(sql) {
   return [...single, ...twice];
 }
 
-const VICTIM = "member";
-const COLUMN = "owner";
-const concrete = payload =>
-  payload.replaceAll(/(?<![!])~(?=[a-z]|$|[\s),;'])(?! ?'\^)/g, VICTIM).replaceAll(/@(?!@|[a-z>])/g, COLUMN);
+const concrete = (payload, { table, column }) =>
+  payload
+    .replaceAll(/(?<![!])~(?=[a-z]|$|[\s),;'])(?! ?'\^)/g, table)
+    .replaceAll(/(?<!@)@(?!@|[a-z>])/g, column);
 
 /** The ways out of a place: text before the payload, and after it. */
-function pastes(kind, payload, seed) {
-  const text = concrete(payload.text);
+function pastes(kind, payload, seed, victim) {
+  const text = concrete(payload.text, victim);
   const ends = payload.family === "comment" ? ["-- ", "#", "/*"] : null;
   switch (kind) {
     case "n":
@@ -337,17 +407,20 @@ function pastes(kind, payload, seed) {
     case "d":
       return ends ? [] : seed % 2 ? [`id ${text} -- `] : [];
     case "t":
-      return ends ? [] : [`mail WHERE owner=1 ${text} -- `];
+      return ends ? [] : [`mail WHERE ${victim.column}=1 ${text} -- `];
     default:
       return [];
   }
 }
 
+const isTaken = ({ tamperedIn, plainIn }, tamper, payload, where) =>
+  bits(`${tamper} ${payload.name} ${where}`)[0] % (tamper === "none" ? plainIn : tamperedIn) === 0;
+
 /** {id, dialect, sql, label: "attack", family, template, payload, tamper, half} */
-export function attacks() {
+export function attacks(set = FIRST) {
   const out = [];
   const seen = new Set();
-  for (const [number, { dialect, sql }] of lines("templates.txt").entries())
+  for (const [number, { dialect, sql }] of lines(set.templates).entries())
     for (const { at, ats, place } of entrances(sql)) {
       const kind = place[3] ?? "s";
       const double = place[0].startsWith('"');
@@ -357,32 +430,32 @@ export function attacks() {
         if (seen.has(dialect + whole)) return;
         seen.add(dialect + whole);
         out.push({
-          id: `own-a${out.length}`,
+          id: `${set.prefix}-a${out.length}`,
           dialect,
           sql: whole,
           label: "attack",
           family: payload.family,
-          template: `own-${dialect}-${sql.slice(0, 60)}`,
+          template: `${set.prefix}-${dialect}-${sql.slice(0, 60)}`,
           payload: payload.name,
           tamper,
           half: halfOf(payload.name),
         });
       };
-      for (const payload of TAILS.filter(one => suits(one, dialect)))
-        for (const [tamper, change] of Object.entries(tampersOf(dialect))) {
-          // Each tamper in a fifth of the places: all of them would be a million statements.
-          if (tamper !== "none" && bits(`${tamper} ${payload.name} ${number} ${at}`)[0] % 24 !== 0) continue;
+      const where = `${number} ${at}`;
+      for (const payload of set.tails.filter(one => suits(one, dialect)))
+        for (const [tamper, change] of Object.entries(set.tampersOf(dialect))) {
+          if (!isTaken(set, tamper, payload, where)) continue;
           const changed = { ...payload, text: change(payload.text) };
           if (tamper !== "none" && changed.text === payload.text) continue;
-          for (const pasted of pastes(kind, changed, number)) add(payload, pasted, tamper);
+          for (const pasted of pastes(kind, changed, number, set.victim)) add(payload, pasted, tamper);
         }
       if ("nlcd".includes(kind))
-        for (const payload of VALUES.filter(one => suits(one, dialect)))
-          for (const [tamper, change] of Object.entries(tampersOf(dialect))) {
-            if (tamper !== "none" && bits(`${tamper} ${payload.name} ${number} ${at}`)[0] % 24 !== 0)
-              continue;
-            const text = change(concrete(payload.text));
-            if (tamper === "none" || text !== concrete(payload.text)) add(payload, text, tamper);
+        for (const payload of set.values.filter(one => suits(one, dialect)))
+          for (const [tamper, change] of Object.entries(set.tampersOf(dialect))) {
+            if (!isTaken(set, tamper, payload, where)) continue;
+            const text = concrete(payload.text, set.victim);
+            const changed = change(text);
+            if (tamper === "none" || changed !== text) add(payload, changed, tamper);
           }
     }
   return out;
@@ -392,11 +465,11 @@ const INSTANCES = 40;
 const GROWN_INSTANCES = 5;
 
 /** {id, dialect, sql, label: "benign", family, template, half, never?: it is never learned} */
-export function honest() {
+export function honest(set = FIRST) {
   const out = [];
   const add = (dialect, sql, family, template) =>
     out.push({
-      id: `own-h${out.length}`,
+      id: `${set.prefix}-h${out.length}`,
       dialect,
       sql,
       label: "benign",
@@ -404,12 +477,12 @@ export function honest() {
       template,
       half: halfOf(sql),
     });
-  for (const { dialect, sql } of lines("honest.txt"))
-    add(dialect, sql, "own-idioms", `own-${dialect}-${sql}`);
-  for (const { dialect, sql } of lines("templates.txt"))
+  for (const { dialect, sql } of lines(set.honest))
+    add(dialect, sql, "own-idioms", `${set.prefix}-${dialect}-${sql}`);
+  for (const { dialect, sql } of lines(set.templates))
     for (let i = 0; i < INSTANCES; i++)
-      add(dialect, fill(sql, i), "own-templates", `own-${dialect}-${sql.slice(0, 60)}`);
-  for (const { dialect, sql } of lines("grown.txt"))
+      add(dialect, fill(sql, i), "own-templates", `${set.prefix}-${dialect}-${sql.slice(0, 60)}`);
+  for (const { dialect, sql } of set.grown ? lines(set.grown) : [])
     for (let i = 0; i < GROWN_INSTANCES; i++)
       out.push({
         id: `own-g${out.length}`,
