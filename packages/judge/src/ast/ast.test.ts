@@ -78,6 +78,11 @@ describe("what a parser sees in a statement, in both dialects", () => {
       rules: ["ast-constant-condition"],
     }));
 
+  test("constants that contain one another are compared", () =>
+    expect(analyse(parsers.pg, "SELECT a FROM t WHERE b = 1 OR ARRAY[2] @> ARRAY[2]", "pg")).toMatchObject({
+      rules: ["ast-constant-condition"],
+    }));
+
   test("code in a version comment is code", () =>
     expect(
       analyse(parsers.mysql, "SELECT a FROM t WHERE b = 1 /*!50000OR NOT*/ false", "mysql"),

@@ -138,7 +138,7 @@ function expression(node: unknown): Expression {
         .filter(isObject)
         .map(expression);
       const operator = strings(body.name).join("");
-      return body.kind !== "AEXPR_OP" || /^(?:[<>=]+|!=|<>|~+\*?|!~+\*?)$/.test(operator)
+      return body.kind !== "AEXPR_OP" || /^(?:[<>=]+|!=|<>|~+\*?|!~+\*?|@>|<@|&&)$/.test(operator)
         ? { kind: "comparison", equal: body.kind === "AEXPR_OP" && operator === "=", arguments: operands }
         : { kind: "other", arguments: operands };
     }

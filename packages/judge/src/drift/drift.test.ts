@@ -57,6 +57,18 @@ describe("a new statement beside what the workload has learned", () => {
       expect([found, drift?.kind]).toEqual([verdict, kind]);
     });
 
+  test("an array may hold any number of values, and what is more than a value is a splice", () => {
+    const priced = (i: number) =>
+      `SELECT a FROM t WHERE b = ANY (ARRAY[${Array.from({ length: (i % 5) + 1 }, (_, n) => n + i).join(", ")}])`;
+    const statement = (sql: string) => ({ sql, dialect: "pg", session: defaultSession("pg") }) as const;
+    const learned = createProfile(shop);
+    for (let i = 0; i < 10; i++)
+      learn(core, learned, statement(priced(i)), { atMs: 1_000, vouched: false, process: "7@1" });
+    const found = (sql: string) => judge(core, statement(sql), { profile: learned });
+    expect(found("SELECT a FROM t WHERE b = ANY (ARRAY[1, 2, 3, 4, 5, 6, -7, 8])").verdict).toBe("benign");
+    expect(found("SELECT a FROM t WHERE b = ANY (ARRAY[4 -0])")).toMatchObject({ verdict: "attack" });
+  });
+
   test("a splice shows the tokens that were put in, and the template", () => {
     const sql = "SELECT id, role FROM staff WHERE login = 'x' OR role = 'admin' AND site = 3";
     const { drift, evidence, rules } = judged(sql);

@@ -1,6 +1,6 @@
 /**
  * A statement as drift compares it: words in one case, literals as `?`, and what honest code varies by itself
- * folded away: the sign of a literal, further items of an IN list, further rows of VALUES, NULL where a literal
+ * folded away: the sign of a literal, further items of an IN list or an array, further rows of VALUES, NULL where a literal
  * may stand. Unlike the shape that the kernel hashes (docs/fingerprint.md) this may lose something, because it
  * never says that a statement is known; it only says which known one a new statement is closest to.
  */
@@ -114,7 +114,7 @@ function drop(out: Unfolded, from: number, count: number): void {
 }
 
 const signAfter =
-  /^(?:[(,=<>+*/%-]|and|or|between|limit|offset|values|then|else|when|in|select|where|by|set|like|return|on)$/;
+  /^(?:[([,=<>+*/%-]|and|or|between|limit|offset|values|then|else|when|in|select|where|by|set|like|return|on)$/;
 
 /** `- ?` where no operand stands before the sign. */
 function dropSign({ words, spans, literals }: Unfolded, span: [number, number]): void {
@@ -127,7 +127,9 @@ function dropSign({ words, spans, literals }: Unfolded, span: [number, number]):
   span[0] = spans.pop()![0];
 }
 
-/** `in ( ? , ?` becomes `in ( ?`. */
+const lists = new Set(["in (", "array ["]);
+
+/** `in ( ? , ?` becomes `in ( ?`, and `array [ ? , ?` becomes `array [ ?`. */
 function foldList(out: Unfolded): void {
   const { words } = out;
   const last = words.length - 1;
@@ -135,8 +137,7 @@ function foldList(out: Unfolded): void {
   if (
     words[last - 1] === "," &&
     words[last - 2] === words[last] &&
-    words[last - 3] === "(" &&
-    words[last - 4] === "in"
+    lists.has(`${words[last - 4]} ${words[last - 3]}`)
   )
     drop(out, last - 1, 2);
 }
