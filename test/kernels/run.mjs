@@ -1,68 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Boots each kernel of the matrix under emulation and plays the loader's cases in
-// it. A guest is an initramfs of busybox, the static loader and the objects; the
-// kernels, busybox and the emulator come from Debian's own archive into
-// build/cache and are unpacked there, so nothing is installed.
+// it. A guest is an initramfs of busybox, the static loader and the objects.
 //
 //   node test/kernels/run.mjs [name...]     names: 6.1 6.12 native; default all
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { busybox, emulator, kernelOf, kernels, pack } from "./guest.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const cache = join(here, "build", "cache");
-const root = join(cache, "root");
 const GUEST_MS_MAX = 15 * 60_000;
-
-const kernels = { 6.1: "linux-image-cloud-amd64", 6.12: "linux-image-6.12-cloud-amd64" };
 
 const run = (command, args, options = {}) =>
   execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"], ...options });
-
-/** The package that a meta package stands for. */
-function imageOf(meta) {
-  const name = /Depends: (linux-image-\S+)/.exec(run("apt-cache", ["depends", meta]))?.[1];
-  if (!name)
-    throw new Error(`apt knows no ${meta}: run apt-get update, on Debian 12 with its security archive`);
-  return name;
-}
-
-/** Downloads and unpacks packages once; returns where. */
-function unpack(packages, into) {
-  mkdirSync(cache, { recursive: true });
-  mkdirSync(into, { recursive: true });
-  for (const name of packages) {
-    const done = join(cache, `${name}.unpacked`);
-    if (existsSync(done)) continue;
-    process.stdout.write(`# fetching ${name}\n`);
-    // _apt may not write here: the download runs as the caller.
-    run("apt-get", ["-o", "APT::Sandbox::User=root", "-qq", "download", name], { cwd: cache });
-    const deb = readdirSync(cache).find(file => file.startsWith(`${name}_`) && file.endsWith(".deb"));
-    run("dpkg-deb", ["-x", join(cache, deb), into]);
-    rmSync(join(cache, deb));
-    writeFileSync(done, "");
-  }
-  return into;
-}
-
-/** Path of the emulator and what it needs in its environment. */
-function emulator() {
-  const installed = ["/usr/bin/qemu-system-x86_64"].find(existsSync);
-  if (installed) return { path: installed, env: process.env, args: [] };
-  const missing = run("apt-get", ["install", "-s", "-q", "--no-install-recommends", "qemu-system-x86"])
-    .split("\n")
-    .flatMap(line => /^Inst (\S+)/.exec(line)?.[1] ?? []);
-  unpack(missing, root);
-  const libraries = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib"].map(dir =>
-    join(root, dir),
-  );
-  return {
-    path: join(root, "usr/bin/qemu-system-x86_64"),
-    env: { ...process.env, LD_LIBRARY_PATH: libraries.join(":") },
-    args: ["usr/share/qemu", "usr/share/seabios"].flatMap(dir => ["-L", join(root, dir)]),
-  };
-}
 
 const INIT = `#!/bin/busybox sh
 B=/bin/busybox
@@ -81,23 +32,13 @@ function initramfs() {
   rmSync(tree, { recursive: true, force: true });
   for (const dir of ["bin", "proc", "sys", "dev", "tmp", "picket"])
     mkdirSync(join(tree, dir), { recursive: true });
-  const busybox = join(unpack(["busybox-static"], root), "bin/busybox");
   const bpf = join(here, "../../packages/bpf/dist");
-  run("cp", [busybox, join(tree, "bin")]);
+  run("cp", [busybox(), join(tree, "bin")]);
   for (const program of ["loader", "hold", "keeper"])
     run("cp", [join(here, `build/${program}-static`), join(tree, "picket", program)]);
   run("cp", [join(bpf, "dispatcher.bpf.o"), join(bpf, "slot.bpf.o"), join(tree, "picket")]);
   writeFileSync(join(tree, "init"), INIT, { mode: 0o755 });
-  const archive = join(here, "build", "guest.cpio.gz");
-  run(
-    "sh",
-    [
-      "-c",
-      `set -e; find . | '${busybox}' cpio -o -H newc > '${archive}.plain'; gzip -1c '${archive}.plain' > '${archive}'`,
-    ],
-    { cwd: tree },
-  );
-  return archive;
+  return pack(tree, join(here, "build", "guest.cpio"));
 }
 
 /** Runs a command, passes its lines on, and counts the results in them. */
@@ -136,15 +77,18 @@ for (const name of wanted) {
   }
   if (!kernels[name])
     throw new Error(`no kernel '${name}': choose from native, ${Object.keys(kernels).join(", ")}`);
-  const image = imageOf(kernels[name]);
-  const boot = join(unpack([image], join(cache, name)), "boot");
-  const kernel = join(
-    boot,
-    readdirSync(boot).find(file => file.startsWith("vmlinuz")),
-  );
   const qemu = emulator();
   const args = ["-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024"];
-  args.push("-kernel", kernel, "-initrd", initramfs(), "-nographic", "-no-reboot", "-nic", "none");
+  args.push(
+    "-kernel",
+    kernelOf(name).image,
+    "-initrd",
+    initramfs(),
+    "-nographic",
+    "-no-reboot",
+    "-nic",
+    "none",
+  );
   args.push("-append", "console=ttyS0 quiet panic=-1 tsc=reliable");
   results.push(await played(name, qemu.path, [...qemu.args, ...args], qemu.env));
 }
