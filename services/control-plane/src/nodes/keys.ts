@@ -4,9 +4,10 @@
  * one that does not asks each time.
  */
 import type { NodeId } from "@picket/shared/ids";
-import { and, inArray, isNull } from "drizzle-orm";
+import { and, isNull } from "drizzle-orm";
 import { batched } from "../batch.ts";
 import type { Ctx } from "../context.ts";
+import { among } from "../db/among.ts";
 import type { Db } from "../db/client.ts";
 import { nodes } from "../db/schema.ts";
 
@@ -83,7 +84,7 @@ async function find(db: Db, asked: NodeId[]): Promise<(Keys | null)[]> {
       previousKeyUntil: nodes.previousKeyUntil,
     })
     .from(nodes)
-    .where(and(inArray(nodes.id, [...new Set(asked)]), isNull(nodes.retiredAt), isNull(nodes.quarantinedAt)));
+    .where(and(among(nodes.id, new Set(asked)), isNull(nodes.retiredAt), isNull(nodes.quarantinedAt)));
   const keys = new Map(
     rows.map(({ id, publicKey, previousKey, previousKeyUntil }) => [
       id,

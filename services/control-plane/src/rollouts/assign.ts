@@ -15,7 +15,7 @@ import type {
 import { sql } from "drizzle-orm";
 import { type Ctx, now, uuid } from "../context.ts";
 import type { Tx } from "../db/client.ts";
-import { assignments } from "../db/schema.ts";
+import type { assignments } from "../db/schema.ts";
 
 export interface Target {
   node: NodeId;
@@ -44,47 +44,60 @@ export async function assign(
     targets: readonly Target[];
   },
 ): Promise<NodeAssignment[]> {
+  const { ruleSet, rollout, scope, mode } = input;
+  const at = now(ctx).toISOString();
   const changed: NodeAssignment[] = [];
   for (let from = 0; from < input.targets.length; from += ROWS_AT_ONCE) {
-    const rows = await tx
-      .insert(assignments)
-      .values(
-        input.targets.slice(from, from + ROWS_AT_ONCE).map(target => ({
+    const targets = new Map(
+      input.targets
+        .slice(from, from + ROWS_AT_ONCE)
+        .map(target => [target.node, { ...target, id: uuid(ctx) }]),
+    );
+    // As one document: a query builder that puts ten values a row together shows in the profile of a wave.
+    const asked = [...targets.values()].map(({ id, node, version, bundle, share, beside }) => ({
+      id,
+      node,
+      version,
+      bundle,
+      share,
+      beside: beside ?? null,
+    }));
+    const { rows } = await tx.execute<{ node: NodeId; generation: number }>(sql`
+      insert into assignments
+        (id, node, rule_set, generation, version, bundle, rollout, share, scope, mode, beside, assigned_at)
+      select id, node, ${ruleSet}, 1, version, bundle, ${rollout}::uuid, share, ${scope}, ${mode}, beside,
+        ${at}::timestamptz
+      from jsonb_populate_recordset(null::assignments, ${JSON.stringify(asked)}::jsonb)
+      on conflict (node, rule_set) do update set
+        id = excluded.id, generation = assignments.generation + 1, version = excluded.version,
+        bundle = excluded.bundle, rollout = excluded.rollout, share = excluded.share, scope = excluded.scope,
+        mode = excluded.mode, beside = excluded.beside, assigned_at = excluded.assigned_at, acknowledged_at = null
+      where (assignments.version, assignments.bundle, assignments.share, assignments.scope, assignments.mode,
+          assignments.beside)
+        is distinct from (excluded.version, excluded.bundle, excluded.share, excluded.scope, excluded.mode,
+          excluded.beside)
+      returning node, generation`);
+    for (const { node, generation } of rows) {
+      const target = targets.get(node)!;
+      changed.push(
+        nodeAssignment({
           ...target,
-          id: uuid(ctx),
-          ruleSet: input.ruleSet,
-          generation: 1,
-          rollout: input.rollout,
-          scope: input.scope,
-          mode: input.mode,
-          assignedAt: now(ctx),
-        })),
-      )
-      .onConflictDoUpdate({
-        target: [assignments.node, assignments.ruleSet],
-        set: {
-          id: sql`excluded.id`,
-          generation: sql`${assignments.generation} + 1`,
-          version: sql`excluded.version`,
-          bundle: sql`excluded.bundle`,
-          rollout: sql`excluded.rollout`,
-          share: sql`excluded.share`,
-          scope: sql`excluded.scope`,
-          mode: sql`excluded.mode`,
-          beside: sql`excluded.beside`,
-          assignedAt: sql`excluded.assigned_at`,
-          acknowledgedAt: sql`null`,
-        },
-        setWhere: sql`(${assignments.version}, ${assignments.bundle}, ${assignments.share}, ${assignments.scope}, ${assignments.mode}, ${assignments.beside})
-          is distinct from (excluded.version, excluded.bundle, excluded.share, excluded.scope, excluded.mode, excluded.beside)`,
-      })
-      .returning();
-    changed.push(...rows.map(nodeAssignment));
+          generation,
+          ruleSet,
+          rollout,
+          scope,
+          mode,
+          beside: target.beside ?? null,
+        }),
+      );
+    }
   }
   return changed;
 }
 
-export function nodeAssignment(row: typeof assignments.$inferSelect): NodeAssignment {
+type Row = Omit<typeof assignments.$inferSelect, "assignedAt" | "acknowledgedAt">;
+
+export function nodeAssignment(row: Row): NodeAssignment {
   return {
     node: row.node,
     assignment: {

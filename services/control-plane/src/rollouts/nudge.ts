@@ -1,6 +1,7 @@
 import type { NodeId, RolloutId } from "@picket/shared/ids";
 import { and, eq, inArray } from "drizzle-orm";
 import type { Ctx, Services } from "../context.ts";
+import { among } from "../db/among.ts";
 import { rolloutNodes, rollouts } from "../db/schema.ts";
 
 export const ACTIVE = ["running", "paused", "rolling-back"] as const;
@@ -18,7 +19,7 @@ export async function nudgeRolloutsOf(
     .selectDistinct({ id: rollouts.id })
     .from(rollouts)
     .innerJoin(rolloutNodes, eq(rolloutNodes.rollout, rollouts.id))
-    .where(and(inArray(rolloutNodes.node, [...nodes]), inArray(rollouts.state, [...ACTIVE])));
+    .where(and(among(rolloutNodes.node, nodes), inArray(rollouts.state, [...ACTIVE])));
   for (const { id } of rows) ctx.jobs.nudge({ kind: "reconcile-rollout", rollout: id });
 }
 

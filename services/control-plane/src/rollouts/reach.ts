@@ -2,6 +2,7 @@
 import type { NodeId, RuleVersion } from "@picket/shared/ids";
 import { and, eq, inArray, isNotNull, isNull, sql } from "drizzle-orm";
 import { type Ctx, now } from "../context.ts";
+import { among } from "../db/among.ts";
 import type { Tx } from "../db/client.ts";
 import { nodes, rolloutNodes, type rollouts, ruleVersions } from "../db/schema.ts";
 import { assign, type NodeAssignment, type Target } from "./assign.ts";
@@ -31,7 +32,7 @@ export async function tell(
         and(
           eq(rolloutNodes.rollout, rollout.id),
           eq(rolloutNodes.node, nodes.id),
-          inArray(rolloutNodes.node, some),
+          among(rolloutNodes.node, some),
           isNull(rolloutNodes.reachedAt),
         ),
       );
@@ -100,7 +101,7 @@ async function stablesOf(
       .where(
         and(
           eq(rolloutNodes.rollout, rollout.id),
-          inArray(rolloutNodes.node, told.slice(from, from + ROWS_AT_ONCE)),
+          among(rolloutNodes.node, told.slice(from, from + ROWS_AT_ONCE)),
         ),
       );
     for (const { node, version, bundle } of rows) stables.set(node, { version, bundle });
