@@ -1,8 +1,9 @@
 /**
- * The fleet: `npm run bench -- fleet [--nodes=1000,10000] [--gateways=1] [--wait=240]`. Simulated nodes
- * (test/simulation) hold long polls over real sockets from several loopback addresses; the control plane runs built,
- * in processes of its own, on a PostgreSQL that syncs every commit and a Redis that keeps its log. Plain HTTP, as
- * behind a TLS terminator; every request's token is verified. Nodes are enrolled by SQL (enrolment is measured apart).
+ * The fleet: `npm run bench -- fleet [--nodes=1000,10000] [--gateways=1] [--connect=2000] [--profile=<dir>]`.
+ * Simulated nodes (test/simulation) hold long polls over real sockets from several loopback addresses, report and
+ * reconcile at the pace that they are told, as agents do; the control plane runs built, in processes of its own, on a
+ * PostgreSQL that syncs every commit and a Redis that keeps its log. Plain HTTP, as behind a TLS terminator; every
+ * request's token is verified. Nodes are enrolled by SQL (enrolment is measured apart).
  * Memory is what the control plane's processes, PostgreSQL's and Redis's own (Pss); the simulator is left out.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -13,6 +14,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type EmbeddedPostgres, type EmbeddedRedis, startPostgres, startRedis } from "@picket/infra/embedded";
 import { releaseKey, signBundle } from "@picket/shared/bundle";
+import { IDLE_CALLS_PER_SECOND, paceOf } from "@picket/shared/pace";
 import { Redis } from "ioredis";
 import pg from "pg";
 import type { Address } from "../simulation/connection.ts";
@@ -31,7 +33,6 @@ const flag = (name: string, otherwise: string): string =>
 export async function run({ json = false }: { json?: boolean } = {}): Promise<Record<string, unknown>> {
   const sizes = flag("nodes", "1000,10000").split(",").map(Number);
   const gateways = Number(flag("gateways", "1"));
-  const waitS = Number(flag("wait", "240"));
   const rows = [];
   for (const nodes of sizes) {
     // A socket a node, and some for the rest.
@@ -39,11 +40,11 @@ export async function run({ json = false }: { json?: boolean } = {}): Promise<Re
       throw new Error(
         `one process may open ${filesMax()} files (ulimit -n): ${nodes} nodes need --gateways=${Math.ceil(nodes / (filesMax() - 200))}`,
       );
-    const row = await measure({ nodes, gateways, waitS, say: json ? () => {} : console.log });
+    const row = await measure({ nodes, gateways, say: json ? () => {} : console.log });
     rows.push(row);
     if (!json) print(row);
   }
-  return { name: "fleet", gateways, waitS, rows };
+  return { name: "fleet", gateways, rows };
 }
 
 type Row = Awaited<ReturnType<typeof measure>>;
@@ -57,39 +58,37 @@ function print(row: Row): void {
       .join(", ");
   const percent = (value: number) => `${(value * 100).toFixed(1)} %`;
   console.log(
-    `\n${row.nodes.toLocaleString("en")} nodes, ${row.gateways} gateway process(es), long polls of ${row.waitS} s`,
+    `\n${row.nodes.toLocaleString("en")} nodes, ${row.gateways} gateway process(es), told to poll, report and reconcile every ${row.pace.poll}, ${row.pace.report} and ${row.pace.reconcile} s`,
   );
   console.log(
-    `  connected in ${row.connectS.toFixed(1)} s; again after all lost their connection in ${row.stormS.toFixed(1)} s`,
+    `  connected in ${row.connectS.toFixed(1)} s, all reported after ${row.firstReportsS.toFixed(1)} s; again after all lost their connection in ${row.stormS.toFixed(1)} s`,
   );
   console.log(`  memory idle: ${each(idle.bytes, mib)}; before anybody came: ${each(row.before, mib)}`);
   console.log(
     `  a connected idle node: ${(idle.bytesPerNode / 1_024).toFixed(1)} KiB (all memory / nodes), ${(idle.bytesPerNodeAdded / 1_024).toFixed(1)} KiB added`,
   );
   console.log(
-    `  CPU idle: ${percent(idle.cpuTotal)} of a core (${each(idle.cpu, percent)}), ${idle.pollsPerSecond.toFixed(0)} polls/s`,
+    `  CPU idle: ${percent(idle.cpuTotal)} of a core (${each(idle.cpu, percent)}), ${idle.pollsPerSecond.toFixed(0)} polls/s, ${idle.reportsPerSecond.toFixed(0)} reports/s`,
   );
   console.log(
     `  wave: rows written after ${wave.decidedS.toFixed(1)} s; delivered to half ${wave.halfS.toFixed(1)}, 99 % ${wave.p99S.toFixed(1)}, last ${wave.lastS.toFixed(1)} s; all acknowledged ${wave.acknowledgedS.toFixed(1)} s`,
   );
   console.log(
-    `    reported by all ${wave.reportedS === null ? "(not asked)" : `${wave.reportedS.toFixed(1)} s`}; CPU seconds ${each(wave.cpuSeconds, value => value.toFixed(1))}; memory ${each(wave.bytes, mib)}`,
+    `    reported by all ${wave.reportedS.toFixed(1)} s; CPU seconds ${each(wave.cpuSeconds, value => value.toFixed(1))}; memory ${each(wave.bytes, mib)}`,
   );
   console.log(
     `  PostgreSQL ${mib(row.databaseBytes)}, Redis ${mib(row.redisBytes)} (most in the wave ${mib(row.redisBytesInWave)})`,
   );
-  if (Object.keys(row.troubles).length > 0) console.log(`  troubles: ${JSON.stringify(row.troubles)}`);
+  console.log(`  answered otherwise or not at all: ${JSON.stringify(row.troubles)}`);
 }
 
 async function measure({
   nodes,
   gateways,
-  waitS,
   say,
 }: {
   nodes: number;
   gateways: number;
-  waitS: number;
   say: (line: string) => void;
 }) {
   const home = mkdtempSync(join(tmpdir(), "picket-bench-fleet-"));
@@ -109,7 +108,6 @@ async function measure({
     const before = parts.bytes();
     say(`${nodes} nodes enrolled; connecting`);
 
-    const behaviour = { waitS, reportsChanges: flag("reports", "yes") === "yes" };
     const connectAtMs = Date.now();
     swarm = spawnSwarm(
       {
@@ -117,22 +115,25 @@ async function measure({
         count: nodes,
         gateways: parts.gateways.map(address),
         api: [address(parts.api)],
-        behaviour,
+        behaviour: { paced: true },
         perSecond: Number(flag("connect", "2000")),
-        apiConnections: 32,
+        apiConnections: 512,
       },
       Math.max(1, Math.ceil(nodes / PER_PROCESS)),
     );
     const count = swarm.counts;
     await until(async () => (await parts.waiting()) >= nodes, 1_200_000, `all ${nodes} wait`);
     const connectS = (Date.now() - connectAtMs) / 1_000;
-    say(`connected after ${connectS.toFixed(1)} s; idle for ${IDLE_S} s`);
+    say(`connected after ${connectS.toFixed(1)} s`);
+    await until(async () => (await count()).reports >= nodes, 1_200_000, "every node has reported");
+    const firstReportsS = (Date.now() - connectAtMs) / 1_000;
+    say(`all reported after ${firstReportsS.toFixed(1)} s; idle for ${IDLE_S} s`);
     await pause(5_000);
     await count({ reset: true });
     const idleFrom = parts.cpu();
     await pause(IDLE_S * 1_000);
     const cpu = scale(minus(parts.cpu(), idleFrom), 1 / IDLE_S);
-    const polls = (await count({ reset: true })).polls;
+    const { polls, reports, troubles } = await count({ reset: true });
     const bytes = parts.bytes();
     const redisInfo = async () => Number(/used_memory:(\d+)/.exec(await parts.redisInfo())![1]);
 
@@ -151,7 +152,6 @@ async function measure({
     void started.catch(error => say(String(error)));
     const isDecided = async () =>
       (await database.query("select from rollouts where rule_set = 'bench'")).rowCount === 1;
-    const wants = behaviour.reportsChanges;
     await until(
       async () => {
         redisBytesInWave = Math.max(redisBytesInWave, await redisInfo());
@@ -162,9 +162,9 @@ async function measure({
           say(
             `${Date.now() - startedMs} ms: ${delivered} delivered, ${acknowledged} acknowledged, ${reported} reported`,
           );
-        return delivered >= nodes && acknowledged >= nodes && (!wants || reported >= nodes) && decidedMs > 0;
+        return delivered >= nodes && acknowledged >= nodes && reported >= nodes && decidedMs > 0;
       },
-      600_000,
+      1_200_000,
       "the wave is everywhere",
       500,
     );
@@ -194,9 +194,10 @@ async function measure({
     return {
       nodes,
       gateways,
-      waitS,
+      pace: paceOf(nodes, Number(process.env.PICKET_IDLE_CALLS_PER_SECOND ?? IDLE_CALLS_PER_SECOND)),
       before,
       connectS,
+      firstReportsS,
       stormS,
       idle: {
         bytes,
@@ -205,6 +206,7 @@ async function measure({
         cpu,
         cpuTotal: sum(cpu),
         pollsPerSecond: polls / IDLE_S,
+        reportsPerSecond: reports / IDLE_S,
       },
       wave: {
         decidedS: after(decidedMs),
@@ -213,14 +215,14 @@ async function measure({
         lastS: after(delivered.at(-1)!),
         deliveredTwice: delivered.length - nodes,
         acknowledgedS: after(done.lastAcknowledgedMs),
-        reportedS: wants ? after(done.lastReportedMs) : null,
+        reportedS: after(done.lastReportedMs),
         cpuSeconds,
         bytes: waveBytes,
       },
       databaseBytes,
       redisBytes: await redisInfo(),
       redisBytesInWave,
-      troubles: { ...done.troubles, ...storm.troubles },
+      troubles: { connecting: troubles, wave: done.troubles, storm: storm.troubles },
     };
   } finally {
     await swarm?.stop();
@@ -299,7 +301,15 @@ class Parts {
   }
 
   async stop(): Promise<void> {
-    for (const { child } of this.#children) child.kill("SIGKILL");
+    if (flag("profile", "") === "") for (const { child } of this.#children) child.kill("SIGKILL");
+    // A profile is written at an end in order.
+    else
+      await Promise.all(
+        this.#children.map(({ child }) => {
+          child.kill("SIGTERM");
+          return new Promise(resolve => child.once("exit", resolve));
+        }),
+      );
   }
 
   #by(figure: (pids: number[]) => number): Figures {
@@ -313,7 +323,9 @@ class Parts {
 
   #start(name: string, entry: string, args: string[] = []): Promise<void> {
     const file = fileURLToPath(new URL(`../../services/control-plane/dist/${entry}`, import.meta.url));
-    const child = spawn(process.execPath, [file, ...args], {
+    const profile = flag("profile", "");
+    const watched = profile === "" ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`];
+    const child = spawn(process.execPath, [...watched, file, ...args], {
       stdio: ["ignore", "pipe", "inherit"],
       env: {
         ...process.env,
@@ -383,8 +395,8 @@ async function enrolBySql(database: pg.Client, nodes: number, roster: string): P
     }));
     lines.push(...batch.map(({ id, d, x }) => JSON.stringify([id, d, x])));
     await database.query(
-      `insert into nodes (id, hostname, labels, labels_fixed, public_key, kernel, agent_version, join_token, enrolled_at, last_seen_at)
-       select id, 'bench', '{}', '{}', key, '6.18.0', '0.1.0', $3, now(), now() + interval '1 day'
+      `insert into nodes (id, hostname, labels, labels_fixed, public_key, kernel, agent_version, join_token, enrolled_at, last_seen_at, silent_at)
+       select id, 'bench', '{}', '{}', key, '6.18.0', '0.1.0', $3, now(), now(), now() + interval '1 hour'
        from unnest($1::uuid[], $2::text[]) as node (id, key)`,
       [batch.map(({ id }) => id), batch.map(({ x }) => x), token],
     );

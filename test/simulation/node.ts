@@ -5,6 +5,7 @@
  */
 import { type KeyObject, randomUUID } from "node:crypto";
 import { backoffMs } from "@picket/agent/uplink/backoff";
+import { Doorbell } from "@picket/agent/uplink/doorbell";
 import type { Delegation } from "@picket/shared/bundle-format";
 import {
   type Assignment,
@@ -12,15 +13,19 @@ import {
   type Installed,
   Polled,
   type Report,
+  ReportAnswer,
   type VersionCounters,
 } from "@picket/shared/contract";
 import { SharedVerdictFeed, type VerdictAnswer } from "@picket/shared/immunity";
+import { FULL_PACE } from "@picket/shared/pace";
 import { verifySharedVerdict } from "@picket/shared/shared-verdict";
 import { type Address, type Answer, Connection } from "./connection.ts";
 import { nodeToken } from "./identity.ts";
 
 export interface Behaviour {
-  /** What a long poll asks for. */
+  /** As the agent: polls, reports and reconciles at the pace that it is told, and says again what did not arrive. */
+  paced: boolean;
+  /** What a long poll asks for, not paced. */
   waitS: number;
   /** Verify, compile, load, test, switch: how long it takes at least and at most. */
   installMs: readonly [number, number];
@@ -49,6 +54,7 @@ export interface Behaviour {
 }
 
 export const HONEST: Behaviour = {
+  paced: false,
   waitS: 25,
   installMs: [0, 0],
   reportsChanges: true,
@@ -79,7 +85,8 @@ export type Seen =
   | { kind: "acknowledged"; assignment: Assignment }
   | { kind: "installed"; assignment: Assignment }
   | { kind: "answered"; answers: readonly VerdictAnswer[] }
-  | { kind: "reported"; installed: readonly Installed[] }
+  /** `news`: it had installed something since it said so last. */
+  | { kind: "reported"; installed: readonly Installed[]; news: boolean }
   | { kind: "refused"; status: number; call: string }
   | { kind: "lost"; call: string };
 
@@ -132,6 +139,11 @@ export class SimulatedNode {
   /** By rule set. */
   readonly #counters = new Map<string, VersionCounters>();
   #correctionMs = 0;
+  #pace = FULL_PACE;
+  readonly #changed = new Doorbell();
+  /** Installed since the last report. */
+  #news = false;
+  readonly #stop = new AbortController();
 
   constructor(input: {
     id: string;
@@ -158,7 +170,11 @@ export class SimulatedNode {
   /** Lives until stop(). */
   start(): void {
     void this.#listen();
-    const { reportEveryMs, reconcileEveryMs, flapMs, floodPerSecond } = this.behaviour;
+    const { paced, reportEveryMs, reconcileEveryMs, flapMs, floodPerSecond } = this.behaviour;
+    if (paced) {
+      void this.#reportAtPace();
+      void this.#reconcileAtPace();
+    }
     if (reportEveryMs !== null) void this.#every(reportEveryMs, () => this.report());
     if (reconcileEveryMs !== null) void this.#every(reconcileEveryMs, () => this.reconcile());
     if (flapMs !== null) void this.#every(flapMs, () => this.#flap(flapMs));
@@ -167,6 +183,7 @@ export class SimulatedNode {
 
   stop(): void {
     this.#stopped = true;
+    this.#stop.abort();
     for (const timer of this.#timers) clearTimeout(timer);
     this.#gateway.close();
   }
@@ -197,7 +214,7 @@ export class SimulatedNode {
       try {
         const asked = this.#gateway.request(
           "GET",
-          `/v1/agent/assignments?wait=${this.behaviour.waitS}${this.#delegations.length > 0 ? `&verdicts=${this.#readTo}` : ""}`,
+          `/v1/agent/assignments?wait=${this.behaviour.paced ? this.#pace.poll : this.behaviour.waitS}${this.#delegations.length > 0 ? `&verdicts=${this.#readTo}` : ""}`,
           this.token,
         );
         this.#see({ kind: "waiting" });
@@ -211,7 +228,8 @@ export class SimulatedNode {
       if (answer.status === 200) {
         failures = 0;
         const polled = Polled.parse(JSON.parse(answer.body));
-        if ("verdicts" in polled) await this.#readVerdicts();
+        if ("report" in polled) this.#changed.ring();
+        else if ("verdicts" in polled) await this.#readVerdicts();
         else await this.#deliver(polled.assignment, "lease");
       } else if (answer.status === 204) failures = 0;
       else {
@@ -251,7 +269,9 @@ export class SimulatedNode {
       );
       if (done) this.#see({ kind: "acknowledged", assignment });
     }
-    if (changed && this.behaviour.reportsChanges) await this.report();
+    if (!changed || !this.behaviour.reportsChanges) return;
+    if (this.behaviour.paced) this.#changed.ring();
+    else await this.report();
   }
 
   /** As the agent's installer: an older generation is ignored, the same one changes nothing. */
@@ -287,6 +307,7 @@ export class SimulatedNode {
             slot: 1,
           },
     );
+    this.#news = true;
     this.#see({ kind: "installed", assignment });
     return true;
   }
@@ -301,19 +322,43 @@ export class SimulatedNode {
     }
   }
 
-  async report(): Promise<void> {
+  async #reportAtPace(): Promise<void> {
+    for (let failures = 0; !this.#stopped; ) {
+      const told = await this.report();
+      failures = told ? 0 : failures + 1;
+      if (told)
+        await this.#changed.wait(this.#pace.report * 1_000 * (0.8 + 0.4 * this.#random()), this.#stop.signal);
+      else await this.#sleep(backoffMs(failures, this.#random()));
+    }
+  }
+
+  async #reconcileAtPace(): Promise<void> {
+    while (!this.#stopped) {
+      await this.reconcile();
+      await this.#sleep(this.#pace.reconcile * 1_000 * (0.5 + this.#random()));
+    }
+  }
+
+  /** False: it did not arrive, or not yet. */
+  async report(): Promise<boolean> {
     const body = JSON.stringify(this.#makeReport());
+    const news = this.#news;
     const { reportLate, reportTwice } = this.behaviour;
     if (this.#held === null && this.#random() < reportLate) {
       this.#held = body;
       this.#later(200 + 800 * this.#random(), () => void this.#sendHeld());
-      return;
+      return false;
     }
     const twice = this.#random() < reportTwice;
     const sent = await this.#call(this.#ends.api, "POST", "/v1/agent/report", body);
-    if (sent) this.#see({ kind: "reported", installed: [...this.installed.values()] });
+    if (sent) {
+      this.#pace = ReportAnswer.parse(JSON.parse(sent.body)).pace;
+      this.#news &&= !news;
+      this.#see({ kind: "reported", installed: [...this.installed.values()], news });
+    }
     if (twice) await this.#call(this.#ends.api, "POST", "/v1/agent/report", body);
     await this.#sendHeld();
+    return sent !== null;
   }
 
   async events(events: unknown[]): Promise<boolean> {
@@ -413,7 +458,7 @@ export class SimulatedNode {
     this.#away = false;
   }
 
-  async #every(ms: number, work: () => Promise<void>): Promise<void> {
+  async #every(ms: number, work: () => Promise<unknown>): Promise<void> {
     await this.#sleep(ms * this.#random());
     while (!this.#stopped) {
       await work();

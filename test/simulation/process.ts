@@ -28,8 +28,11 @@ export interface Counts {
   started: number;
   /** Polls sent. */
   polls: number;
+  /** All reports that arrived. */
+  reports: number;
   delivered: number;
   acknowledged: number;
+  /** Those that said what was newly installed. */
   reported: number;
   /** By call and status, or `lost`. */
   troubles: Record<string, number>;
@@ -49,6 +52,7 @@ export type Told =
 const zero = (): Counts => ({
   started: 0,
   polls: 0,
+  reports: 0,
   delivered: 0,
   acknowledged: 0,
   reported: 0,
@@ -78,6 +82,8 @@ function see(seen: Seen): void {
       counts.lastAcknowledgedMs = Date.now();
       return;
     case "reported":
+      counts.reports += 1;
+      if (!seen.news) return;
       counts.reported += 1;
       counts.lastReportedMs = Date.now();
       return;

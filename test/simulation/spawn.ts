@@ -77,6 +77,7 @@ function merge(a: Counts, b: Counts): Counts {
   return {
     started: a.started + b.started,
     polls: a.polls + b.polls,
+    reports: a.reports + b.reports,
     delivered: a.delivered + b.delivered,
     acknowledged: a.acknowledged + b.acknowledged,
     reported: a.reported + b.reported,

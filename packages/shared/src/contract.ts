@@ -7,14 +7,14 @@
  * | call | who answers | |
  * |---|---|---|
  * | POST /v1/enrol                      | API     | join token → node id |
- * | GET  /v1/agent/assignments?wait=25  | gateway | long poll; 200 Lease or 204; with &verdicts=N also VerdictNotice |
+ * | GET  /v1/agent/assignments?wait=25  | gateway | long poll; 200 Lease, ReportNotice or 204; with &verdicts=N also VerdictNotice |
  * | POST /v1/agent/assignments/:id/ack  | gateway | ends the lease |
  * | GET  /v1/agent/desired              | API     | reconcile on a timer: what this node should run |
  * | GET  /v1/agent/bundles/:digest      | API     | Envelope; immutable |
  * | GET  /v1/agent/objects/:digest      | API     | eBPF object bytes; immutable |
  * | GET  /v1/agent/trust?after=N        | API     | TrustChain: release keys since root N |
  * | POST /v1/agent/key                 | API     | KeyRotation: the node's next key |
- * | POST /v1/agent/report               | API     | Report: installed state, connections, losses |
+ * | POST /v1/agent/report               | API     | Report: installed state, connections, losses → Pace |
  * | POST /v1/agent/events               | API     | EventBatch, idempotent by event id |
  * | POST /v1/agent/shapes               | API     | ShapeBatch: what was used how often, idempotent by epoch |
  * | POST /v1/agent/twins                | API     | TwinReport: what a twin would judge otherwise, idempotent by epoch |
@@ -38,6 +38,7 @@ import {
   ShapeDigest,
 } from "./ids.ts";
 import { ImmunityReport, VerdictNotice } from "./immunity.ts";
+import { Pace } from "./pace.ts";
 import { AdoptedProfile } from "./profile.ts";
 import { SHAPE_TEXT_MAX } from "./shape.ts";
 import { Trust, TrustEnvelope } from "./trust-format.ts";
@@ -107,8 +108,12 @@ export const Lease = z.strictObject({
 });
 export type Lease = z.infer<typeof Lease>;
 
-/** What ends a long poll of an agent that says how far it has read the shared verdicts. */
-export const Polled = z.union([Lease, VerdictNotice]);
+/** A long poll ended because the node is watched from now on: it reports at once, and hears at what pace to go on. */
+export const ReportNotice = z.strictObject({ report: z.literal(true) });
+export type ReportNotice = z.infer<typeof ReportNotice>;
+
+/** What ends a long poll; a notice of verdicts only for an agent that says how far it has read them. */
+export const Polled = z.union([Lease, VerdictNotice, ReportNotice]);
 export type Polled = z.infer<typeof Polled>;
 
 export const Desired = z.strictObject({
@@ -288,6 +293,10 @@ export const Report = z.strictObject({
   missing: z.array(z.string().max(300)).max(32),
 });
 export type Report = z.infer<typeof Report>;
+
+/** Without it an agent keeps its pace. */
+export const ReportAnswer = z.strictObject({ pace: Pace });
+export type ReportAnswer = z.infer<typeof ReportAnswer>;
 
 export const EventBatch = z.strictObject({ events: z.array(Detection).min(1).max(1_000) });
 export type EventBatch = z.infer<typeof EventBatch>;

@@ -1,6 +1,7 @@
 /** Settings by environment, checked at start: a wrong one says its name and what would be right. */
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { IDLE_CALLS_PER_SECOND } from "@picket/shared/pace";
 import { Priority } from "@picket/shared/vocabulary";
 import { z } from "zod";
 import { type AccessRule, AccessRules } from "./identity/sso/access.ts";
@@ -83,6 +84,7 @@ const Environment = z.object({
     .regex(/^openid( [!#-[\]-~]+)*$/, "openid and others, with spaces between")
     .default("openid profile email offline_access"),
   PICKET_OIDC_ACCESS: z.string().min(1).optional(),
+  PICKET_IDLE_CALLS_PER_SECOND: z.coerce.number().int().min(1).max(1_000_000).default(IDLE_CALLS_PER_SECOND),
   PICKET_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
 });
 
@@ -113,7 +115,9 @@ export interface Config {
   fourEyesAbovePercent: number | null;
   alertQuietMs: number;
   logLevel: string;
-  /** Not heard of for longer: offline, and after a sweep lost. */
+  /** What the fleet's idle nodes may ask together: a larger fleet is told to ask less often. */
+  idleCallsPerSecond: number;
+  /** Not heard of for longer, at full pace: offline, and after a sweep lost. */
   nodeSilentMs: number;
   /** A leased assignment that is not acknowledged by then is delivered again. */
   leaseMs: number;
@@ -162,6 +166,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     fourEyesAbovePercent: env.PICKET_FOUR_EYES_ABOVE ?? null,
     alertQuietMs: env.PICKET_ALERT_QUIET_MINUTES * MINUTE,
     logLevel: env.PICKET_LOG_LEVEL,
+    idleCallsPerSecond: env.PICKET_IDLE_CALLS_PER_SECOND,
     nodeSilentMs: 90_000,
     leaseMs: 30_000,
     sweepMs: 5_000,

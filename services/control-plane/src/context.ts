@@ -14,6 +14,7 @@ import type { Policies } from "./identity/policies.ts";
 import type { Provider } from "./identity/sso/provider.ts";
 import type { Metrics } from "./metrics.ts";
 import type { NodeKeys } from "./nodes/keys.ts";
+import type { FleetPace } from "./nodes/pace.ts";
 import type { CallRates } from "./nodes/rate.ts";
 import type { UsedTokens } from "./nodes/replay.ts";
 import type { Jobs } from "./queue/jobs.ts";
@@ -44,6 +45,7 @@ export interface Services {
   inbox: Inbox;
   nodeKeys: NodeKeys;
   callRates: CallRates;
+  pace: FleetPace;
   usedTokens: UsedTokens;
   policies: Policies;
   /** Null: there is no single sign-on. */

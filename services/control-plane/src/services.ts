@@ -11,6 +11,7 @@ import { anyApiToken, bootstrap } from "./identity/tokens.ts";
 import { createLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import { NodeKeys } from "./nodes/keys.ts";
+import { FleetPace } from "./nodes/pace.ts";
 import { CallRates } from "./nodes/rate.ts";
 import { UsedTokens } from "./nodes/replay.ts";
 import { connectJobs } from "./queue/jobs.ts";
@@ -46,6 +47,7 @@ export async function openServices(
     inbox: new Inbox(redis, log, clock),
     nodeKeys: new NodeKeys(database.db, clock),
     callRates: new CallRates(),
+    pace: new FleetPace(database.db, clock, config.idleCallsPerSecond),
     usedTokens: new UsedTokens(redis, metrics),
     policies: new Policies(database.db),
     sso: config.oidc ? new Provider(config.oidc) : null,

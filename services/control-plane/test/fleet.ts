@@ -13,6 +13,7 @@ import {
   type Installed,
   Lease,
   type Report,
+  ReportAnswer,
 } from "@picket/shared/contract";
 import type { Detection } from "@picket/shared/detection";
 import pg from "pg";
@@ -226,8 +227,8 @@ export class SimulatedNode {
     ];
   }
 
-  async report(report: Report = this.makeReport()): Promise<void> {
-    await this.client.call("POST", "/v1/agent/report", report);
+  async report(report: Report = this.makeReport()): Promise<ReportAnswer> {
+    return ReportAnswer.parse(await this.client.call("POST", "/v1/agent/report", report));
   }
 
   makeReport(): Report {

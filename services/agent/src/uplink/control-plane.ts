@@ -12,6 +12,7 @@ import {
   Polled,
   Problem,
   type Report,
+  ReportAnswer,
   type ShapeBatch,
   ShapeBatchResponse,
   TrustChain,
@@ -44,7 +45,6 @@ export type ControlPlane = ReturnType<typeof connectControlPlane>;
 /** One envelope that makes no sense must not hide the others. */
 const Feed = SharedVerdictFeed.extend({ items: z.array(z.unknown()).max(200) });
 
-const LONG_POLL_S = 25;
 const ANSWER_BYTES_MAX = 4 << 20;
 const OBJECT_BYTES_MAX = 8 << 20;
 
@@ -83,14 +83,14 @@ export function connectControlPlane(
 
   return {
     /**
-     * Waits at the gateway for an assignment, and for shared verdicts after the given one, if any; null when there is
-     * neither after the wait.
+     * Waits at the gateway so many seconds for an assignment, and for shared verdicts after the given one, if any; null
+     * when there is neither after the wait.
      */
-    async poll(verdicts: number | null): Answer<Polled | null> {
+    async poll(verdicts: number | null, waitS: number): Answer<Polled | null> {
       const answer = await call({
         method: "GET",
-        path: `/v1/agent/assignments?wait=${LONG_POLL_S}${verdicts === null ? "" : `&verdicts=${verdicts}`}`,
-        timeoutMs: (LONG_POLL_S + 15) * 1_000,
+        path: `/v1/agent/assignments?wait=${waitS}${verdicts === null ? "" : `&verdicts=${verdicts}`}`,
+        timeoutMs: (waitS + 15) * 1_000,
       });
       if (!answer.ok) return answer;
       return answer.value.status === 204 ? ok(null) : parse(answer.value, Polled);
@@ -141,9 +141,9 @@ export function connectControlPlane(
       return answer.ok ? ok(null) : answer;
     },
 
-    async report(report: Report): Answer<null> {
+    async report(report: Report): Answer<ReportAnswer> {
       const answer = await call({ method: "POST", path: "/v1/agent/report", body: JSON.stringify(report) });
-      return answer.ok ? ok(null) : answer;
+      return answer.ok ? parse(answer.value, ReportAnswer) : answer;
     },
 
     /** `body` is the EventBatch as JSON: spooled detections go up as they lie, without a second parse. */

@@ -4,6 +4,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Report } from "@picket/shared/contract";
 import type { NodeId } from "@picket/shared/ids";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Immunity } from "../immunity/immunity.ts";
@@ -17,18 +18,20 @@ let directory: string;
 let server: Server;
 let asked: URL[];
 let seen: () => void;
+/** By path; what is not here is answered 503. */
+let answers: Record<string, unknown>;
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), "picket-fleet-"));
   asked = [];
   seen = () => {};
+  answers = {
+    "/v1/agent/desired": { assignments: [] },
+    "/v1/agent/verdicts": { items: [], last: 0, more: false },
+    "/v1/agent/profiles": { items: [] },
+  };
   server = createServer((request, response) => {
     const url = new URL(request.url!, "http://localhost");
     asked.push(url);
-    const answers: Record<string, unknown> = {
-      "/v1/agent/desired": { assignments: [] },
-      "/v1/agent/verdicts": { items: [], last: 0, more: false },
-      "/v1/agent/profiles": { items: [] },
-    };
     const path = Object.keys(answers).find(each => url.pathname === each);
     response.writeHead(path ? 200 : 503, { "content-type": "application/json" });
     response.end(JSON.stringify(path ? answers[path] : {}));
@@ -52,7 +55,11 @@ const until = (reached: () => boolean) =>
   });
 const calls = (path: string) => asked.filter(({ pathname }) => pathname === path);
 
-function startFleet(change: { receive?: () => Promise<void>; workloads?: string[] }) {
+function startFleet(change: {
+  receive?: () => Promise<void>;
+  workloads?: string[];
+  makeReport?: () => Promise<Report>;
+}) {
   return joinFleet({
     enrolment: {
       node: "018f3d5e-7c1a-7000-8000-000000000001" as NodeId,
@@ -66,9 +73,11 @@ function startFleet(change: { receive?: () => Promise<void>; workloads?: string[
     keyLifetimeMs: 86_400_000,
     spool: new Spool({ directory: join(directory, "spool"), bytesMax: 1 << 20 }),
     installer: {} as Installer,
-    makeReport: async () => {
-      throw new Error("a report that cannot be made");
-    },
+    makeReport:
+      change.makeReport ??
+      (async () => {
+        throw new Error("a report that cannot be made");
+      }),
     shapes: { ledger: { batches: () => [][Symbol.iterator]() as never }, intervalMs: 60_000 },
     twins: { twins: { reports: () => [] }, intervalMs: 60_000 } as never,
     immunity: {
@@ -106,4 +115,17 @@ test("signed profiles of all workloads are asked for, fifty at a time", async ()
   );
   expect(of.slice(0, 3).map(({ length }) => length)).toEqual([50, 50, 20]);
   expect(of.slice(0, 3).flat()).toEqual(workloads);
+});
+
+test("the control plane says how long to wait at the gateway, and when to report without having anything to say", async () => {
+  answers["/v1/agent/report"] = { pace: { poll: 123, report: 3_600, reconcile: 3_600 } };
+  const polls = () => calls("/v1/agent/assignments");
+  const fleet = startFleet({ makeReport: async () => ({}) as Report });
+  // The first poll is at full pace: nobody has said anything yet. The gateway is away, so it comes again.
+  await until(() => polls().at(-1)?.searchParams.get("wait") === "123");
+  expect(polls()[0]!.searchParams.get("wait")).toBe("25");
+  const before = calls("/v1/agent/report").length;
+  answers["/v1/agent/assignments"] = { report: true };
+  await until(() => calls("/v1/agent/report").length > before);
+  await fleet.stop();
 });

@@ -5,6 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Assignment, Report } from "@picket/shared/contract";
+import { FULL_PACE } from "@picket/shared/pace";
 import { err, ok, type Result } from "@picket/shared/result";
 import type { Immunity } from "../immunity/immunity.ts";
 import type { Log } from "../log.ts";
@@ -25,8 +26,6 @@ import { sleep } from "./sleep.ts";
 import { NodeTrust } from "./trust.ts";
 import { startUpload } from "./upload.ts";
 
-const RECONCILE_MS = 60_000;
-const REPORT_MS = 15_000;
 const SHAPES_FIRST_MS = 15_000;
 /** What a lost call left to be told of shared verdicts. */
 const ANSWERS_MS = 30_000;
@@ -85,6 +84,8 @@ export function joinFleet(input: {
   };
 
   const uploader = startUpload({ spool, controlPlane, log, signal });
+  /** As the control plane said last. */
+  let pace = FULL_PACE;
   const changed = new Doorbell();
   const claiming = new Doorbell();
   const answering = new Doorbell();
@@ -102,7 +103,7 @@ export function joinFleet(input: {
   async function listen(): Promise<void> {
     let failures = 0;
     while (!signal.aborted) {
-      const lease = await controlPlane.poll(immunity?.shared.position() ?? null);
+      const lease = await controlPlane.poll(immunity?.shared.position() ?? null, pace.poll);
       if (signal.aborted) return;
       if (!lease.ok) {
         failures += 1;
@@ -113,6 +114,10 @@ export function joinFleet(input: {
       if (failures > 0) log.info("the control plane answers again");
       failures = 0;
       if (!lease.value) continue;
+      if ("report" in lease.value) {
+        changed.ring();
+        continue;
+      }
       if ("verdicts" in lease.value) {
         if (!(await readVerdicts())) await sleep(backoffMs(3, Math.random()), signal);
         continue;
@@ -130,7 +135,7 @@ export function joinFleet(input: {
       if (desired.ok) for (const assignment of desired.value.assignments) await install(assignment);
       await readVerdicts();
       await readProfiles();
-      await sleep(RECONCILE_MS * (0.5 + Math.random()), signal);
+      await sleep(pace.reconcile * 1_000 * (0.5 + Math.random()), signal);
     }
   }
 
@@ -219,7 +224,8 @@ export function joinFleet(input: {
       failures = answer.ok ? 0 : failures + 1;
       if (!answer.ok && failures === 1) log.warn(`the report did not arrive: ${explain(answer.error)}`);
       if (answer.ok) {
-        await changed.wait(REPORT_MS * (0.8 + 0.4 * Math.random()), signal);
+        pace = answer.value.pace;
+        await changed.wait(pace.report * 1_000 * (0.8 + 0.4 * Math.random()), signal);
         await sleep(SETTLE_MS, signal);
       } else await sleep(backoffMs(failures, Math.random()), signal);
     }

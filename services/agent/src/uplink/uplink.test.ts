@@ -162,7 +162,7 @@ describe("control plane calls", () => {
 
   test("no assignment within the wait is no error", async () => {
     answer = () => ({ status: 204 });
-    expect(await connect().poll(null)).toEqual({ ok: true, value: null });
+    expect(await connect().poll(null, 1)).toEqual({ ok: true, value: null });
   });
 });
 

@@ -170,6 +170,8 @@ export const nodes = pgTable(
     /** Its key is refused until it is released; what it is assigned stays. */
     quarantinedAt: at("quarantined_at"),
     lastSeenAt: at("last_seen_at"),
+    /** Without another report by then it is silent; null before the first word of it. */
+    silentAt: at("silent_at"),
     /** When the report below was taken in; null before the first. */
     reportedAt: at("reported_at"),
     installed: jsonb().$type<Installed[]>().notNull().default([]),
@@ -200,7 +202,7 @@ export const nodes = pgTable(
   },
   table => [
     index("nodes_labels").using("gin", sql`${table.labels} jsonb_path_ops`),
-    index("nodes_last_seen").on(table.lastSeenAt),
+    index("nodes_silent").on(table.silentAt),
   ],
 );
 

@@ -4,7 +4,7 @@ import type { Services } from "../context.ts";
 import { lastSequence, VERDICTS } from "../immunity/issue.ts";
 import { STANDING } from "../nodes/keys.ts";
 import { connectRedis, patient } from "../queue/redis.ts";
-import { DOORBELL } from "./inbox.ts";
+import { DOORBELL, REPORT } from "./inbox.ts";
 import type { Waiters } from "./waiters.ts";
 
 export function listenToDoorbell(
@@ -14,7 +14,7 @@ export function listenToDoorbell(
   const redis = connectRedis(config.redisUrl, { ...patient, autoResubscribe: false }, log, "doorbell");
   redis.on("ready", () => {
     waiters.forgetIssued();
-    redis.subscribe(DOORBELL, STANDING, VERDICTS).then(
+    redis.subscribe(DOORBELL, REPORT, STANDING, VERDICTS).then(
       () => {
         nodeKeys.keep(true);
         waiters.ringAll();
@@ -34,6 +34,7 @@ export function listenToDoorbell(
     }
     for (const node of nodes.split(" ") as NodeId[]) {
       if (channel === DOORBELL) waiters.ring(node);
+      else if (channel === REPORT) waiters.askToReport(node);
       else {
         // Its poll ends, and its next call meets its new standing.
         nodeKeys.forget(node);

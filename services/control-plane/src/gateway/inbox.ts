@@ -13,6 +13,8 @@ import type { NodeAssignment } from "../rollouts/assign.ts";
 
 /** One channel for the whole fleet; a message is the nodes that have something, joined by spaces. */
 export const DOORBELL = "picket:doorbell";
+/** Likewise, the nodes that are to report now. */
+export const REPORT = "picket:report";
 
 const keys = (node: NodeId) => [
   `picket:inbox:{${node}}`,
@@ -119,6 +121,14 @@ export class Inbox {
     // Also for what waited before: its ring, or the answer with its lease, may be what was lost.
     const ring = new Set(batch.flatMap(({ node }, i) => (waits[i] === 1 ? [node] : [])));
     if (ring.size > 0) await this.#redis.publish(DOORBELL, [...ring].join(" "));
+  }
+
+  /** Never throws: who does not hear it reports at its own pace. */
+  async askToReport(nodes: readonly NodeId[]): Promise<void> {
+    if (nodes.length === 0) return;
+    await this.#redis
+      .publish(REPORT, nodes.join(" "))
+      .catch(error => this.#log.warn({ error }, "watched nodes were not asked for a report"));
   }
 
   /** The next assignment, leased until `nowMs + leaseMs`; null when nothing waits. */

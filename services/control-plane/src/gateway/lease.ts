@@ -11,8 +11,8 @@ export const WAIT_S_MAX = 300;
 export type Poll = Pick<ServerResponse, "once" | "off" | "destroyed">;
 
 /**
- * Waits for an assignment, or for shared verdicts that the node has not read; null when there is neither after the
- * wait. Redis away throws at once.
+ * Waits for an assignment, for shared verdicts that the node has not read, or until it is to report; null when there
+ * is nothing after the wait. Redis away throws at once.
  */
 export async function lease({
   ctx,
@@ -35,7 +35,8 @@ export async function lease({
     if (waiting) return waiting;
     const rung = await waiter.rung(spread(ctx, input.waitMs));
     // Whoever has gone must not take a lease along.
-    return rung && !poll.destroyed ? (news() ?? (await take(ctx))) : null;
+    if (!rung || poll.destroyed) return null;
+    return news() ?? (await take(ctx)) ?? (waiter.isToReport ? { report: true } : null);
   } finally {
     waiter.end();
     ctx.metrics.waiters.set(waiters.size);

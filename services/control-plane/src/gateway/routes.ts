@@ -34,7 +34,8 @@ const Wait = z.object({
 
 export function describeGateway(app: App): void {
   describe(app, "agent.lease", {
-    summary: "Long poll for the next assignment or shared verdicts; 204 when there are none after the wait",
+    summary:
+      "Long poll for the next assignment, shared verdicts or a wish for a report; 204 when there is none",
     query: Wait,
     answer: Polled,
   });

@@ -7,12 +7,17 @@ import type { NodeId } from "@picket/shared/ids";
 export interface Waiter {
   /** Resolves with true when rung, with false after the time or when a newer poll of the node took over. */
   rung(timeoutMs: number): Promise<boolean>;
+  /** What it was rung for, perhaps among others, is a report. */
+  readonly isToReport: boolean;
   end(): void;
 }
 
 export class Waiters {
   #closed = false;
-  readonly #waiting = new Map<NodeId, { settle: (rung: boolean) => void; readTo: number | null }>();
+  readonly #waiting = new Map<
+    NodeId,
+    { settle: (rung: boolean) => void; readTo: number | null; reports: boolean }
+  >();
   #verdicts = 0;
 
   get size(): number {
@@ -43,7 +48,7 @@ export class Waiters {
       settle = resolve;
     });
     if (this.#closed) settle(false);
-    const entry = { settle, readTo };
+    const entry = { settle, readTo, reports: false };
     // A node has one poll: an older one is a connection that it has given up.
     this.#waiting.get(node)?.settle(false);
     this.#waiting.set(node, entry);
@@ -60,8 +65,19 @@ export class Waiters {
           clearTimeout(timer);
         }
       },
+      get isToReport() {
+        return entry.reports;
+      },
       end,
     };
+  }
+
+  /** Whoever does not wait here now says what it has to say at its own pace. */
+  askToReport(node: NodeId): void {
+    const entry = this.#waiting.get(node);
+    if (!entry) return;
+    entry.reports = true;
+    entry.settle(true);
   }
 
   ring(node: NodeId): void {

@@ -5,6 +5,7 @@
  */
 import type { EnrolRequest, EnrolResponse } from "@picket/shared/contract";
 import type { NodeId } from "@picket/shared/ids";
+import { FULL_PACE } from "@picket/shared/pace";
 import { and, eq, gt, isNull, sql } from "drizzle-orm";
 import { record } from "../audit/record.ts";
 import { currentTrust } from "../bundles/trust.ts";
@@ -16,6 +17,7 @@ import { hashToken } from "../identity/secrets.ts";
 import { Refusal } from "../refusal.ts";
 import { nudgeActiveRollouts } from "../rollouts/nudge.ts";
 import { assignStable } from "../rollouts/stable.ts";
+import { silentAt } from "./pace.ts";
 
 export async function enrol({ ctx, input }: { ctx: Ctx; input: EnrolRequest }): Promise<EnrolResponse> {
   authorise(ctx, "nodes.enrol");
@@ -36,6 +38,7 @@ export async function enrol({ ctx, input }: { ctx: Ctx; input: EnrolRequest }): 
       joinToken: token.id,
       enrolledAt: now(ctx),
       lastSeenAt: now(ctx),
+      silentAt: silentAt(ctx, FULL_PACE),
     });
     const assigned = await assignStable(ctx, tx, [{ id, labels }]);
     await record({ ...ctx, actor: { kind: "node", node: id } }, tx, {

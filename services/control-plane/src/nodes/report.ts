@@ -5,13 +5,15 @@
  * the same node) is taken in alone afterwards.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { Report } from "@picket/shared/contract";
+import type { Report, ReportAnswer } from "@picket/shared/contract";
 import type { NodeId } from "@picket/shared/ids";
-import { asc, inArray } from "drizzle-orm";
+import type { Pace } from "@picket/shared/pace";
+import { asc } from "drizzle-orm";
 import { raiseAlerts, resolveAlerts } from "../alerts/raise.ts";
 import { record } from "../audit/record.ts";
 import { batched } from "../batch.ts";
 import { type Ctx, now, type Services } from "../context.ts";
+import { among } from "../db/among.ts";
 import { isPostgresAway, type Tx } from "../db/client.ts";
 import { nodes } from "../db/schema.ts";
 import { authorise } from "../identity/policy.ts";
@@ -19,12 +21,15 @@ import { notFound } from "../refusal.ts";
 import { nudgeActiveRollouts, nudgeRolloutsOf } from "../rollouts/nudge.ts";
 import { assignStable } from "../rollouts/stable.ts";
 import { lossSince, nodeAlerts } from "./alerts.ts";
+import { isSilent, pacesOf, silentAt } from "./pace.ts";
 import { acknowledgeInstalled, type Said, writeReports } from "./said.ts";
 import { theNode } from "./the-node.ts";
 import { addReport, isLate, moveMarks } from "./totals.ts";
 
 /** What a transaction holds rows of, and what its statements carry, stays small. */
 const BATCH = 200;
+/** A report that waits so long costs nobody anything; one that comes alone costs as much as a batch. */
+const EVERY_MS = 50;
 
 interface Asked {
   ctx: Ctx;
@@ -32,32 +37,44 @@ interface Asked {
 }
 
 /** "alone": it is not taken in yet. */
-type Taken = "alone" | "quiet" | "changed";
+type Taken = "alone" | ReportAnswer;
 
-export function reports(services: Services): (asked: Asked) => Promise<void> {
-  const take = batched<Asked, Taken>(all => takeTogether(services, all), { most: BATCH });
+export function reports(services: Services): (asked: Asked) => Promise<ReportAnswer> {
+  const take = batched<Asked, Taken>(all => takeTogether(services, all), {
+    most: BATCH,
+    everyMs: EVERY_MS,
+  });
   return async asked => {
     authorise(asked.ctx, "agent.report");
-    if ((await take(asked)) === "alone") await takeAlone(asked);
+    const taken = await take(asked);
+    return taken === "alone" ? takeAlone(asked) : taken;
   };
 }
 
 async function takeTogether(services: Services, all: Asked[]): Promise<Taken[]> {
   const taken: Taken[] = all.map(() => "alone");
   if (all.length === 1) return taken;
+  const changed: NodeId[] = [];
+  const fleet = await services.pace.now();
   const first = new Map<NodeId, number>();
   for (const [i, { ctx }] of all.entries()) if (!first.has(theNode(ctx))) first.set(theNode(ctx), i);
   try {
     await services.db.transaction(async tx => {
       const rows = await lockNodes(tx, [...first.keys()], { waits: false });
+      const paceOf = await pacesOf(
+        tx,
+        fleet,
+        rows.map(({ id }) => id),
+      );
       const quiet = rows.flatMap(before => {
         const i = first.get(before.id)!;
         const { input } = all[i]!;
-        const said = compare(services, before, input);
-        if (said === null) taken[i] = "quiet";
+        const pace = paceOf(before.id);
+        const said = compare(services, before, input, pace);
+        if (said === null) taken[i] = { pace };
         return said === null || said.raise.length > 0 || said.resolve.length > 0 || said.relabelled
           ? []
-          : [{ i, said }];
+          : [{ i, said, pace }];
       });
       const held = await acknowledgeInstalled(
         services,
@@ -71,43 +88,45 @@ async function takeTogether(services: Services, all: Asked[]): Promise<Taken[]> 
         tx,
         free.map(({ said }) => said),
       );
-      for (const { i, said } of free) taken[i] = said.changed ? "changed" : "quiet";
+      for (const { i, said, pace } of free) {
+        taken[i] = { pace };
+        if (said.changed) changed.push(said.node);
+      }
     });
   } catch (error) {
     if (isPostgresAway(error)) throw error;
     services.log.warn({ error, reports: all.length }, "reports are taken in one by one");
     return all.map(() => "alone");
   }
-  await nudgeRolloutsOf(
-    services,
-    [...first].flatMap(([node, i]) => (taken[i] === "changed" ? [node] : [])),
-  );
+  await nudgeRolloutsOf(services, changed);
   return taken;
 }
 
-async function takeAlone({ ctx, input }: Asked): Promise<void> {
+async function takeAlone({ ctx, input }: Asked): Promise<ReportAnswer> {
   const id = theNode(ctx);
+  const fleet = await ctx.pace.now();
   const done = await ctx.db.transaction(async tx => {
     const [before] = await lockNodes(tx, [id], { waits: true });
     if (!before) throw notFound(`node ${id}`);
-    const said = compare(ctx, before, input);
-    if (said === null) return null;
+    const pace = (await pacesOf(tx, fleet, [id]))(id);
+    const said = compare(ctx, before, input, pace);
+    if (said === null) return { pace, effects: [], changed: false, assigned: null };
     await writeReports(ctx, tx, [said]);
     const raised = said.raise.map(alert => ({ ...alert, nodes: [id], count: 1, at: now(ctx) }));
     const effects = [await resolveAlerts(ctx, tx, said.resolve), await raiseAlerts(ctx, tx, raised)];
     await acknowledgeInstalled(ctx, tx, [said], { waits: true });
-    if (!said.relabelled) return { effects, changed: said.changed, assigned: null };
+    if (!said.relabelled) return { pace, effects, changed: said.changed, assigned: null };
     const { labels } = said;
     const assigned = await assignStable(ctx, tx, [{ id, labels }]);
     await record(ctx, tx, { verb: "relabel", subject: `node:${id}`, detail: { labels } });
-    return { effects, changed: said.changed, assigned };
+    return { pace, effects, changed: said.changed, assigned };
   });
-  if (done === null) return;
   for (const effect of done.effects) effect.nudge();
   if (done.assigned) {
     await ctx.inbox.offer(done.assigned);
     await nudgeActiveRollouts(ctx);
   } else if (done.changed) await nudgeRolloutsOf(ctx, [id]);
+  return { pace: done.pace };
 }
 
 /** Not "for update": what only refers to a node need not wait for its report. */
@@ -115,7 +134,7 @@ const lockNodes = (tx: Tx, ids: NodeId[], { waits }: { waits: boolean }) =>
   tx
     .select()
     .from(nodes)
-    .where(inArray(nodes.id, ids))
+    .where(among(nodes.id, ids))
     .orderBy(asc(nodes.id))
     .for("no key update", waits ? {} : { skipLocked: true });
 
@@ -129,18 +148,19 @@ interface Compared extends Said {
 
 /** Null: a newer report of the node is known already. */
 function compare(
-  { clock, config }: Pick<Services, "clock" | "config">,
+  services: Pick<Services, "clock" | "config">,
   before: typeof nodes.$inferSelect,
   report: Report,
+  pace: Pace,
 ): Compared | null {
-  const atMs = clock();
+  const atMs = services.clock();
   if (isLate(before.totals, report.order, atMs)) return null;
   const lost = lossSince(before, { lost: report.events.lost, uptimeSeconds: report.agent.uptimeSeconds });
   const eventsLost = before.eventsLost + lost;
   const totals = addReport(before, report, atMs);
   // What the join token fixed stays: a node must not label itself into another selector.
   const labels = { ...report.labels, ...before.labelsFixed };
-  const wasLost = before.lastSeenAt !== null && atMs - before.lastSeenAt.getTime() > config.nodeSilentMs;
+  const wasLost = before.silentAt !== null && isSilent(services, before);
   const seen = nodeAlerts({
     node: before.id,
     hostname: before.hostname,
@@ -156,6 +176,7 @@ function compare(
     totals,
     marks: moveMarks(before.marks, totals),
     installedChanged,
+    silentAt: silentAt(services, pace),
     ...seen,
     relabelled: !isDeepStrictEqual(before.labels, labels),
     changed: installedChanged || lost > 0 || wasLost,

@@ -15,6 +15,8 @@ export interface Said {
   totals: Totals;
   marks: Marks;
   installedChanged: boolean;
+  /** Without another report by then. */
+  silentAt: Date;
 }
 
 /** Their rows are locked by the caller. */
@@ -24,8 +26,9 @@ export async function writeReports(
   all: readonly Said[],
 ): Promise<void> {
   if (all.length === 0) return;
-  const rows = all.map(({ node, report, labels, eventsLost, totals, marks }) => ({
+  const rows = all.map(({ node, report, labels, eventsLost, totals, marks, silentAt }) => ({
     id: node,
+    silent_at: silentAt.toISOString(),
     labels,
     kernel: report.kernel,
     agent_version: report.agentVersion,

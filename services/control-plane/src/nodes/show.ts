@@ -7,6 +7,7 @@ import { authorise } from "../identity/policy.ts";
 import { inScope } from "../identity/scope.ts";
 import { type Page, type PageInput, pageOf } from "../page.ts";
 import { notFound } from "../refusal.ts";
+import { isSilent } from "./pace.ts";
 
 type Row = typeof nodes.$inferSelect;
 
@@ -22,7 +23,7 @@ function summary(ctx: Ctx, row: Row): Node {
     keySince: (row.keySince ?? row.enrolledAt).toISOString(),
     lastSeenAt: row.lastSeenAt?.toISOString() ?? null,
     ...(row.quarantinedAt && { quarantinedAt: row.quarantinedAt.toISOString() }),
-    online: row.lastSeenAt !== null && ctx.clock() - row.lastSeenAt.getTime() <= ctx.config.nodeSilentMs,
+    online: !isSilent(ctx, row),
     installed: row.installed,
     guarantees: row.guarantees,
     connectionsTotal: row.connectionsTotal,

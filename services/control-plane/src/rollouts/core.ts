@@ -52,7 +52,8 @@ export interface ReachedNode {
   installed: Installed | null;
   /** Since it was first seen with what this step asks. */
   installedForMs: number | null;
-  reportAgeMs: number | null;
+  /** No report within the time that it was given for the next one, or none ever. */
+  silent: boolean;
   /** It was silent when it was told, and has not come back: nothing was done to it. */
   absent: boolean;
   /** Lost since the step began. */
@@ -97,7 +98,7 @@ const NAMED_MAX = 3;
 
 export function standingOf(
   nodes: readonly ReachedNode[],
-  { staleMs, lostEventsMax }: { staleMs: number; lostEventsMax: number },
+  { lostEventsMax }: { lostEventsMax: number },
 ): Standing {
   const group = (): Group => ({ count: 0, named: [] });
   const standing: Standing = {
@@ -126,11 +127,11 @@ export function standingOf(
         add(standing.refused, node);
         break;
       case "pending":
-        add(isStale(node, staleMs) ? standing.offline : standing.pending, node);
+        add(node.silent ? standing.offline : standing.pending, node);
         break;
       case "installed":
         standing.installed += 1;
-        if (isStale(node, staleMs)) add(standing.stale, node);
+        if (node.silent) add(standing.stale, node);
         if (node.eventsLost <= lostEventsMax) break;
         add(standing.lossy, node);
         standing.lossy.most = Math.max(standing.lossy.most, node.eventsLost);
@@ -157,8 +158,6 @@ export interface GateInput extends Holds {
   /** The highest step that a person has approved. */
   approvedStep: number;
   lostEventsMax: number;
-  /** A report older than this is no evidence. */
-  staleMs: number;
   settings: GateSettings;
   askAfterMs: number;
   /** Nodes that the step takes and that were not told yet: their domains have no room, or they are away. */
@@ -181,7 +180,7 @@ export interface World extends Omit<GateInput, "waiting" | "standing"> {
 /** Whom to tell now, and what the gate says: nobody is told in a pass that decides against it. */
 export function pass(world: World): { tell: NodeId[]; input: GateInput; decided: Decided } {
   const { waiting, domains, settleMs, domainSizes, nodes, ...rest } = world;
-  const changing = nodes.filter(node => isChanging(node, settleMs, world.staleMs));
+  const changing = nodes.filter(node => isChanging(node, settleMs));
   const free =
     world.state === "running" && world.stop === null && world.frozen === null
       ? wave(waiting, { caps: domains, sizes: domainSizes, changing: countDomains(domains, changing) })
@@ -206,15 +205,15 @@ const asTold = ({ hostname, labels, present }: WaitingNode): ReachedNode => ({
   target: { version: 0 as RuleVersion, generation: 0 },
   installed: null,
   installedForMs: null,
-  reportAgeMs: present ? 0 : null,
+  silent: !present,
   absent: !present,
   eventsLost: 0,
 });
 
 /** Told and not yet proven: it counts against the caps of its domains. */
-function isChanging(node: ReachedNode, settleMs: number, staleMs: number): boolean {
+function isChanging(node: ReachedNode, settleMs: number): boolean {
   if (node.absent) return false;
-  if (progressOf(node).kind !== "installed" || isStale(node, staleMs)) return true;
+  if (progressOf(node).kind !== "installed" || node.silent) return true;
   return node.installedForMs === null || node.installedForMs < settleMs;
 }
 
@@ -384,9 +383,6 @@ function figure(arm: SignalFinding["canary"], unit: SignalFinding["unit"]): stri
       return `${arm.hits} of ${arm.of}`;
   }
 }
-
-export const isStale = (node: Pick<ReachedNode, "reportAgeMs">, staleMs: number): boolean =>
-  node.reportAgeMs === null || node.reportAgeMs > staleMs;
 
 const count = (nodes: number): string => (nodes === 1 ? "1 node" : `${nodes} nodes`);
 

@@ -1,11 +1,13 @@
 /** What the nodes of a rollout say now: what core.ts is given. */
 import type { Installed } from "@picket/shared/contract";
 import type { NodeId, RuleSetName } from "@picket/shared/ids";
-import { and, asc, desc, eq, inArray, isNotNull, isNull, lte, sql } from "drizzle-orm";
+import { and, asc, desc, eq, isNotNull, isNull, lte, sql } from "drizzle-orm";
 import { type Ctx, now } from "../context.ts";
+import { among } from "../db/among.ts";
 import type { Tx } from "../db/client.ts";
 import { assignments, nodes, rolloutNodes, type rollouts } from "../db/schema.ts";
 import type { Counted, Watch } from "../db/totals.ts";
+import { isSilent } from "../nodes/pace.ts";
 import { difference, watchFrom } from "../nodes/totals.ts";
 import { progressOf, type ReachedNode } from "./core.ts";
 import { type DomainCounts, domainOf, type WaitingNode } from "./domains.ts";
@@ -36,8 +38,7 @@ export async function readReached(
       installed: installedOf(rollout.ruleSet),
       installedAt: rolloutNodes.installedAt,
       reachedAt: rolloutNodes.reachedAt,
-      reportedAt: nodes.reportedAt,
-      lastSeenAt: nodes.lastSeenAt,
+      silentAt: nodes.silentAt,
       quarantinedAt: nodes.quarantinedAt,
       eventsLost: sql<number>`${nodes.eventsLost} - ${rolloutNodes.lostAtStepStart}`.mapWith(Number),
     })
@@ -57,13 +58,11 @@ export async function readReached(
     target: { version: row.version, generation: row.generation },
     installed: row.installed,
     installedForMs: row.installedAt === null ? null : ctx.clock() - row.installedAt.getTime(),
-    reportAgeMs: row.reportedAt === null ? null : ctx.clock() - row.reportedAt.getTime(),
+    silent: isSilent(ctx, row),
     // What a node in quarantine would say is not heard: it is away until it is released.
     absent:
       row.quarantinedAt !== null ||
-      (row.lastSeenAt !== null &&
-        row.reachedAt !== null &&
-        row.lastSeenAt.getTime() < row.reachedAt.getTime() - ctx.config.nodeSilentMs),
+      (row.silentAt !== null && row.reachedAt !== null && row.silentAt < row.reachedAt),
     eventsLost: row.eventsLost,
   }));
   await markInstalled(ctx, tx, rollout, reached);
@@ -85,7 +84,7 @@ async function markInstalled(
       .where(
         and(
           eq(rolloutNodes.rollout, rollout.id),
-          inArray(
+          among(
             rolloutNodes.node,
             fresh.slice(from, from + 5_000).map(({ node }) => node),
           ),
@@ -101,7 +100,7 @@ export async function readWaiting(ctx: Ctx, tx: Tx, rollout: RolloutRow): Promis
       node: nodes.id,
       hostname: nodes.hostname,
       labels: nodes.labels,
-      lastSeenAt: nodes.lastSeenAt,
+      silentAt: nodes.silentAt,
       quarantinedAt: nodes.quarantinedAt,
     })
     .from(rolloutNodes)
@@ -115,14 +114,11 @@ export async function readWaiting(ctx: Ctx, tx: Tx, rollout: RolloutRow): Promis
       ),
     )
     .orderBy(asc(rolloutNodes.bucket), asc(nodes.id));
-  return rows.map(({ node, hostname, labels, lastSeenAt, quarantinedAt }) => ({
+  return rows.map(({ node, hostname, labels, silentAt, quarantinedAt }) => ({
     node,
     hostname,
     labels,
-    present:
-      quarantinedAt === null &&
-      lastSeenAt !== null &&
-      ctx.clock() - lastSeenAt.getTime() <= ctx.config.nodeSilentMs,
+    present: quarantinedAt === null && !isSilent(ctx, { silentAt }),
   }));
 }
 
@@ -144,34 +140,36 @@ export async function readDomainSizes(tx: Tx, rollout: RolloutRow): Promise<Doma
 
 /**
  * Canary: nodes that installed what the step asks, each from the first report that says so. Control: those of the
- * highest buckets, which later steps reach last, from when the step began.
+ * highest buckets, which later steps reach last, from when the step began. `fresh`: those that are watched from now on.
  */
 export async function readSamples(
   ctx: Ctx,
   tx: Tx,
   rollout: RolloutRow,
   reached: readonly (ReachedNode & { node: NodeId })[],
-): Promise<Samples> {
-  if (rollout.gate.compare === "off") return { canary: [], control: [] };
+): Promise<{ samples: Samples; fresh: NodeId[] }> {
+  if (rollout.gate.compare === "off") return { samples: { canary: [], control: [] }, fresh: [] };
   const installed = new Set(
     reached.filter(node => progressOf(node).kind === "installed").map(({ node }) => node),
   );
-  const canary = await sampled(ctx, tx, rollout, { reached: true });
-  const control = await sampled(ctx, tx, rollout, { reached: false });
+  const reachedRows = await sampled(ctx, tx, rollout, { reached: true });
+  const otherRows = await sampled(ctx, tx, rollout, { reached: false });
+  const canary = await watched(ctx, tx, rollout, reachedRows, node => installed.has(node));
+  const control = await watched(ctx, tx, rollout, otherRows, () => true);
   return {
-    canary: await watched(ctx, tx, rollout, canary, node => installed.has(node)),
-    control: await watched(ctx, tx, rollout, control, () => true),
+    samples: { canary: canary.samples, control: control.samples },
+    fresh: [...canary.fresh, ...control.fresh],
   };
 }
 
 type SampledRow = Awaited<ReturnType<typeof sampled>>[number];
 
 function sampled(ctx: Ctx, tx: Tx, rollout: RolloutRow, { reached }: { reached: boolean }) {
-  const silentSince = new Date(ctx.clock() - ctx.config.nodeSilentMs).toISOString();
+  const at = now(ctx).toISOString();
   return tx
     .select({
       node: nodes.id,
-      reportedAt: nodes.reportedAt,
+      silentAt: nodes.silentAt,
       totals: nodes.totals,
       marks: nodes.marks,
       watch: rolloutNodes.watch,
@@ -186,7 +184,7 @@ function sampled(ctx: Ctx, tx: Tx, rollout: RolloutRow, { reached }: { reached: 
         isNotNull(nodes.totals),
         reached ? isNotNull(rolloutNodes.reachedAt) : isNull(rolloutNodes.reachedAt),
         // One that was silent before shows nothing; one that falls silent while it is watched does.
-        sql`(${rolloutNodes.watch} is not null or ${nodes.reportedAt} > ${silentSince}::timestamptz)`,
+        sql`(${rolloutNodes.watch} is not null or ${nodes.silentAt} > ${at}::timestamptz)`,
       ),
     )
     .orderBy(reached ? asc(rolloutNodes.bucket) : desc(rolloutNodes.bucket), asc(nodes.id))
@@ -199,10 +197,10 @@ async function watched(
   rollout: RolloutRow,
   rows: readonly SampledRow[],
   begins: (node: NodeId) => boolean,
-): Promise<Sample[]> {
+): Promise<{ samples: Sample[]; fresh: NodeId[] }> {
   const samples: Sample[] = [];
   const fresh: { node: NodeId; watch: Watch }[] = [];
-  for (const { node, totals, marks, watch, reportedAt } of rows) {
+  for (const { node, totals, marks, watch, silentAt } of rows) {
     if (totals === null) continue;
     if (watch === null) {
       if (begins(node)) fresh.push({ node, watch: watchFrom(totals, marks) });
@@ -211,14 +209,14 @@ async function watched(
     samples.push({
       before: watch.before && only(rollout.ruleSet, watch.before),
       during: only(rollout.ruleSet, difference(watch.start, totals)),
-      silent: reportedAt === null || ctx.clock() - reportedAt.getTime() > ctx.config.nodeSilentMs,
+      silent: isSilent(ctx, { silentAt }),
     });
   }
   if (fresh.length > 0)
     await tx.execute(sql`update ${rolloutNodes} set watch = fresh.watch
       from jsonb_to_recordset(${JSON.stringify(fresh)}::jsonb) as fresh(node uuid, watch jsonb)
       where ${rolloutNodes.rollout} = ${rollout.id} and ${rolloutNodes.node} = fresh.node`);
-  return samples;
+  return { samples, fresh: fresh.map(({ node }) => node) };
 }
 
 /** The other rule sets of a node say nothing of this one. */

@@ -143,7 +143,7 @@ export class SimulatedWorld {
       target: { version: node.version, generation: node.generation },
       installed: node.installed,
       installedForMs: node.planned!.installedMs === null ? null : this.nowMs - node.planned!.installedMs,
-      reportAgeMs: this.nowMs - node.lastSeenMs,
+      silent: this.nowMs - node.lastSeenMs > STALE_MS,
       absent: node.lastSeenMs < node.planned!.reachedMs! - STALE_MS,
       eventsLost: node.lost - node.planned!.lostAtStart,
     };
@@ -175,7 +175,6 @@ export class SimulatedWorld {
       stepAgeMs: this.nowMs - this.stepStartedMs,
       approvedStep: this.approvedStep,
       lostEventsMax: 2,
-      staleMs: STALE_MS,
       settings: { compare: "available", alpha: 0.01, askAfter: "1h" },
       askAfterMs: 3_600_000,
       stop: this.stop,

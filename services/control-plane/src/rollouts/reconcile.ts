@@ -3,7 +3,7 @@
  * after its nudge was lost; the rollout's row is locked, so passes follow one another.
  */
 import type { SignalFinding } from "@picket/shared/api";
-import type { RolloutId } from "@picket/shared/ids";
+import type { NodeId, RolloutId } from "@picket/shared/ids";
 import { durationMs } from "@picket/shared/vocabulary";
 import { desc, eq } from "drizzle-orm";
 import { record } from "../audit/record.ts";
@@ -25,6 +25,8 @@ interface Passed {
   rollout: RolloutRow;
   decision: Decision;
   assigned: NodeAssignment[];
+  /** Watched from now on. */
+  watched: NodeId[];
 }
 
 export async function reconcileRollout({
@@ -42,7 +44,7 @@ export async function reconcileRollout({
         const begun = await begin(ctx, tx, rollout);
         if (begun.decision) {
           await remember(ctx, tx, begun.rollout, begun.decision, null, null);
-          return { rollout: begun.rollout, decision: begun.decision, assigned: [] };
+          return { rollout: begun.rollout, decision: begun.decision, assigned: [], watched: [] };
         }
         return step(ctx, tx, begun.rollout, "running");
       }
@@ -58,6 +60,7 @@ export async function reconcileRollout({
   });
   if (!done) return null;
   await ctx.inbox.offer(done.assigned);
+  await ctx.inbox.askToReport(done.watched);
   remind(ctx, done.rollout, done.decision);
   // What is told or begins now may be followed by more at once, for example in a fleet of one.
   if (done.decision.kind !== "wait") ctx.jobs.nudge({ kind: "reconcile-rollout", rollout: done.rollout.id });
@@ -79,6 +82,10 @@ export async function step(
   const holds = await readHolds(ctx, tx);
   // Told before it is looked at what they say: a step that begins in this pass is told in this pass.
   const reached = await readReached(ctx, tx, rollout);
+  const { samples, fresh } =
+    state === "running"
+      ? await readSamples(ctx, tx, rollout, reached)
+      : { samples: { canary: [], control: [] }, fresh: [] };
   const {
     tell: told,
     input,
@@ -96,7 +103,6 @@ export async function step(
     stepAgeMs: ctx.clock() - rollout.stepStartedAt.getTime(),
     approvedStep: rollout.approvedStep,
     lostEventsMax: rollout.lostEventsMax,
-    staleMs: ctx.config.nodeSilentMs,
     settings: rollout.gate,
     askAfterMs: durationMs(rollout.gate.askAfter),
     ...holds,
@@ -106,7 +112,7 @@ export async function step(
     settleMs: durationMs(rollout.settle),
     twin: rollout.mode === "twin" && state === "running" ? await twinFigures(tx, rollout.id) : null,
     domainSizes: await readDomainSizes(tx, rollout),
-    samples: state === "running" ? await readSamples(ctx, tx, rollout, reached) : { canary: [], control: [] },
+    samples,
   });
   assigned.push(...(await tell(ctx, tx, rollout, told)));
   const { decision } = decided;
@@ -116,9 +122,14 @@ export async function step(
   if (decision.kind === "advance") {
     // The nodes of the step that begins are told at once, as far as their domains have room.
     const further = await step(ctx, tx, next.rollout, "running");
-    return { ...further, decision, assigned: [...assigned, ...further.assigned] };
+    return {
+      ...further,
+      decision,
+      assigned: [...assigned, ...further.assigned],
+      watched: [...fresh, ...further.watched],
+    };
   }
-  return { rollout: next.rollout, decision, assigned };
+  return { rollout: next.rollout, decision, assigned, watched: fresh };
 }
 
 async function carryOut(

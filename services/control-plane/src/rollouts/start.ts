@@ -9,7 +9,7 @@ import {
   emergencyStops,
   nodes,
   rolloutDecisions,
-  rolloutNodes,
+  type rolloutNodes,
   rollouts,
   ruleVersions,
 } from "../db/schema.ts";
@@ -37,7 +37,7 @@ export async function startRollout({
 }): Promise<RolloutDetails> {
   authorise(ctx, "rollouts.start");
   checkSteps(input);
-  const { id, assigned } = await ctx.db
+  const { id, assigned, watched } = await ctx.db
     .transaction(async tx => {
       await refuseIfStopped(tx);
       const version = await installableVersion(ctx, tx, input);
@@ -75,8 +75,7 @@ export async function startRollout({
         detail: { ...input, planned: planned.nodes.length },
       });
       const { rollout: begun, decision } = await begin(ctx, tx, rollout!, { justPlanned: true });
-      if (decision === null)
-        return { id: begun.id, assigned: (await step(ctx, tx, begun, "running")).assigned };
+      if (decision === null) return { id: begun.id, ...(await step(ctx, tx, begun, "running")) };
       if (decision.because.startsWith("waits for") && !input.queue) throw rolloutActive(input);
       await tx.insert(rolloutDecisions).values({
         rollout: begun.id,
@@ -85,12 +84,13 @@ export async function startRollout({
         kind: "wait",
         because: decision.because,
       });
-      return { id: begun.id, assigned: [] };
+      return { id: begun.id, assigned: [], watched: [] };
     })
     .catch(error => {
       throw isUniqueViolation(error, "rollouts_one_active") ? rolloutActive(input) : error;
     });
   await ctx.inbox.offer(assigned);
+  await ctx.inbox.askToReport(watched);
   ctx.jobs.nudge({ kind: "reconcile-rollout", rollout: id });
   return showRollout({ ctx, input: { id } });
 }
@@ -209,9 +209,10 @@ async function insertNodes(
   }[],
 ): Promise<void> {
   for (let from = 0; from < planned.length; from += 5_000)
-    await tx
-      .insert(rolloutNodes)
-      .values(planned.slice(from, from + 5_000).map(node => ({ ...node, rollout: rollout.id })));
+    await tx.execute(sql`
+      insert into rollout_nodes (rollout, node, bucket, step, previous)
+      select ${rollout.id}::uuid, node, bucket, step, previous
+      from jsonb_populate_recordset(null::rollout_nodes, ${JSON.stringify(planned.slice(from, from + 5_000))}::jsonb)`);
 }
 
 function mostCommon(versions: readonly (RuleVersion | null)[]): RuleVersion | null {

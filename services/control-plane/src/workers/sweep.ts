@@ -3,7 +3,7 @@
  * emptied Redis or the mere clock left undone. It needs PostgreSQL only: with Redis away rollouts go on by it. Two
  * workers may sweep at once, since whoever changes a row locks it and looks again.
  */
-import { and, asc, eq, inArray, isNull, lt, lte, ne, or, sql } from "drizzle-orm";
+import { and, asc, eq, gt, inArray, isNull, lt, lte, ne, or, sql } from "drizzle-orm";
 import { foldDetections } from "../alerts/fold-detections.ts";
 import { raiseAlerts, resolveAlertsById } from "../alerts/raise.ts";
 import { sweepBacktests } from "../backtests/sweep.ts";
@@ -98,7 +98,7 @@ async function refillInboxes(ctx: Ctx): Promise<void> {
       and(
         isNull(assignments.acknowledgedAt),
         lt(assignments.assignedAt, new Date(ctx.clock() - ctx.config.sweepMs)),
-        sql`${nodes.lastSeenAt} > ${new Date(ctx.clock() - ctx.config.nodeSilentMs).toISOString()}::timestamptz`,
+        gt(nodes.silentAt, now(ctx)),
       ),
     )
     .orderBy(asc(assignments.assignedAt))
@@ -117,13 +117,7 @@ async function findLostNodes(ctx: Ctx): Promise<void> {
         ne(alerts.state, "resolved"),
       ),
     )
-    .where(
-      and(
-        isNull(nodes.retiredAt),
-        isNull(alerts.id),
-        lt(nodes.lastSeenAt, new Date(ctx.clock() - ctx.config.nodeSilentMs)),
-      ),
-    )
+    .where(and(isNull(nodes.retiredAt), isNull(alerts.id), lt(nodes.silentAt, now(ctx))))
     .limit(ROWS_AT_ONCE);
   if (silent.length === 0) return;
   const effects = await ctx.db.transaction(tx =>

@@ -6,6 +6,7 @@ import {
   EventBatchResponse,
   KeyRotation,
   Report,
+  ReportAnswer,
   ShapeBatch,
   ShapeBatchResponse,
   TrustChain,
@@ -95,7 +96,12 @@ export function agentRoutes(app: App, services: Services): void {
     app,
     services,
     "agent.report",
-    { summary: "What runs, what is seen, what was lost", body: Report, bodyBytesMax: 4 << 20 },
+    {
+      summary: "What runs, what is seen, what was lost; the answer says at what pace to go on",
+      body: Report,
+      bodyBytesMax: 4 << 20,
+      answer: ReportAnswer,
+    },
     (ctx, { body }) => report({ ctx, input: storable(body) }),
   );
   route(
