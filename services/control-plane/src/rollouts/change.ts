@@ -201,7 +201,8 @@ async function change(
         throw new Refusal("rollout-active", "another rollout of this rule set is active");
       throw error;
     });
-  await ctx.inbox.offer(assigned);
+  // The rows are committed: whoever rolls a fleet back need not wait until its inboxes are filled.
+  void ctx.inbox.offer(assigned);
   ctx.jobs.nudge({ kind: "reconcile-rollout", rollout: id as RolloutId });
   return showRollout({ ctx, input: { id } });
 }

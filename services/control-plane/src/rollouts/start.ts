@@ -89,8 +89,9 @@ export async function startRollout({
     .catch(error => {
       throw isUniqueViolation(error, "rollouts_one_active") ? rolloutActive(input) : error;
     });
-  await ctx.inbox.offer(assigned);
-  await ctx.inbox.askToReport(watched);
+  // The rows are committed: who asked need not wait until a hundred thousand inboxes are filled.
+  void ctx.inbox.offer(assigned);
+  void ctx.inbox.askToReport(watched);
   ctx.jobs.nudge({ kind: "reconcile-rollout", rollout: id });
   return showRollout({ ctx, input: { id } });
 }
