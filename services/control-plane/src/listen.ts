@@ -30,8 +30,9 @@ export function listen(
   const server = createServer({ config, log }, (request, response) => {
     if (!front?.(request, response)) void serveApp(request, response);
   });
-  // A request that sends nothing ends; a poll waits for its answer as long as it asked for.
-  server.headersTimeout = 15_000;
+  // A request that sends nothing ends; a poll waits for its answer as long as it asked for. The time counts from the
+  // connection: when a fleet comes back at once, what a node sent may have been dropped, and comes as TCP repeats it.
+  server.headersTimeout = 45_000;
   server.requestTimeout = 60_000;
   server.keepAliveTimeout = 75_000;
   const close = () =>
