@@ -17,7 +17,7 @@ import {
   type VersionCounters,
 } from "@picket/shared/contract";
 import { SharedVerdictFeed, type VerdictAnswer } from "@picket/shared/immunity";
-import { FULL_PACE } from "@picket/shared/pace";
+import { FULL_PACE, returnDelayMs } from "@picket/shared/pace";
 import { verifySharedVerdict } from "@picket/shared/shared-verdict";
 import { type Address, type Answer, Connection } from "./connection.ts";
 import { nodeToken } from "./identity.ts";
@@ -222,7 +222,8 @@ export class SimulatedNode {
       } catch {
         if (this.#stopped) return;
         this.#see({ kind: "lost", call: "poll" });
-        await this.#sleep(backoffMs(++failures, this.#random()));
+        const spread = ++failures === 1 ? returnDelayMs(this.#pace, this.#random()) : 0;
+        await this.#sleep(backoffMs(failures, this.#random()) + spread);
         continue;
       }
       if (answer.status === 200) {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { FULL_PACE, Pace, paceOf } from "./pace.ts";
+import { FULL_PACE, Pace, paceOf, returnDelayMs } from "./pace.ts";
 
 test.each([
   [0, FULL_PACE],
@@ -23,4 +23,10 @@ test("a pace can be told, is never faster than full, and slows down with the fle
       fewer = more;
     }
   }
+});
+
+test("a small fleet comes back at once, a large one over some seconds", () => {
+  expect(returnDelayMs(paceOf(5_000, 1_000), 0.99)).toBe(0);
+  expect(returnDelayMs(paceOf(20_000, 1_000), 0.99)).toBe(3_663);
+  expect(returnDelayMs(paceOf(100_000, 1_000), 0.99)).toBe(21_285);
 });

@@ -28,3 +28,10 @@ export function paceOf(nodes: number, callsPerSecond: number): Pace {
   const every = (kind: keyof Pace): number => Math.min(SLOWEST[kind], Math.ceil(FULL_PACE[kind] * stretch));
   return { poll: every("poll"), report: every("report"), reconcile: every("reconcile") };
 }
+
+/**
+ * How long to wait, besides the usual backoff, before a first new try when a poll was lost: what breaks one connection
+ * of a large fleet breaks many, and they come back over some seconds instead of at once. `random` is in [0, 1).
+ */
+export const returnDelayMs = (pace: Pace, random: number): number =>
+  Math.round((pace.poll - FULL_PACE.poll) * 100 * random);

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Assignment, Report } from "@picket/shared/contract";
-import { FULL_PACE } from "@picket/shared/pace";
+import { FULL_PACE, returnDelayMs } from "@picket/shared/pace";
 import { err, ok, type Result } from "@picket/shared/result";
 import type { Immunity } from "../immunity/immunity.ts";
 import type { Log } from "../log.ts";
@@ -108,7 +108,8 @@ export function joinFleet(input: {
       if (!lease.ok) {
         failures += 1;
         if (failures === 1) log.warn(`waiting for assignments: ${explain(lease.error)}`);
-        await sleep(backoffMs(failures, Math.random()), signal);
+        const spread = failures === 1 ? returnDelayMs(pace, Math.random()) : 0;
+        await sleep(backoffMs(failures, Math.random()) + spread, signal);
         continue;
       }
       if (failures > 0) log.info("the control plane answers again");
