@@ -1,7 +1,7 @@
 /**
  * The fleet: `npm run bench -- fleet [--nodes=1000,10000] [--gateways=1] [--connect=2000] [--profile=<dir>]`.
  * Simulated nodes (test/simulation) hold long polls over real sockets from several loopback addresses, report and
- * reconcile at the pace that they are told, as agents do; the control plane runs built, in processes of its own, on a
+ * reconcile at the pace that they are told, as agents whose control plane was away; it runs built, in processes of its own, on a
  * PostgreSQL that syncs every commit and a Redis that keeps its log. Plain HTTP, as behind a TLS terminator; every
  * request's token is verified. Nodes are enrolled by SQL (enrolment is measured apart).
  * Memory is what the control plane's processes, PostgreSQL's and Redis's own (Pss); the simulator is left out.
@@ -25,10 +25,11 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => 
 
 const ADMIN = `pkt_${"b".repeat(32)}`;
 const PER_PROCESS = 12_500;
-const IDLE_S = 20;
 
 const flag = (name: string, otherwise: string): string =>
   process.argv.find(arg => arg.startsWith(`--${name}=`))?.slice(name.length + 3) ?? otherwise;
+
+const IDLE_S = Number(flag("idle", "20"));
 
 export async function run({ json = false }: { json?: boolean } = {}): Promise<Record<string, unknown>> {
   const sizes = flag("nodes", "1000,10000").split(",").map(Number);
@@ -108,6 +109,7 @@ async function measure({
     const before = parts.bytes();
     say(`${nodes} nodes enrolled; connecting`);
 
+    const pace = paceOf(nodes, Number(process.env.PICKET_IDLE_CALLS_PER_SECOND ?? IDLE_CALLS_PER_SECOND));
     const connectAtMs = Date.now();
     swarm = spawnSwarm(
       {
@@ -115,7 +117,7 @@ async function measure({
         count: nodes,
         gateways: parts.gateways.map(address),
         api: [address(parts.api)],
-        behaviour: { paced: true },
+        behaviour: { paced: pace },
         perSecond: Number(flag("connect", "2000")),
         apiConnections: 512,
       },
@@ -194,7 +196,7 @@ async function measure({
     return {
       nodes,
       gateways,
-      pace: paceOf(nodes, Number(process.env.PICKET_IDLE_CALLS_PER_SECOND ?? IDLE_CALLS_PER_SECOND)),
+      pace,
       before,
       connectS,
       firstReportsS,

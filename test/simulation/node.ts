@@ -17,14 +17,17 @@ import {
   type VersionCounters,
 } from "@picket/shared/contract";
 import { SharedVerdictFeed, type VerdictAnswer } from "@picket/shared/immunity";
-import { FULL_PACE, returnDelayMs } from "@picket/shared/pace";
+import { FULL_PACE, type Pace, returnDelayMs } from "@picket/shared/pace";
 import { verifySharedVerdict } from "@picket/shared/shared-verdict";
 import { type Address, type Answer, Connection } from "./connection.ts";
 import { nodeToken } from "./identity.ts";
 
 export interface Behaviour {
-  /** As the agent: polls, reports and reconciles at the pace that it is told, and says again what did not arrive. */
-  paced: boolean;
+  /**
+   * As an agent that runs for a while and was told this pace: it polls, reports and reconciles at it, and at what it is
+   * told from now on, and says again what did not arrive.
+   */
+  paced: Pace | null;
   /** What a long poll asks for, not paced. */
   waitS: number;
   /** Verify, compile, load, test, switch: how long it takes at least and at most. */
@@ -54,7 +57,7 @@ export interface Behaviour {
 }
 
 export const HONEST: Behaviour = {
-  paced: false,
+  paced: null,
   waitS: 25,
   installMs: [0, 0],
   reportsChanges: true,
@@ -172,6 +175,7 @@ export class SimulatedNode {
     void this.#listen();
     const { paced, reportEveryMs, reconcileEveryMs, flapMs, floodPerSecond } = this.behaviour;
     if (paced) {
+      this.#pace = paced;
       void this.#reportAtPace();
       void this.#reconcileAtPace();
     }
@@ -324,6 +328,7 @@ export class SimulatedNode {
   }
 
   async #reportAtPace(): Promise<void> {
+    await this.#changed.wait(this.#pace.report * 1_000 * this.#random(), this.#stop.signal);
     for (let failures = 0; !this.#stopped; ) {
       const told = await this.report();
       failures = told ? 0 : failures + 1;
@@ -334,6 +339,7 @@ export class SimulatedNode {
   }
 
   async #reconcileAtPace(): Promise<void> {
+    await this.#sleep(this.#pace.reconcile * 1_000 * this.#random());
     while (!this.#stopped) {
       await this.reconcile();
       await this.#sleep(this.#pace.reconcile * 1_000 * (0.5 + this.#random()));

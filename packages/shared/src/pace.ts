@@ -19,7 +19,7 @@ export const FULL_PACE: Pace = { poll: 25, report: 15, reconcile: 60 };
 const SLOWEST: Pace = { poll: 240, report: 600, reconcile: 1_800 };
 
 /** What idle nodes may ask together where nobody says otherwise. */
-export const IDLE_CALLS_PER_SECOND = 1_000;
+export const IDLE_CALLS_PER_SECOND = 250;
 
 /** The pace at which so many nodes make at most so many calls a second, as far as the slowest allows. */
 export function paceOf(nodes: number, callsPerSecond: number): Pace {
