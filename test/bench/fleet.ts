@@ -139,6 +139,7 @@ async function measure({
     const bytes = parts.bytes();
     const redisInfo = async () => Number(/used_memory:(\d+)/.exec(await parts.redisInfo())![1]);
 
+    if (process.env.BENCH_TRACE) say(`idle: ${JSON.stringify({ cpu, polls, reports, bytes, before })}`);
     say("a wave to all");
     const waveFrom = parts.cpu();
     const startedMs = Date.now();

@@ -56,9 +56,22 @@ test("a poll that was given up takes no lease along", async () => {
 
 test("an inbox that cannot be looked into ends the poll at once and leaves no waiter", async () => {
   const waiters = new Waiters();
-  const away = () => {
-    throw new Error("Command timed out");
-  };
   await expect(ask(contextWith([away]), waiters)).rejects.toThrow("timed out");
   expect(waiters.size).toBe(0);
+});
+
+const away = () => {
+  throw new Error("Command timed out");
+};
+test.each<[string, () => Assignment | null]>([
+  ["there is nothing", () => null],
+  ["Redis is away", away],
+])("a poll that is rung while %s goes on waiting", async (_, look) => {
+  const waiters = new Waiters();
+  const asked = ask(contextWith([() => null, look, () => assignment]), waiters);
+  for (let rings = 0; rings < 2; rings++) {
+    await new Promise(resolve => setImmediate(resolve));
+    waiters.ringAll();
+  }
+  expect(await asked).toMatchObject({ assignment });
 });

@@ -3,6 +3,7 @@ import type { Lease, Polled } from "@picket/shared/contract";
 import type { Ctx } from "../context.ts";
 import { authorise } from "../identity/policy.ts";
 import { theNode } from "../nodes/the-node.ts";
+import { isRedisAway } from "../queue/redis.ts";
 import type { Waiters } from "./waiters.ts";
 
 export const WAIT_S_MAX = 300;
@@ -12,7 +13,7 @@ export type Poll = Pick<ServerResponse, "once" | "off" | "destroyed">;
 
 /**
  * Waits for an assignment, for shared verdicts that the node has not read, or until it is to report; null when there
- * is nothing after the wait. Redis away throws at once.
+ * is nothing after the wait. Redis away at the first look throws at once.
  */
 export async function lease({
   ctx,
@@ -31,17 +32,27 @@ export async function lease({
   ctx.metrics.waiters.set(waiters.size);
   poll.once("close", waiter.end);
   try {
-    const waiting = news() ?? (await take(ctx));
-    if (waiting) return waiting;
-    const rung = await waiter.rung(spread(ctx, input.waitMs));
-    // Whoever has gone must not take a lease along.
-    if (!rung || poll.destroyed) return null;
-    return news() ?? (await take(ctx)) ?? (waiter.isToReport ? { report: true } : null);
+    const untilMs = performance.now() + spread(ctx, input.waitMs);
+    const look = async (): Promise<Polled | null> =>
+      news() ?? (await take(ctx)) ?? (waiter.isToReport ? { report: true } : null);
+    for (let found = await look(); ; found = await look().catch(onlyAway)) {
+      if (found) return found;
+      // A ring for nothing (after the doorbell was out of order all are rung) ends no poll: a fleet would come anew.
+      const rung = await waiter.rung(untilMs - performance.now());
+      // Whoever has gone must not take a lease along.
+      if (!rung || poll.destroyed) return null;
+    }
   } finally {
     waiter.end();
     ctx.metrics.waiters.set(waiters.size);
     poll.off("close", waiter.end);
   }
+}
+
+/** Who waits already goes on: what it missed is rung again by the sweep, or when Redis is back. */
+function onlyAway(error: unknown): null {
+  if (isRedisAway(error)) return null;
+  throw error;
 }
 
 /** A fleet that came at once must not come at once again: the wait ends up to a fifth early, by whole seconds. */

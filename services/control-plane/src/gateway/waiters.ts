@@ -5,19 +5,57 @@
 import type { NodeId } from "@picket/shared/ids";
 
 export interface Waiter {
-  /** Resolves with true when rung, with false after the time or when a newer poll of the node took over. */
+  /**
+   * Resolves with true when rung since the last time, with false after the time, or when a newer poll of the node took
+   * over, or it was ended. May be asked again.
+   */
   rung(timeoutMs: number): Promise<boolean>;
   /** What it was rung for, perhaps among others, is a report. */
   readonly isToReport: boolean;
   end(): void;
 }
 
+/** One poll. */
+class Waiting {
+  readonly readTo: number | null;
+  reports = false;
+  #rung = false;
+  #over = false;
+  #wake: () => void = () => {};
+
+  constructor(readTo: number | null) {
+    this.readTo = readTo;
+  }
+
+  ring(): void {
+    if (!this.#over) this.#rung = true;
+    this.#wake();
+  }
+
+  end(): void {
+    this.#over = true;
+    this.#wake();
+  }
+
+  async rung(timeoutMs: number): Promise<boolean> {
+    if (!this.#rung && !this.#over && timeoutMs > 0)
+      await new Promise<void>(resolve => {
+        const timer = setTimeout(resolve, timeoutMs);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    this.#wake = () => {};
+    const rung = this.#rung;
+    this.#rung = false;
+    return rung;
+  }
+}
+
 export class Waiters {
   #closed = false;
-  readonly #waiting = new Map<
-    NodeId,
-    { settle: (rung: boolean) => void; readTo: number | null; reports: boolean }
-  >();
+  readonly #waiting = new Map<NodeId, Waiting>();
   #verdicts = 0;
 
   get size(): number {
@@ -37,66 +75,54 @@ export class Waiters {
   /** Rings for who has not read so far, and says how far it has. */
   issued(sequence: number): void {
     this.#verdicts = Math.max(this.#verdicts, sequence);
-    for (const { settle, readTo } of this.#waiting.values())
-      if (readTo !== null && readTo < this.#verdicts) settle(true);
+    for (const waiting of this.#waiting.values())
+      if (waiting.readTo !== null && waiting.readTo < this.#verdicts) waiting.ring();
   }
 
   /** `readTo`: how far the node has read shared verdicts; null: it takes no part. */
   register(node: NodeId, readTo: number | null = null): Waiter {
-    let settle!: (rung: boolean) => void;
-    const outcome = new Promise<boolean>(resolve => {
-      settle = resolve;
-    });
-    if (this.#closed) settle(false);
-    const entry = { settle, readTo, reports: false };
+    const waiting = new Waiting(readTo);
+    if (this.#closed) waiting.end();
     // A node has one poll: an older one is a connection that it has given up.
-    this.#waiting.get(node)?.settle(false);
-    this.#waiting.set(node, entry);
-    const end = () => {
-      if (this.#waiting.get(node) === entry) this.#waiting.delete(node);
-      settle(false);
-    };
+    this.#waiting.get(node)?.end();
+    this.#waiting.set(node, waiting);
     return {
-      async rung(timeoutMs) {
-        const timer = setTimeout(() => settle(false), timeoutMs);
-        try {
-          return await outcome;
-        } finally {
-          clearTimeout(timer);
-        }
-      },
+      rung: timeoutMs => waiting.rung(timeoutMs),
       get isToReport() {
-        return entry.reports;
+        return waiting.reports;
       },
-      end,
+      end: () => {
+        if (this.#waiting.get(node) === waiting) this.#waiting.delete(node);
+        waiting.end();
+      },
     };
   }
 
   /** Whoever does not wait here now says what it has to say at its own pace. */
   askToReport(node: NodeId): void {
-    const entry = this.#waiting.get(node);
-    if (!entry) return;
-    entry.reports = true;
-    entry.settle(true);
+    const waiting = this.#waiting.get(node);
+    if (!waiting) return;
+    waiting.reports = true;
+    waiting.ring();
   }
 
   ring(node: NodeId): void {
-    this.#waiting.get(node)?.settle(true);
+    this.#waiting.get(node)?.ring();
   }
 
   end(node: NodeId): void {
-    this.#waiting.get(node)?.settle(false);
+    this.#waiting.get(node)?.end();
   }
 
   /** After the doorbell was out of order: everybody looks again. */
   ringAll(): void {
-    for (const { settle } of this.#waiting.values()) settle(true);
+    for (const waiting of this.#waiting.values()) waiting.ring();
   }
 
   /** At shutdown: every poll is answered now, and none waits any more. */
   close(): void {
     this.#closed = true;
-    for (const { settle } of this.#waiting.values()) settle(false);
+    for (const waiting of this.#waiting.values()) waiting.end();
     this.#waiting.clear();
   }
 }

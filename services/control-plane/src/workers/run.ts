@@ -14,7 +14,7 @@ import { syncTicket } from "../tickets/sync.ts";
 import { startSweeping } from "./sweep.ts";
 
 const CONCURRENCY = 16;
-const PAUSE_MS_MAX = 1_000;
+const PAUSE_MS_MAX = 10_000;
 
 export async function runJob(ctx: Ctx, job: Job): Promise<void> {
   switch (job.kind) {

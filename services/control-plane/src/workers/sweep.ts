@@ -47,16 +47,21 @@ export function startSweeping(ctx: Ctx): { close(): Promise<void> } {
     let running: Promise<void> = Promise.resolve();
     let stopped = false;
     let timer: NodeJS.Timeout;
-    const later = () => {
+    const later = (tookMs: number) => {
       // Several workers must not all look in the same moment.
       const jitter = 0.8 + (ctx.random(1)[0]! / 255) * 0.4;
-      timer = setTimeout(() => {
-        running = sweepPart(ctx, name, part).finally(() => {
-          if (!stopped) later();
-        });
-      }, ctx.config.sweepMs * jitter);
+      timer = setTimeout(
+        () => {
+          const fromMs = performance.now();
+          running = sweepPart(ctx, name, part).finally(() => {
+            if (!stopped) later(performance.now() - fromMs);
+          });
+        },
+        // What takes long in a large fleet takes a third of the time at most.
+        Math.max(ctx.config.sweepMs * jitter, 2 * tookMs),
+      );
     };
-    later();
+    later(0);
     return () => {
       stopped = true;
       clearTimeout(timer);
