@@ -12,10 +12,13 @@ export const stageRules: Record<StageRule, string> = {
   "ast-constant-comparison": "A value is compared with the outcome of a comparison.",
   "ast-same-column": "A column is compared with itself.",
   "ast-condition-in-list": "A condition over constants stands in ORDER BY, GROUP BY or LIMIT.",
-  "ast-condition-as-value": "A value that is written is a condition over constants.",
+  "ast-condition-as-value": "A value, a row's or a function's, is a condition over constants.",
   "ast-odd-subquery": "A value is a subquery that reads nothing.",
   "ast-list-subquery": "ORDER BY, GROUP BY or LIMIT holds a subquery that is the same for each row.",
   "ast-foreign-question": "A condition asks another table one question for all rows.",
+  "ast-foreign-value":
+    "A value is fetched from another table, and is nothing like what it is compared with, or any row's.",
+  "ast-calculated-key": "A key is compared with what is calculated from constants.",
   "ast-union-width": "The halves of a UNION have unlike numbers of columns.",
   "ast-union-constants": "A UNION adds nothing but constants to a table's rows.",
   "ast-union-strangers":

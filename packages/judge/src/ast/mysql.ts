@@ -11,27 +11,40 @@ function statement(node: unknown): Query {
       return query(body);
     case "Insert": {
       const source = isObject(body.source) ? query(body.source) : emptyQuery("other");
+      const columns = itemsOf(body.columns).map(tableName);
+      const set = [...itemsOf(body.assignments), ...itemsOf(field(body.on, "DuplicateKeyUpdate"))];
       return {
         ...emptyQuery("insert"),
         tables: [tableName(field(body.table, "TableName"))],
-        written: [...source.written, ...itemsOf(body.assignments).map(assigned)],
-        nested: source.written.length > 0 ? [] : [source],
+        written: [...source.written, ...set.map(assigned)],
+        writtenTo: [...source.written.map((_, i) => columns[i % columns.length]), ...set.map(assignedTo)],
+        nested: source.columns.length > 0 || source.parts.length > 0 ? [source] : [],
       };
     }
     case "Update":
       return {
         ...emptyQuery("update"),
+        tables: tablesIn([body.table]),
         written: itemsOf(body.assignments).map(assigned),
+        writtenTo: itemsOf(body.assignments).map(assignedTo),
         conditions: optional(body.selection),
       };
     case "Delete":
-      return { ...emptyQuery("delete"), conditions: optional(body.selection) };
+      return {
+        ...emptyQuery("delete"),
+        tables: tablesIn(itemsOf(tagged(body.from)[1])),
+        conditions: optional(body.selection),
+      };
+    case "Call":
+      return { ...emptyQuery("call"), written: callArguments(body.args) };
     default:
       return emptyQuery("other");
   }
 }
 
 const assigned = (node: unknown): Expression => expression(isObject(node) ? node.value : null);
+
+const assignedTo = (node: unknown): string => tableName(field(field(node, "target"), "ColumnName"));
 
 function query(body: Json): Query {
   const result = setExpression(body.body);
@@ -115,6 +128,12 @@ function source(item: Json, into: Sources): void {
   }
 }
 
+function tablesIn(items: readonly unknown[]): string[] {
+  const into: Sources = { tables: [], nested: [], conditions: [] };
+  for (const item of items) if (isObject(item)) source(item, into);
+  return into.tables;
+}
+
 function relation(node: unknown, into: Sources): void {
   const [tag, value] = tagged(node);
   const body = isObject(value) ? value : {};
@@ -173,6 +192,11 @@ function expression(node: unknown): Expression {
       return body.op === "Not"
         ? { kind: "logic", operator: "not", arguments: [expression(body.expr)] }
         : { kind: "other", arguments: [expression(body.expr)] };
+    case "Cast": {
+      const inner = expression(body.expr);
+      // BINARY 'x' OR …: this parser takes all that follows for its operand.
+      return { kind: "other", arguments: inner.kind === "logic" ? inner.arguments : [inner] };
+    }
     case "Nested":
       return expression(value);
     case "Like":

@@ -16,13 +16,20 @@ function statement(node: unknown): Query {
     case "InsertStmt": {
       const source =
         tagged(body.selectStmt)[0] === "SelectStmt" ? statement(body.selectStmt) : emptyQuery("other");
-      const values = source.written;
+      const values = source.columns.length > 0 ? [] : source.written;
+      const columns = itemsOf(body.cols).map(targetName);
+      const conflict = isObject(body.onConflictClause) ? body.onConflictClause : {};
       return {
         ...emptyQuery("insert"),
         tables: [tableName(body.relation)],
-        written: values,
+        written: [...values, ...itemsOf(conflict.targetList).map(target)],
+        writtenTo: [
+          ...values.map((_, i) => columns[i % columns.length]),
+          ...itemsOf(conflict.targetList).map(targetName),
+        ],
+        conditions: optional(conflict.whereClause),
         columns: returned(body),
-        nested: values.length > 0 ? [] : [source],
+        nested: source.columns.length > 0 || source.parts.length > 0 ? [source] : [],
       };
     }
     case "UpdateStmt":
@@ -30,6 +37,7 @@ function statement(node: unknown): Query {
         ...emptyQuery("update"),
         tables: [tableName(body.relation)],
         written: itemsOf(body.targetList).map(target),
+        writtenTo: itemsOf(body.targetList).map(targetName),
         conditions: optional(body.whereClause),
         columns: returned(body),
       };
@@ -40,10 +48,15 @@ function statement(node: unknown): Query {
         conditions: optional(body.whereClause),
         columns: returned(body),
       };
+    case "CallStmt":
+      return { ...emptyQuery("call"), written: callArguments(body.funccall) };
     default:
       return emptyQuery("other");
   }
 }
+
+const callArguments = (call: unknown): Expression[] =>
+  itemsOf(isObject(call) ? call.args : []).map(expression);
 
 const returned = (body: Json): Expression[] => itemsOf(body.returningList).map(target);
 
@@ -64,7 +77,7 @@ function select(body: Json): Query {
       lists,
       nested,
     };
-  const from = { tables: [] as string[], nested, conditions: [] as Expression[] };
+  const from: Sources = { tables: [], nested, conditions: [], written: [] };
   for (const item of itemsOf(body.fromClause)) source(item, from);
   const columns = itemsOf(body.targetList).map(target);
   const star = itemsOf(body.targetList).some(item => JSON.stringify(item).includes('"A_Star"'));
@@ -76,15 +89,24 @@ function select(body: Json): Query {
     nested: from.nested,
     conditions: [...from.conditions, ...optional(body.whereClause), ...optional(body.havingClause)],
     lists: [...itemsOf(body.groupClause).map(expression), ...lists],
-    written: itemsOf(body.valuesLists).flatMap(row => itemsOf(field(row, "List", "items")).map(expression)),
+    written: [
+      ...from.written,
+      ...itemsOf(body.valuesLists).flatMap(row => itemsOf(field(row, "List", "items")).map(expression)),
+    ],
   };
 }
 
-function source(node: unknown, into: { tables: string[]; nested: Query[]; conditions: Expression[] }): void {
+type Sources = { tables: string[]; nested: Query[]; conditions: Expression[]; written: Expression[] };
+
+function source(node: unknown, into: Sources): void {
   const [tag, value] = tagged(node);
   const body = isObject(value) ? value : {};
   if (tag === "RangeVar") into.tables.push(tableName(body));
   else if (tag === "RangeSubselect") into.nested.push(statement(body.subquery));
+  else if (tag === "RangeFunction")
+    for (const list of itemsOf(body.functions))
+      for (const call of itemsOf(field(list, "List", "items")))
+        into.written.push(...callArguments(tagged(call)[1]));
   else if (tag === "JoinExpr") {
     source(body.larg, into);
     source(body.rarg, into);
@@ -108,6 +130,11 @@ const field = (node: unknown, tag: string, name: string): unknown => {
 const optional = (node: unknown): Expression[] => (isObject(node) ? [expression(node)] : []);
 
 const target = (node: unknown): Expression => expression(field(node, "ResTarget", "val"));
+
+const targetName = (node: unknown): string | undefined => {
+  const name = field(node, "ResTarget", "name");
+  return typeof name === "string" ? name : undefined;
+};
 
 const strings = (value: unknown): string[] =>
   itemsOf(value).flatMap(item => {
@@ -160,7 +187,7 @@ function expression(node: unknown): Expression {
       const names = strings(isObject(body.typeName) ? body.typeName.names : undefined);
       // A text that is called true is TRUE, however it is written.
       if (names.at(-1) === "bool" && tagged(body.arg)[0] === "A_Const") return { kind: "constant" };
-      return { kind: "other", arguments: children(body) };
+      return { kind: "other", arguments: optional(body.arg) };
     }
     case "SubLink":
       return {

@@ -3,7 +3,8 @@
  * conditions where a value, a column or a number belongs, subqueries that have nothing to do with the statement,
  * UNIONs whose halves do not fit. Each is a rule of its own (`ast-…`), and pure.
  */
-import type { Expression, Query } from "./tree.ts";
+import { calculatesKey, comparesStrangers, isAnyRow, writesStranger } from "./scalars.ts";
+import { type Expression, type Query, walk } from "./tree.ts";
 
 export type AstRule =
   | "ast-constant-condition"
@@ -14,6 +15,8 @@ export type AstRule =
   | "ast-odd-subquery"
   | "ast-list-subquery"
   | "ast-foreign-question"
+  | "ast-foreign-value"
+  | "ast-calculated-key"
   | "ast-union-width"
   | "ast-union-constants"
   | "ast-union-strangers"
@@ -29,7 +32,7 @@ const volatile = new Set(
 const serverFunctions = new Set(
   `version session_user system_user database schema current_database current_schema current_user current_catalog
   current_role inet_server_addr inet_server_port pg_ls_dir pg_read_file pg_read_binary_file pg_stat_file lo_import
-  lo_export lo_get load_file sleep benchmark pg_sleep pg_sleep_for extractvalue updatexml name_const connection_id
+  lo_export lo_get load_file sleep benchmark pg_sleep pg_sleep_for extractvalue updatexml name_const
   database_to_xml query_to_xml table_to_xml dblink`.split(/\s+/),
 );
 const catalogue = /^(?:information_schema|pg_catalog|mysql|performance_schema|sys)\.|^pg_/;
@@ -61,9 +64,15 @@ type Place = "outer" | "inner";
 
 function inspect(query: Query, found: Set<AstRule>, place: Place): void {
   const ofApplication = query.tables.length > 0 && !query.tables.some(table => catalogue.test(table));
+  const derived = query.tables.length > 0 ? [] : query.nested.flatMap(tablesOf);
+  const readsApplication =
+    ofApplication || (derived.length > 0 && !derived.some(table => catalogue.test(table)));
   // Who reads the catalogue asks about the server, too.
-  if (ofApplication || query.kind !== "select")
+  const branches = readsApplication ? query.columns.flatMap(branchesOf) : [];
+  if (readsApplication || query.kind !== "select") {
     for (const condition of query.conditions) inspectCondition(condition, found, true);
+    for (const condition of branches) inspectCondition(condition, found, false);
+  }
   for (const item of query.lists) {
     if (isOddInList(item)) found.add("ast-condition-in-list");
     if (ofApplication)
@@ -77,17 +86,38 @@ function inspect(query: Query, found: Set<AstRule>, place: Place): void {
   if (query.kind !== "other")
     for (const value of query.written) if (isWrittenCondition(value)) found.add("ast-condition-as-value");
   if (query.kind === "set-operation") inspectParts(query, found, place);
-  for (const expression of [...query.conditions, ...query.lists, ...query.written])
-    walk(expression, inner => {
-      if (inner.kind === "call" && serverFunctions.has(inner.name) && ofApplication)
+  for (const [i, value] of query.written.entries()) {
+    const column = query.writtenTo[i];
+    if (column !== undefined && writesStranger(column, value, query)) found.add("ast-foreign-value");
+  }
+  if (query.kind === "insert")
+    for (const column of query.nested.flatMap(({ columns }) => columns))
+      if (isWrittenCondition(column)) found.add("ast-condition-as-value");
+  for (const expression of [...query.conditions, ...branches, ...query.lists, ...query.written])
+    walk(expression, (inner, parent) => {
+      if (inner.kind === "call" && serverFunctions.has(inner.name) && readsApplication)
         found.add("ast-server-function");
       if (inner.kind === "query") inspectSubquery(inner, query, found);
+      if (readsApplication || query.kind !== "select") {
+        if (comparesStrangers(inner, query) || isAnyRow(inner, query)) found.add("ast-foreign-value");
+        if (calculatesKey(inner)) found.add("ast-calculated-key");
+      }
+      if (parent && isConditionInValue(inner, parent)) found.add("ast-condition-as-value");
     });
   for (const column of query.columns)
     walk(column, inner => {
       if (inner.kind === "query") inspect(inner.query, found, "inner");
     });
   for (const inner of query.nested) inspect(inner, found, "inner");
+}
+
+/** What the branches of a CASE among the columns decide by. */
+function branchesOf(column: Expression): Expression[] {
+  const found: Expression[] = [];
+  walk(column, (inner, parent) => {
+    if (inner.kind === "logic" && parent?.kind === "other") found.push(inner);
+  });
+  return found;
 }
 
 function inspectCondition(condition: Expression, found: Set<AstRule>, only: boolean): void {
@@ -205,7 +235,15 @@ const isWrittenCondition = (value: Expression): boolean =>
       ({ kind, ...rest }) => kind === "other" && "arguments" in rest && rest.arguments.some(isConstant),
     )) ||
   (value.kind === "logic" && value.operator !== "not" && value.arguments.some(isConstant)) ||
-  (value.kind === "comparison" && value.arguments.length > 1 && value.arguments.every(isConstant));
+  (value.kind === "comparison" && value.arguments.length > 0 && value.arguments.every(isConstant));
+
+/** A text that is joined by AND or OR to a condition, where a function or a list has a value: it ended there. */
+const isConditionInValue = (inner: Expression, parent: Expression): boolean =>
+  inner.kind === "logic" &&
+  (inner.operator === "and" || inner.operator === "or") &&
+  // Counts where a condition holds: `count(a = 1 OR NULL)`.
+  ((parent.kind === "call" && parent.name !== "count") || parent.kind === "other") &&
+  inner.arguments.some(({ kind }) => kind === "constant");
 
 function inspectSubquery(
   { query, many }: Extract<Expression, { kind: "query" }>,
@@ -234,6 +272,10 @@ function inspectParts({ parts, union }: Query, found: Set<AstRule>, place: Place
     right.written.every(isConstant)
   )
     found.add("ast-union-constants");
+  // Of a chain, the half before this one.
+  const before = lastOf(left);
+  if ((union || right.conditions.length === 0) && areStrangers(before, right))
+    found.add("ast-union-strangers");
   if (left.kind !== "select" || right.kind !== "select" || left.tables.length === 0) return;
   const constants = right.columns.filter(isConstant).length;
   const leftConstants = left.columns.filter(isConstant).length;
@@ -244,27 +286,35 @@ function inspectParts({ parts, union }: Query, found: Set<AstRule>, place: Place
     leftConstants === 0
   )
     found.add("ast-union-constants");
-  if ((union || right.conditions.length === 0) && areStrangers(left, right)) found.add("ast-union-strangers");
   if (right.tables.some(table => catalogue.test(table)) && !left.tables.some(table => catalogue.test(table)))
     found.add("ast-catalogue");
 }
 
 /** Rows of one table by a condition, and rows of another: no name of a column is in both. */
 function areStrangers(left: Query, right: Query): boolean {
+  if (left.kind !== "select" || right.kind !== "select" || left.tables.length === 0) return false;
   if (left.conditions.length === 0 || left.width === null || right.nested.length > 0) return false;
   if (right.tables.length !== 1 || left.tables.includes(right.tables[0]!)) return false;
-  const known = left.columns.map(nameOf);
-  if (known.length === 0 || known.includes(null)) return false;
+  // A count or a sum is no column, and rows of another table are none either.
+  const known = left.columns.filter(column => !isAggregate(column)).map(nameOf);
+  if (left.columns.length === 0 || known.includes(null)) return false;
   // `*` has the width of the other half by luck alone.
   if (right.width === null) return right.conditions.length === 0;
-  return right.columns.every(column => {
-    const name = nameOf(column);
-    return name !== null && !known.includes(name);
-  });
+  const others = right.columns.filter(({ kind }) => kind !== "constant").map(nameOf);
+  return others.length > 0 && others.every(name => name !== null && !known.includes(name));
 }
 
-const nameOf = (column: Expression): string | null =>
-  column.kind === "column" ? (column.name.split(".").at(-1) ?? "").toLowerCase() : null;
+const isAggregate = (column: Expression): boolean =>
+  column.kind === "call" && /^(?:count|sum|avg|min|max)$/.test(column.name);
+
+/** Of a column, also of one that is cast. */
+function nameOf(column: Expression): string | null {
+  if (column.kind === "other" && column.arguments.length === 1) return nameOf(column.arguments[0]!);
+  return column.kind === "column" ? (column.name.split(".").at(-1) ?? "").toLowerCase() : null;
+}
+
+const lastOf = (query: Query): Query =>
+  query.kind === "set-operation" && query.parts.length > 0 ? lastOf(query.parts.at(-1)!) : query;
 
 const widthOf = (query: Query): number | null =>
   query.kind === "set-operation" ? (query.parts[0] ? widthOf(query.parts[0]) : null) : query.width;
@@ -276,18 +326,15 @@ const comparesMade = (expression: Expression): boolean =>
   expression.arguments.some(({ kind }) => kind === "other");
 
 /** Something is compared or called; an array beside OR is a mistake and no condition. */
-const decides = (expression: Expression): boolean => expression.kind !== "other" || calls(expression);
+const decides = (expression: Expression): boolean =>
+  expression.kind !== "other" || holds(expression, ({ kind }) => kind === "call" || kind === "comparison");
 
-function calls(expression: Expression): boolean {
-  let called = false;
+const calls = (expression: Expression): boolean => holds(expression, ({ kind }) => kind === "call");
+
+function holds(expression: Expression, is: (expression: Expression) => boolean): boolean {
+  let held = false;
   walk(expression, inner => {
-    called ||= inner.kind === "call";
+    held ||= is(inner);
   });
-  return called;
-}
-
-/** Every expression below, without going into queries. */
-function walk(expression: Expression, visit: (expression: Expression) => void): void {
-  visit(expression);
-  if ("arguments" in expression) for (const argument of expression.arguments) walk(argument, visit);
+  return held;
 }

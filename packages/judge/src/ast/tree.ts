@@ -11,7 +11,7 @@ export type Expression =
   | { kind: "other"; arguments: Expression[] };
 
 export type Query = {
-  kind: "select" | "insert" | "update" | "delete" | "set-operation" | "other";
+  kind: "select" | "insert" | "update" | "delete" | "set-operation" | "call" | "other";
   /** Of a set operation; `union`: it is no INTERSECT and no EXCEPT. */
   parts: Query[];
   union: boolean;
@@ -23,8 +23,10 @@ export type Query = {
   conditions: Expression[];
   /** ORDER BY, GROUP BY, LIMIT, OFFSET. */
   lists: Expression[];
-  /** VALUES, SET. */
+  /** VALUES, SET, and what a procedure or a function in a table's place is given. */
   written: Expression[];
+  /** Which column takes each of them, where it is said. */
+  writtenTo: (string | undefined)[];
   /** Derived tables and common table expressions. */
   nested: Query[];
 };
@@ -39,8 +41,20 @@ export const emptyQuery = (kind: Query["kind"]): Query => ({
   conditions: [],
   lists: [],
   written: [],
+  writtenTo: [],
   nested: [],
 });
+
+/** Every expression below, without going into queries; `parent` is what it stands in. */
+export function walk(
+  expression: Expression,
+  visit: (expression: Expression, parent: Expression | null) => void,
+  parent: Expression | null = null,
+): void {
+  visit(expression, parent);
+  if ("arguments" in expression)
+    for (const argument of expression.arguments) walk(argument, visit, expression);
+}
 
 /** The parsers' JSON: anything. */
 export type Json = { readonly [key: string]: unknown };

@@ -164,6 +164,18 @@ describe("what stands where a template has a name", () => {
   });
 });
 
+test("a place is an input's where other tables are asked the same, and tokens there tell", () => {
+  const boxes = createProfile(shop);
+  for (const [i, box] of ["mail", "draft", "archive", "mail", "draft", "archive"].entries())
+    teach(boxes, `SELECT count(*) FROM ${box} WHERE owner = ${i}`);
+  boxes.mode = "enforce";
+  expect(judged("SELECT count(*) FROM mail WHERE owner = (SELECT id FROM members)", boxes).verdict).toBe(
+    "attack",
+  );
+  // Without a signal it may be the next release's.
+  expect(judged("SELECT count(*) FROM mail WHERE owner = 4 AND unread = 1", boxes).verdict).toBe("probe");
+});
+
 test("a place is an input's where templates that differ in listed columns alone show it together", () => {
   const sorted = createProfile(shop);
   for (const [i, order] of ["id", "name", "price DESC", "size"].entries())

@@ -101,6 +101,9 @@ export function compare(
     if (isHonest(profile, template, slot, inserted)) continue;
     const grown = slot.kind === "literal" ? extension(profile, template, inserted) : "none";
     const finding = findingOf(splice, inserted, tokens, established && grown !== "alike");
+    // Where tokens tell, the same statement about other tables says where input arrives, too.
+    if (!established && slot.kind === "literal" && grown !== "alike" && finding.signals.length > 0)
+      finding.established = isEstablished(profile, template, slot, alike, true);
     // It narrows and sorts what is found: by columns that are known to, or by others, which is told.
     if (grown === "alike") finding.signals = [];
     else if (grown === "other") finding.signals = finding.signals.filter(signal => signal !== "clause");
@@ -271,14 +274,15 @@ function isEstablished(
   template: Template,
   slot: Slot,
   alike: readonly Splice<Template>[],
+  tables = false,
 ): boolean {
+  const family = profile.family(template, { tables });
+  const count = family.reduce((sum, one) => sum + one.count, 0);
   if (slot.kind !== "literal") {
     const names = alike.filter(({ template, slot }) => areColumns(template.words.slice(slot.from, slot.to)));
-    return names.length >= ESTABLISHED_NAMES || (slot.kind === "name" && template.count >= ESTABLISHED_COUNT);
+    return names.length >= ESTABLISHED_NAMES || (slot.kind === "name" && count >= ESTABLISHED_COUNT);
   }
   let literal = -1;
   for (let i = 0; i <= slot.from; i++) if (template.words[i] === LITERAL) literal++;
-  const family = profile.family(template);
-  const count = family.reduce((sum, one) => sum + one.count, 0);
   return count >= ESTABLISHED_COUNT && valuesOfAll(family, literal) >= ESTABLISHED_VALUES;
 }

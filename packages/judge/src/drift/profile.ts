@@ -91,7 +91,7 @@ export class Profile {
   readonly #vocabulary = { mysql: new Vocabulary(), pg: new Vocabulary() };
   /** Templates by the kinds of rules that they meet, and that a person vouched for all the same. */
   readonly #carriers = new Map<string, number>();
-  /** Templates that differ in the columns that they list, by what is left of them. */
+  /** Templates that differ in the columns that they list, and in the tables, too, by what is left of them. */
   readonly #families = new Map<string, Template[]>();
   readonly #templatesMax: number;
 
@@ -142,9 +142,9 @@ export class Profile {
     return vocabulary.resembles(words, additions) ? "alike" : "other";
   }
 
-  /** The template and those that differ from it in listed columns alone. */
-  family(template: Template): readonly Template[] {
-    return this.#families.get(familyKeyOf(template)) ?? [template];
+  /** The template and those that differ from it in listed columns alone, or in these and the tables that they read. */
+  family(template: Template, { tables }: { tables: boolean }): readonly Template[] {
+    return this.#families.get(familyKeysOf(template)[tables ? 1 : 0]) ?? [template];
   }
 
   /**
@@ -219,8 +219,8 @@ export class Profile {
   #add(key: string, template: Template): void {
     this.#templates.set(key, template);
     this.#index[template.dialect].add(template);
-    const family = familyKeyOf(template);
-    this.#families.set(family, [...(this.#families.get(family) ?? []), template]);
+    for (const family of familyKeysOf(template))
+      this.#families.set(family, [...(this.#families.get(family) ?? []), template]);
     for (const shape of template.shapes) this.#byShape.set(shape, template);
     this.#vocabulary[template.dialect].add(template.words);
     this.#count(template, 1);
@@ -247,10 +247,11 @@ export class Profile {
     this.#index[template.dialect].remove(template);
     this.#vocabulary[template.dialect].remove(template.words);
     this.#count(template, -1);
-    const family = familyKeyOf(template);
-    const left = (this.#families.get(family) ?? []).filter(other => other !== template);
-    if (left.length > 0) this.#families.set(family, left);
-    else this.#families.delete(family);
+    for (const family of familyKeysOf(template)) {
+      const left = (this.#families.get(family) ?? []).filter(other => other !== template);
+      if (left.length > 0) this.#families.set(family, left);
+      else this.#families.delete(family);
+    }
     return true;
   }
 
@@ -353,7 +354,10 @@ export function valuesOfAll(templates: readonly Template[], literal: number): nu
   return Math.min(VALUES_MAX, Math.max(seen.size, before));
 }
 
-const familyKeyOf = ({ dialect, words }: Template): string => keyOf(dialect, [skeletonOf(words)]);
+const familyKeysOf = ({ dialect, words }: Template): [columns: string, tables: string] => [
+  keyOf(dialect, ["columns", skeletonOf(words)]),
+  keyOf(dialect, ["tables", skeletonOf(words, { tables: true })]),
+];
 
 function keyOf(dialect: Dialect, words: readonly string[]): string {
   const text = `${dialect}\n${words.join("\n")}`;

@@ -54,10 +54,16 @@ export function slotsOf(words: readonly string[]): Slot[] {
   return slots;
 }
 
-/** What is left of a template without the columns that it lists and their directions: these a program chooses, too. */
-export function skeletonOf(words: readonly string[]): string {
+/**
+ * What is left of a template without the columns that it lists and their directions, and on demand without the tables
+ * that it reads by a condition: a program chooses these, too.
+ */
+export function skeletonOf(words: readonly string[], { tables = false } = {}): string {
+  // An INSERT into another table is another statement.
+  const read = tables && words[0] === "select" && words.includes("where");
+  const chosen = (kind: Slot["kind"]) => kind === "name" || (kind === "table" && read);
   const names = new Set(
-    slotsOf(words).flatMap(({ from, to, kind }) => (kind === "name" && to === from + 1 ? [from] : [])),
+    slotsOf(words).flatMap(({ from, to, kind }) => (chosen(kind) && to === from + 1 ? [from] : [])),
   );
   return words
     .map((word, at) => (names.has(at) ? "name" : word === "asc" || word === "desc" ? "" : word))
