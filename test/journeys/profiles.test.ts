@@ -24,7 +24,7 @@ const HONEST = (id: number) =>
 const OTHER = "SELECT count(*) AS n FROM picket_journal WHERE note = 'x'";
 /** Ordinary words, which no rule names. */
 const SPLICED =
-  "SELECT name FROM picket_users WHERE id = 7 OR id BETWEEN 1 AND 2 AND name <> 'n7' ORDER BY id";
+  "SELECT name FROM picket_users WHERE id = 7 OR name IN ('n1', 'n2') AND name <> 'n7' ORDER BY id";
 
 describe.each(["mysql", "pg"] as const)("%s", dialect => {
   let server: Awaited<ReturnType<typeof startMariaDB | typeof startPostgreSQL>>;
@@ -102,7 +102,7 @@ describe.each(["mysql", "pg"] as const)("%s", dialect => {
     );
     expect(detection).toMatchObject({
       stage: "drift",
-      evidence: [{ rule: "drift-splice", inserted: expect.stringContaining("between") }],
+      evidence: [{ rule: "drift-splice", inserted: expect.stringMatching(/\bin\b/) }],
     });
   });
 
