@@ -141,9 +141,11 @@ export function connectControlPlane(
       return answer.ok ? ok(null) : answer;
     },
 
-    async report(report: Report): Answer<ReportAnswer> {
+    /** Null: a control plane that says nothing of a pace took it. */
+    async report(report: Report): Answer<ReportAnswer | null> {
       const answer = await call({ method: "POST", path: "/v1/agent/report", body: JSON.stringify(report) });
-      return answer.ok ? parse(answer.value, ReportAnswer) : answer;
+      if (!answer.ok) return answer;
+      return answer.value.status === 204 ? ok(null) : parse(answer.value, ReportAnswer);
     },
 
     /** `body` is the EventBatch as JSON: spooled detections go up as they lie, without a second parse. */

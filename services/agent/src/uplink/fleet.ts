@@ -225,7 +225,7 @@ export function joinFleet(input: {
       failures = answer.ok ? 0 : failures + 1;
       if (!answer.ok && failures === 1) log.warn(`the report did not arrive: ${explain(answer.error)}`);
       if (answer.ok) {
-        pace = answer.value.pace;
+        pace = answer.value?.pace ?? pace;
         await changed.wait(pace.report * 1_000 * (0.8 + 0.4 * Math.random()), signal);
         await sleep(SETTLE_MS, signal);
       } else await sleep(backoffMs(failures, Math.random()), signal);

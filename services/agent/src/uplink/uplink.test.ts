@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Report } from "@picket/shared/contract";
 import type { NodeId, ObjectDigest } from "@picket/shared/ids";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { silentLog } from "../log.ts";
@@ -158,6 +159,11 @@ describe("control plane calls", () => {
   test("a control plane that is not there is away", async () => {
     const dead = connectControlPlane("http://127.0.0.1:1", anyToken, new AbortController().signal);
     expect(await dead.desired()).toMatchObject({ ok: false, error: { kind: "away" } });
+  });
+
+  test("a control plane that says nothing of a pace has taken the report all the same", async () => {
+    answer = () => ({ status: 204 });
+    expect(await connect().report({} as Report)).toEqual({ ok: true, value: null });
   });
 
   test("no assignment within the wait is no error", async () => {
