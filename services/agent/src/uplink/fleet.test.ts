@@ -118,7 +118,7 @@ test("signed profiles of all workloads are asked for, fifty at a time", async ()
 });
 
 test("the control plane says how long to wait at the gateway, and when to report without having anything to say", async () => {
-  answers["/v1/agent/report"] = { pace: { poll: 123, report: 3_600, reconcile: 3_600 } };
+  answers["/v1/agent/report"] = { pace: { poll: 123, report: 3_600, reconcile: 60 } };
   const polls = () => calls("/v1/agent/assignments");
   const fleet = startFleet({ makeReport: async () => ({}) as Report });
   // The first poll is at full pace: nobody has said anything yet. The gateway is away, so it comes again.
