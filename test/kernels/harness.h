@@ -104,7 +104,9 @@ void set_up(const char *dispatcher_path, const char *slot_path, const char *cgro
 void tear_down(void);
 
 // Results.
-void begin_case(const char *name);
+void begin_case(const char *name); // one that hangs for case_s() fails, and what would follow is left out
+int case_s(void);
+extern void (*at_a_hang)(void);
 #define check(condition, ...) check_at(__LINE__, (condition), #condition, __VA_ARGS__)
 bool check_at(int line, bool ok, const char *what, const char *format, ...) __attribute__((format(printf, 4, 5)));
 bool same(int line, struct bytes got, struct bytes want);

@@ -817,8 +817,10 @@ static void *read_stream(void *context)
 	for (uint64_t n = 0; s->received < s->budget && !s->wrong_at;) {
 		ssize_t got = recv(s->l.server, chunk, 1 << 20, 0);
 
-		if (got <= 0)
+		if (got <= 0) {
+			s->wrong_at = s->received + 1; // lets its writer go
 			break;
+		}
 		for (ssize_t done = 0; done < got && !s->wrong_at;) {
 			if (at == want.size) {
 				free(want.at);
@@ -881,6 +883,7 @@ static void integrity_case(int agent, uint64_t bytes, int keeper)
 	pthread_t writers[THREADS], readers[THREADS];
 	struct picket_slot_counters before = counters(&stable);
 	uint64_t total = 0, statements = 0;
+	struct timeval silent = { .tv_sec = case_s() / 4 }; // it hangs
 
 	agent_policy(agent, 1000, CONSULT_NEVER, FAIL_OPEN);
 	for (int i = 0; i < THREADS; i++) {
@@ -888,6 +891,8 @@ static void integrity_case(int agent, uint64_t bytes, int keeper)
 		s[i].largest = s[i].budget < STATEMENT_MAX ? s[i].budget : STATEMENT_MAX;
 		s[i].window = keeper ? DISTURBED_WINDOW_BYTES : WINDOW_BYTES;
 		s[i].l = logins[i % 2]();
+		setsockopt(s[i].l.client, SOL_SOCKET, SO_SNDTIMEO, &silent, sizeof(silent));
+		setsockopt(s[i].l.server, SOL_SOCKET, SO_RCVTIMEO, &silent, sizeof(silent));
 		struct bytes q = query(i % 2, "select known, 'a'");
 
 		give(&s[i].l, q);
@@ -903,8 +908,11 @@ static void integrity_case(int agent, uint64_t bytes, int keeper)
 	for (int i = 0; i < THREADS; i++) {
 		pthread_join(writers[i], 0);
 		pthread_join(readers[i], 0);
-		check(!s[i].wrong_at && s[i].received >= s[i].budget, "%s: wrong at %llu, %llu of %llu bytes", names[i % 2],
-		      (unsigned long long)s[i].wrong_at, (unsigned long long)s[i].received, (unsigned long long)s[i].sent);
+		struct picket_hold h = hold_of(s[i].l.cookie);
+
+		check(!s[i].wrong_at && s[i].received >= s[i].budget, "%s: wrong at %llu, %llu of %llu bytes; %llu given back, flags %x",
+		      names[i % 2], (unsigned long long)s[i].wrong_at, (unsigned long long)s[i].received,
+		      (unsigned long long)s[i].sent, (unsigned long long)h.released, h.flags);
 		total += s[i].received;
 		statements += s[i].statements;
 		close_link(&s[i].l);

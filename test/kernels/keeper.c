@@ -27,6 +27,17 @@ static void fail(const char *what)
 	exit(2);
 }
 
+static void keeper_hangs(void)
+{
+	struct picket_keeper k = keeper_now();
+
+	printf("#   the keeper's entry: %llu bytes diverted, %llu settled\n", (unsigned long long)k.diverted,
+	       (unsigned long long)k.settled);
+	if (running)
+		keeper_kill(running, SIGKILL);
+	keeper_tear_down();
+}
+
 void keeper_set_up(const char *binary)
 {
 	static const char *const maps[] = { "holds", "judges", "keeper", "workload_pids" };
@@ -35,6 +46,7 @@ void keeper_set_up(const char *binary)
 	char path[256];
 
 	keeper_binary = binary;
+	at_a_hang = keeper_hangs;
 	snprintf(pins, sizeof(pins), "/sys/fs/bpf/picket-test-hold-%d", getpid());
 	snprintf(control, sizeof(control), "/tmp/picket-test-hold-%d", getpid());
 	mkdir(pins, 0700);

@@ -21,6 +21,7 @@ $B mount -t proc p /proc; $B mount -t sysfs s /sys; $B mount -t devtmpfs d /dev
 $B mount -t cgroup2 c /sys/fs/cgroup; $B mount -t bpf b /sys/fs/bpf
 $B ifconfig lo 127.0.0.1 up
 echo "# kernel $($B uname -r)"
+export CASE_S=600
 /picket/loader /picket/dispatcher.bpf.o /picket/slot.bpf.o /sys/fs/cgroup
 HOLD_MB=32 /picket/hold /picket/dispatcher.bpf.o /picket/slot.bpf.o /sys/fs/cgroup /picket/keeper
 echo "# loader ended with $?"

@@ -50,7 +50,16 @@ test("nodes that a gate compares are asked for a report at once and report at fu
   expect(await (await waits.get(control)!).json()).toEqual({ report: true });
   expect(await control.report()).toEqual({ pace: { ...SLOW, report: FULL_PACE.report } });
   const { assignment } = Lease.parse(await (await waits.get(canary)!).json());
+  await canary.acknowledge(assignment.id);
   canary.install(assignment);
+  // The pass that sees it installed is where its comparison begins.
+  const waitsOn = canary.client.fetch("GET", "/v1/agent/assignments?wait=20");
+  await until(
+    async () => (await fleet.admin.fetch("GET", "/metrics")).text(),
+    metrics => metrics.includes("picket_gateway_waiters 1"),
+  );
+  await canary.report();
+  expect(await (await waitsOn).json()).toEqual({ report: true });
   await until(
     () => canary.report(),
     ({ pace }) => pace.report === FULL_PACE.report,
