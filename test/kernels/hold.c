@@ -814,7 +814,8 @@ static void *read_stream(void *context)
 	struct bytes want = { 0 };
 	uint64_t at = 0;
 
-	for (uint64_t n = 0; s->received < s->budget && !s->wrong_at;) {
+	// To the end of the last message, which goes beyond the budget: its writer waits until all of it is taken.
+	for (uint64_t n = 0; (s->received < s->budget || at < want.size) && !s->wrong_at;) {
 		ssize_t got = recv(s->l.server, chunk, 1 << 20, 0);
 
 		if (got <= 0) {
