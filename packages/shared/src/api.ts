@@ -338,6 +338,14 @@ export const DecisionDetails = GateDecision.extend({
 });
 export type DecisionDetails = z.infer<typeof DecisionDetails>;
 
+export const RolloutNodeCounts = z.object({
+  planned: z.int(),
+  reached: z.int(),
+  installed: z.int(),
+  refused: z.int(),
+});
+export type RolloutNodeCounts = z.infer<typeof RolloutNodeCounts>;
+
 export const Rollout = z.object({
   id: RolloutId,
   ruleSet: RuleSetName,
@@ -352,7 +360,7 @@ export const Rollout = z.object({
   createdAt: z.iso.datetime(),
   createdBy: z.string(),
   finishedAt: z.iso.datetime().nullable(),
-  nodes: z.object({ planned: z.int(), reached: z.int(), installed: z.int(), refused: z.int() }),
+  nodes: RolloutNodeCounts,
   lastDecision: GateDecision.nullable(),
   mode: RolloutMode,
   domains: z.array(DomainCap),
@@ -389,6 +397,8 @@ export const TwinFindings = TwinFigures.extend({
 export type TwinFindings = z.infer<typeof TwinFindings>;
 
 export const RolloutDetails = Rollout.extend({
+  nodesByStep: z.array(RolloutNodeCounts),
+  /** At most 500: those that refused first, then those that have not installed what they were told. */
   nodesPlanned: z.array(RolloutNode),
   decisions: z.array(GateDecision),
   /** The newest one of the version. */

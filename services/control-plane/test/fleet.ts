@@ -11,7 +11,8 @@ import {
   Desired,
   EnrolResponse,
   type Installed,
-  Lease,
+  type Lease,
+  Polled,
   type Report,
   ReportAnswer,
 } from "@picket/shared/contract";
@@ -181,7 +182,10 @@ export class SimulatedNode {
     const response = await this.client.fetch("GET", `/v1/agent/assignments?wait=${waitS}`);
     if (response.status === 204) return null;
     if (!response.ok) throw new Error(`poll: ${response.status} ${await response.text()}`);
-    return Lease.parse(await response.json());
+    const polled = Polled.parse(await response.json());
+    if ("assignment" in polled) return polled;
+    if ("report" in polled) await this.report();
+    return this.poll(waitS);
   }
 
   async acknowledge(id: string): Promise<void> {

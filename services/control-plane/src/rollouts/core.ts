@@ -70,10 +70,13 @@ export function progressOf({ target, installed }: Pick<ReachedNode, "target" | "
       return installed.version === target.version ? { kind: "installed" } : { kind: "pending" };
     case "kept-last-good":
       return installed.refused === target.version
-        ? { kind: "refused", detail: `${installed.because.code}: ${installed.because.detail}` }
+        ? { kind: "refused", detail: refusalOf(installed) }
         : { kind: "pending" };
   }
 }
+
+export const refusalOf = ({ because }: Extract<Installed, { kind: "kept-last-good" }>): string =>
+  `${because.code}: ${because.detail}`;
 
 /** Some of the reached nodes: named are a few. */
 interface Group {

@@ -14,7 +14,10 @@ const ROWS_AT_ONCE = 5_000;
 /** In 1/10,000 of a node's processes. */
 const shareOf = (percent: number): number => Math.round(percent * 100);
 
-/** Tells these nodes of the current step what to run. What each lost is counted from here on. */
+/**
+ * Tells these nodes of the current step what to run. What each lost is counted from here on, and what it does is
+ * compared anew once it has installed: until now it was one of the control nodes.
+ */
 export async function tell(
   ctx: Ctx,
   tx: Tx,
@@ -26,7 +29,7 @@ export async function tell(
     const some = told.slice(from, from + ROWS_AT_ONCE);
     await tx
       .update(rolloutNodes)
-      .set({ reachedAt: now(ctx), lostAtStepStart: sql`${nodes.eventsLost}` })
+      .set({ reachedAt: now(ctx), lostAtStepStart: sql`${nodes.eventsLost}`, watch: null })
       .from(nodes)
       .where(
         and(

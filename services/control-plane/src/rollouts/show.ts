@@ -1,8 +1,7 @@
 /** Rollouts as people see them. */
 import type { GateDecision, Rollout, RolloutDetails, RolloutNode } from "@picket/shared/api";
-import type { Installed } from "@picket/shared/contract";
-import type { RolloutId, RuleVersion } from "@picket/shared/ids";
-import { and, asc, desc, eq, inArray, isNull, lt, sql } from "drizzle-orm";
+import type { RolloutId } from "@picket/shared/ids";
+import { and, asc, desc, eq, inArray, isNull, lt, type SQL, sql } from "drizzle-orm";
 import { newestBacktest } from "../backtests/show.ts";
 import type { Ctx } from "../context.ts";
 import { assignments, nodes, rolloutDecisions, rolloutNodes, rollouts } from "../db/schema.ts";
@@ -10,10 +9,13 @@ import { authorise } from "../identity/policy.ts";
 import { inScope } from "../identity/scope.ts";
 import { type Page, type PageInput, pageOf } from "../page.ts";
 import { notFound } from "../refusal.ts";
-import { type Decision, progressOf } from "./core.ts";
+import { type Decision, refusalOf } from "./core.ts";
 import { installedOf } from "./evidence.ts";
 import type { RolloutRow } from "./reach.ts";
 import { twinFindings } from "./twins.ts";
+
+/** A page and a terminal show no more; the figures are of all. */
+const NODES_SHOWN_MAX = 500;
 
 /** Newest first. */
 export async function listRollouts({ ctx, input }: { ctx: Ctx; input: PageInput }): Promise<Page<Rollout>> {
@@ -29,17 +31,13 @@ export async function listRollouts({ ctx, input }: { ctx: Ctx; input: PageInput 
     )
     .orderBy(desc(rollouts.sequence))
     .limit(input.limit + 1);
-  const planned = await plannedNodes(
-    ctx,
-    rows.map(({ id }) => id),
-  );
+  const counts = await countNodes(ctx, rows);
   const decisions = await lastDecisions(ctx, rows);
   return pageOf(
     rows,
     input,
     row => row.sequence,
-    row =>
-      summary(row, tally(planned.filter(node => node.rollout === row.id)), decisions.get(row.id) ?? null),
+    row => summary(row, together(counts.get(row.id)), decisions.get(row.id) ?? null),
   );
 }
 
@@ -56,7 +54,7 @@ export async function showRollout({
     .from(rollouts)
     .where(eq(rollouts.id, input.id as RolloutId));
   if (!row) throw notFound(`rollout ${input.id}`);
-  const planned = await plannedNodes(ctx, [row.id]);
+  const nodesByStep = (await countNodes(ctx, [row])).get(row.id)!;
   const decisions = await ctx.db
     .select(decisionColumns)
     .from(rolloutDecisions)
@@ -64,15 +62,14 @@ export async function showRollout({
     .orderBy(asc(rolloutDecisions.id));
   const shown = decisions.map(showDecision);
   return {
-    ...summary(row, tally(planned), shown.at(-1) ?? null),
-    nodesPlanned: planned.map(({ rollout: _, ...node }) => node),
+    ...summary(row, together(nodesByStep), shown.at(-1) ?? null),
+    nodesByStep,
+    nodesPlanned: await someNodes(ctx, row.id),
     decisions: shown,
     backtest: await newestBacktest(ctx.db, row),
     twin: row.mode === "twin" ? await twinFindings(ctx.db, row.id) : null,
   };
 }
-
-type NodeCounts = Rollout["nodes"];
 
 function summary(row: RolloutRow, nodes: NodeCounts, lastDecision: GateDecision | null): Rollout {
   return {
@@ -135,75 +132,98 @@ export function decisionKind(decision: Decision): "advance" | "wait" | "roll-bac
   }
 }
 
-function tally(planned: readonly RolloutNode[]): NodeCounts {
-  const having = (...states: RolloutNode["state"][]) =>
-    planned.filter(({ state }) => states.includes(state)).length;
-  return {
-    planned: planned.length,
-    reached: planned.length - having("planned"),
-    installed: having("installed"),
-    refused: having("refused"),
-  };
+/** As progressOf says of each (core.ts), for figures and for an order: a fleet's rows would not fit in memory. */
+const entry = installedOf(rollouts.ruleSet);
+const answers = sql`(${entry} ->> 'generation')::int >= ${assignments.generation}`;
+const state = sql<RolloutNode["state"]>`case
+  when ${rolloutNodes.reachedAt} is null or ${assignments.generation} is null then 'planned'
+  when ${answers} and ${entry} ->> 'kind' = 'active' and (${entry} ->> 'version')::int = ${assignments.version}
+    then 'installed'
+  when ${answers} and ${entry} ->> 'kind' = 'kept-last-good' and (${entry} ->> 'refused')::int = ${assignments.version}
+    then 'refused'
+  when ${assignments.acknowledgedAt} is null then 'assigned'
+  else 'delivered' end`;
+
+type NodeCounts = Rollout["nodes"];
+
+const NONE: NodeCounts = { planned: 0, reached: 0, installed: 0, refused: 0 };
+
+/** By rollout, and in it by step. */
+async function countNodes(ctx: Ctx, rows: readonly RolloutRow[]): Promise<Map<RolloutId, NodeCounts[]>> {
+  if (rows.length === 0) return new Map();
+  const states = ctx.db
+    .select({ rollout: rolloutNodes.rollout, step: rolloutNodes.step, state: state.as("state") })
+    .from(rolloutNodes)
+    .innerJoin(rollouts, eq(rolloutNodes.rollout, rollouts.id))
+    .innerJoin(nodes, eq(rolloutNodes.node, nodes.id))
+    .leftJoin(assignments, ofTheNode)
+    .where(
+      and(
+        inArray(
+          rolloutNodes.rollout,
+          rows.map(({ id }) => id),
+        ),
+        isNull(nodes.retiredAt),
+      ),
+    )
+    .as("states");
+  const having = (which: SQL) => sql<number>`(count(*) filter (where ${which}))::int`;
+  const counted = await ctx.db
+    .select({
+      rollout: states.rollout,
+      step: states.step,
+      planned: sql<number>`count(*)::int`,
+      reached: having(sql`${states.state} <> 'planned'`),
+      installed: having(sql`${states.state} = 'installed'`),
+      refused: having(sql`${states.state} = 'refused'`),
+    })
+    .from(states)
+    .groupBy(states.rollout, states.step);
+  const counts = new Map(rows.map(({ id, steps }) => [id, steps.map(() => NONE)]));
+  for (const { rollout, step, ...some } of counted) counts.get(rollout)![step] = some;
+  return counts;
 }
 
-function stateOf(row: {
-  reachedAt: Date | null;
-  generation: number | null;
-  version: RuleVersion | null;
-  acknowledgedAt: Date | null;
-  installed: Installed | null;
-}): Pick<RolloutNode, "state" | "detail"> {
-  if (row.reachedAt === null || row.generation === null || row.version === null)
-    return { state: "planned", detail: null };
-  const progress = progressOf({
-    target: { version: row.version, generation: row.generation },
-    installed: row.installed,
-  });
-  switch (progress.kind) {
-    case "installed":
-      return { state: "installed", detail: null };
-    case "refused":
-      return { state: "refused", detail: progress.detail };
-    case "pending":
-      return { state: row.acknowledgedAt === null ? "assigned" : "delivered", detail: null };
-  }
-}
+const together = (steps: readonly NodeCounts[] = []): NodeCounts =>
+  steps.reduce(
+    (sum, each) => ({
+      planned: sum.planned + each.planned,
+      reached: sum.reached + each.reached,
+      installed: sum.installed + each.installed,
+      refused: sum.refused + each.refused,
+    }),
+    NONE,
+  );
 
-type PlannedNode = RolloutNode & { rollout: RolloutId };
+const ofTheNode = and(eq(assignments.node, rolloutNodes.node), eq(assignments.ruleSet, rollouts.ruleSet));
 
-async function plannedNodes(ctx: Ctx, ids: readonly RolloutId[]): Promise<PlannedNode[]> {
-  if (ids.length === 0) return [];
+/** Those that refused, those that have not installed what they were told, and then the others, as they are reached. */
+async function someNodes(ctx: Ctx, rollout: RolloutId): Promise<RolloutNode[]> {
   const rows = await ctx.db
     .select({
-      rollout: rolloutNodes.rollout,
       node: rolloutNodes.node,
       hostname: nodes.hostname,
       bucket: rolloutNodes.bucket,
       step: rolloutNodes.step,
       previous: rolloutNodes.previous,
-      reachedAt: rolloutNodes.reachedAt,
-      generation: assignments.generation,
-      version: assignments.version,
-      acknowledgedAt: assignments.acknowledgedAt,
-      installed: installedOf(rollouts.ruleSet),
+      state,
+      installed: entry,
     })
     .from(rolloutNodes)
     .innerJoin(rollouts, eq(rolloutNodes.rollout, rollouts.id))
     .innerJoin(nodes, eq(rolloutNodes.node, nodes.id))
-    .leftJoin(
-      assignments,
-      and(eq(assignments.node, rolloutNodes.node), eq(assignments.ruleSet, rollouts.ruleSet)),
+    .leftJoin(assignments, ofTheNode)
+    .where(and(eq(rolloutNodes.rollout, rollout), isNull(nodes.retiredAt)))
+    .orderBy(
+      sql`array_position(array['refused', 'assigned', 'delivered'], ${state})`,
+      asc(rolloutNodes.step),
+      asc(rolloutNodes.bucket),
+      asc(nodes.hostname),
     )
-    .where(and(inArray(rolloutNodes.rollout, [...ids]), isNull(nodes.retiredAt)))
-    .orderBy(asc(rolloutNodes.bucket), asc(nodes.hostname));
-  return rows.map(row => ({
-    rollout: row.rollout,
-    node: row.node,
-    hostname: row.hostname,
-    bucket: row.bucket,
-    step: row.step,
-    previous: row.previous,
-    ...stateOf(row),
+    .limit(NODES_SHOWN_MAX);
+  return rows.map(({ installed, ...row }) => ({
+    ...row,
+    detail: row.state === "refused" && installed?.kind === "kept-last-good" ? refusalOf(installed) : null,
   }));
 }
 

@@ -1,4 +1,4 @@
-import type { Rollout, RolloutNode } from "@picket/shared/api";
+import type { Rollout, RolloutNodeCounts } from "@picket/shared/api";
 import { count } from "../../ui/words.ts";
 import { type Rung, rungs } from "./progress.ts";
 
@@ -16,8 +16,14 @@ const fillTone: Record<Rung["state"], string> = {
 };
 
 /** A step as a board as high as the share of nodes it reaches, filled as far as its nodes have installed. */
-export function Ladder({ rollout, nodes }: { rollout: Rollout; nodes: readonly RolloutNode[] }) {
-  const all = rungs(rollout, nodes);
+export function Ladder({
+  rollout,
+  nodesByStep,
+}: {
+  rollout: Rollout;
+  nodesByStep: readonly RolloutNodeCounts[];
+}) {
+  const all = rungs(rollout, nodesByStep);
   return (
     <div>
       <Boards rungs={all} className="h-24 gap-1" />

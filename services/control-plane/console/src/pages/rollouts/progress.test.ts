@@ -1,4 +1,4 @@
-import type { GateDecision, Rollout, RolloutNode, RolloutState } from "@picket/shared/api";
+import type { GateDecision, Rollout, RolloutState } from "@picket/shared/api";
 import { expect, test } from "vitest";
 import { mayOperate, verbsOf } from "../../api/changes.ts";
 import { foldDecisions, nodesStanding, rungs, superseded } from "./progress.ts";
@@ -31,16 +31,6 @@ test.each<[RolloutState, string]>([
       .join(" "),
   ).toBe(expected),
 );
-
-test("a rung counts the nodes of its own step", () => {
-  const nodes = [
-    { step: 0, state: "installed" },
-    { step: 1, state: "refused" },
-    { step: 1, state: "installed" },
-    { step: 2, state: "planned" },
-  ] as RolloutNode[];
-  expect(rungs(rollout({}), nodes)[1]?.nodes).toEqual({ planned: 2, installed: 1, refused: 1 });
-});
 
 test.each<[RolloutState, string]>([
   ["scheduled", "abort"],

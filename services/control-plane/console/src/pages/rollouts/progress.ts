@@ -1,29 +1,20 @@
 /** A rollout's steps as a ladder, and its gate's decisions without repetition. Pure. */
-import type { GateDecision, Rollout, RolloutNode, RolloutStep } from "@picket/shared/api";
+import type { GateDecision, Rollout, RolloutNodeCounts, RolloutStep } from "@picket/shared/api";
 import { count, plural } from "../../ui/words.ts";
 
 export interface Rung {
   step: RolloutStep;
   state: "done" | "now" | "planned" | "left";
   /** Nodes that this step takes; null where the nodes are not known (in a list). */
-  nodes: { planned: number; installed: number; refused: number } | null;
+  nodes: RolloutNodeCounts | null;
 }
 
-export function rungs(rollout: Rollout, nodes?: readonly RolloutNode[]): Rung[] {
-  return rollout.steps.map((step, index) => {
-    const mine = nodes?.filter(node => node.step === index);
-    return {
-      step,
-      state: rungState(rollout, index),
-      nodes: mine
-        ? {
-            planned: mine.length,
-            installed: mine.filter(node => node.state === "installed").length,
-            refused: mine.filter(node => node.state === "refused").length,
-          }
-        : null,
-    };
-  });
+export function rungs(rollout: Rollout, nodesByStep?: readonly RolloutNodeCounts[]): Rung[] {
+  return rollout.steps.map((step, index) => ({
+    step,
+    state: rungState(rollout, index),
+    nodes: nodesByStep?.[index] ?? null,
+  }));
 }
 
 function rungState(rollout: Rollout, index: number): Rung["state"] {

@@ -45,7 +45,7 @@ export function RolloutPage() {
             {details.twin && <Twin twin={details.twin} />}
             <div className="grid grid-cols-1 gap-x-10 gap-y-8 lg:grid-cols-2">
               <Gate rollout={details.id} decisions={details.decisions} />
-              <Plan nodes={details.nodesPlanned} later={later} />
+              <Plan nodes={details.nodesPlanned} planned={details.nodes.planned} later={later} />
             </div>
           </div>
         )}
@@ -66,7 +66,7 @@ function Steps({ rollout: data, later }: { rollout: RolloutDetails; later: boole
       }
     >
       <div className="grid grid-cols-1 gap-x-10 gap-y-6 lg:grid-cols-[minmax(0,2fr)_minmax(0,1fr)]">
-        <Ladder rollout={data} nodes={data.nodesPlanned} />
+        <Ladder rollout={data} nodesByStep={data.nodesByStep} />
         <Facts>
           <Fact name="Planned">{count(nodes.planned)} nodes</Fact>
           <Fact name="Reached">{count(nodes.reached)}</Fact>
@@ -183,8 +183,9 @@ const nodeTone: Record<RolloutNode["state"], Tone> = {
   refused: "danger",
 };
 
-function Plan({ nodes, later }: { nodes: readonly RolloutNode[]; later: boolean }) {
+function Plan({ nodes, planned, later }: { nodes: readonly RolloutNode[]; planned: number; later: boolean }) {
   const ordered = nodes.toSorted((a, b) => a.step - b.step || a.bucket - b.bucket);
+  const more = planned - nodes.length;
   return (
     <Section
       title="Nodes, in the order they are reached"
@@ -194,6 +195,12 @@ function Plan({ nodes, later }: { nodes: readonly RolloutNode[]; later: boolean 
           : "Fixed before the rollout began."
       }
     >
+      {more > 0 && (
+        <p className="text-soft">
+          {count(nodes.length)} of {count(planned)}: those that refused it, those that have not installed it
+          yet, and then the first.
+        </p>
+      )}
       {ordered.length === 0 ? (
         <p className="text-soft">No node carries the labels that this rollout selects.</p>
       ) : (
