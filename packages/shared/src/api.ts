@@ -360,7 +360,8 @@ export const Rollout = z.object({
   createdAt: z.iso.datetime(),
   createdBy: z.string(),
   finishedAt: z.iso.datetime().nullable(),
-  nodes: RolloutNodeCounts,
+  /** Null, in a list: a later rollout has given them something else. */
+  nodes: RolloutNodeCounts.nullable(),
   lastDecision: GateDecision.nullable(),
   mode: RolloutMode,
   domains: z.array(DomainCap),
@@ -397,6 +398,7 @@ export const TwinFindings = TwinFigures.extend({
 export type TwinFindings = z.infer<typeof TwinFindings>;
 
 export const RolloutDetails = Rollout.extend({
+  nodes: RolloutNodeCounts,
   nodesByStep: z.array(RolloutNodeCounts),
   /** At most 500: those that refused first, then those that have not installed what they were told. */
   nodesPlanned: z.array(RolloutNode),

@@ -24,7 +24,11 @@ export function rolloutTable(output: Output, items: readonly Rollout[]): string 
     { title: "VERSION", value: row => `${row.ruleSet}@${row.version}` },
     { title: "STATE", value: row => row.state, style: row => stateStyle(row.state) },
     { title: "STEP", value: row => `${row.step + 1}/${row.steps.length}` },
-    { title: "INSTALLED", value: row => `${row.nodes.installed}/${row.nodes.planned}`, align: "right" },
+    {
+      title: "INSTALLED",
+      value: row => (row.nodes ? `${row.nodes.installed}/${row.nodes.planned}` : "–"),
+      align: "right",
+    },
     { title: "STARTED", value: row => ago(row.createdAt) },
     { title: "BY", value: row => row.createdBy, flexible: true },
   ]);

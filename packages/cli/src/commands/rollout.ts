@@ -93,7 +93,7 @@ export function rolloutCommands(program: Command, surroundings: Surroundings): v
         method: "POST",
         path: "/v1/rollouts",
         body: body.data,
-        answer: Rollout,
+        answer: RolloutDetails,
       });
       if (options.watch) return watch(context, started.id);
       context.output.result(started, () =>

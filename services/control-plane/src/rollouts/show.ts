@@ -1,7 +1,8 @@
 /** Rollouts as people see them. */
 import type { GateDecision, Rollout, RolloutDetails, RolloutNode } from "@picket/shared/api";
+import type { Installed } from "@picket/shared/contract";
 import type { RolloutId } from "@picket/shared/ids";
-import { and, asc, desc, eq, inArray, isNull, lt, type SQL, sql } from "drizzle-orm";
+import { and, asc, desc, eq, inArray, isNull, lt, max, ne, type SQL, sql } from "drizzle-orm";
 import { newestBacktest } from "../backtests/show.ts";
 import type { Ctx } from "../context.ts";
 import { assignments, nodes, rolloutDecisions, rolloutNodes, rollouts } from "../db/schema.ts";
@@ -31,13 +32,16 @@ export async function listRollouts({ ctx, input }: { ctx: Ctx; input: PageInput 
     )
     .orderBy(desc(rollouts.sequence))
     .limit(input.limit + 1);
-  const counts = await countNodes(ctx, rows);
+  const counts = await countNodes(ctx, await withNodes(ctx, rows));
   const decisions = await lastDecisions(ctx, rows);
   return pageOf(
     rows,
     input,
     row => row.sequence,
-    row => summary(row, together(counts.get(row.id)), decisions.get(row.id) ?? null),
+    row => {
+      const steps = counts.get(row.id);
+      return { ...summary(row, decisions.get(row.id) ?? null), nodes: steps ? together(steps) : null };
+    },
   );
 }
 
@@ -62,7 +66,8 @@ export async function showRollout({
     .orderBy(asc(rolloutDecisions.id));
   const shown = decisions.map(showDecision);
   return {
-    ...summary(row, together(nodesByStep), shown.at(-1) ?? null),
+    ...summary(row, shown.at(-1) ?? null),
+    nodes: together(nodesByStep),
     nodesByStep,
     nodesPlanned: await someNodes(ctx, row.id),
     decisions: shown,
@@ -71,7 +76,7 @@ export async function showRollout({
   };
 }
 
-function summary(row: RolloutRow, nodes: NodeCounts, lastDecision: GateDecision | null): Rollout {
+function summary(row: RolloutRow, lastDecision: GateDecision | null): Omit<Rollout, "nodes"> {
   return {
     id: row.id,
     ruleSet: row.ruleSet,
@@ -85,7 +90,6 @@ function summary(row: RolloutRow, nodes: NodeCounts, lastDecision: GateDecision 
     createdAt: row.createdAt.toISOString(),
     createdBy: row.createdBy,
     finishedAt: row.finishedAt?.toISOString() ?? null,
-    nodes,
     lastDecision,
     mode: row.mode,
     domains: row.domains,
@@ -133,20 +137,32 @@ export function decisionKind(decision: Decision): "advance" | "wait" | "roll-bac
 }
 
 /** As progressOf says of each (core.ts), for figures and for an order: a fleet's rows would not fit in memory. */
-const entry = installedOf(rollouts.ruleSet);
-const answers = sql`(${entry} ->> 'generation')::int >= ${assignments.generation}`;
+const entry = sql<Installed | null>`said.entry`;
+/** `offset 0`: looked for once a node, however often it is named. */
+const said = sql`(select ${installedOf(rollouts.ruleSet)} as entry offset 0) as said`;
 const state = sql<RolloutNode["state"]>`case
   when ${rolloutNodes.reachedAt} is null or ${assignments.generation} is null then 'planned'
-  when ${answers} and ${entry} ->> 'kind' = 'active' and (${entry} ->> 'version')::int = ${assignments.version}
-    then 'installed'
-  when ${answers} and ${entry} ->> 'kind' = 'kept-last-good' and (${entry} ->> 'refused')::int = ${assignments.version}
-    then 'refused'
+  when (${entry} ->> 'generation')::int >= ${assignments.generation}
+      and coalesce(${entry} ->> 'refused', ${entry} ->> 'version')::int = ${assignments.version}
+    then case ${entry} ->> 'kind' when 'active' then 'installed' else 'refused' end
   when ${assignments.acknowledgedAt} is null then 'assigned'
   else 'delivered' end`;
 
-type NodeCounts = Rollout["nodes"];
+type NodeCounts = RolloutDetails["nodes"];
 
 const NONE: NodeCounts = { planned: 0, reached: 0, installed: 0, refused: 0 };
+
+/** Those whose nodes no later rollout of the rule set has given something else. */
+async function withNodes(ctx: Ctx, rows: readonly RolloutRow[]): Promise<RolloutRow[]> {
+  const last = await ctx.db
+    .select({ ruleSet: rollouts.ruleSet, sequence: max(rollouts.sequence) })
+    .from(rollouts)
+    .where(ne(rollouts.state, "scheduled"))
+    .groupBy(rollouts.ruleSet);
+  return rows.filter(({ ruleSet, sequence }) =>
+    last.every(begun => begun.ruleSet !== ruleSet || begun.sequence === null || begun.sequence <= sequence),
+  );
+}
 
 /** By rollout, and in it by step. */
 async function countNodes(ctx: Ctx, rows: readonly RolloutRow[]): Promise<Map<RolloutId, NodeCounts[]>> {
@@ -157,6 +173,7 @@ async function countNodes(ctx: Ctx, rows: readonly RolloutRow[]): Promise<Map<Ro
     .innerJoin(rollouts, eq(rolloutNodes.rollout, rollouts.id))
     .innerJoin(nodes, eq(rolloutNodes.node, nodes.id))
     .leftJoin(assignments, ofTheNode)
+    .crossJoinLateral(said)
     .where(
       and(
         inArray(
@@ -184,7 +201,7 @@ async function countNodes(ctx: Ctx, rows: readonly RolloutRow[]): Promise<Map<Ro
   return counts;
 }
 
-const together = (steps: readonly NodeCounts[] = []): NodeCounts =>
+const together = (steps: readonly NodeCounts[]): NodeCounts =>
   steps.reduce(
     (sum, each) => ({
       planned: sum.planned + each.planned,
@@ -213,6 +230,7 @@ async function someNodes(ctx: Ctx, rollout: RolloutId): Promise<RolloutNode[]> {
     .innerJoin(rollouts, eq(rolloutNodes.rollout, rollouts.id))
     .innerJoin(nodes, eq(rolloutNodes.node, nodes.id))
     .leftJoin(assignments, ofTheNode)
+    .crossJoinLateral(said)
     .where(and(eq(rolloutNodes.rollout, rollout), isNull(nodes.retiredAt)))
     .orderBy(
       sql`array_position(array['refused', 'assigned', 'delivered'], ${state})`,

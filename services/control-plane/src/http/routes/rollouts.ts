@@ -28,6 +28,9 @@ import { startRollout } from "../../rollouts/start.ts";
 import { releaseFleet, showStop, stopFleet } from "../../rollouts/stops.ts";
 import { type App, IdParams, route } from "../route.ts";
 
+/** Of a large fleet, a plan that names every node, a roll back, or waiting for a pass that tells all: no outage. */
+const LONG_MS = 60_000;
+
 export function rolloutRoutes(app: App, services: Services): void {
   route(
     app,
@@ -44,6 +47,7 @@ export function rolloutRoutes(app: App, services: Services): void {
       summary: "One rollout with its plan and the gate's decisions",
       params: IdParams,
       answer: RolloutDetails,
+      timeoutMs: LONG_MS,
     },
     (ctx, { params }) => showRollout({ ctx, input: params }),
   );
@@ -56,8 +60,7 @@ export function rolloutRoutes(app: App, services: Services): void {
       body: RolloutRequest,
       answer: RolloutDetails,
       status: 201,
-      // The plan names every node, and the first step's are written: of a large fleet that is no outage.
-      timeoutMs: 60_000,
+      timeoutMs: LONG_MS,
     },
     (ctx, { body }) => startRollout({ ctx, input: body }),
   );
@@ -76,7 +79,7 @@ export function rolloutRoutes(app: App, services: Services): void {
       app,
       services,
       permission,
-      { summary, params: IdParams, answer: RolloutDetails },
+      { summary, params: IdParams, answer: RolloutDetails, timeoutMs: LONG_MS },
       (ctx, { params }) => verb({ ctx, input: params }),
     );
   change("rollouts.pause", "Begin no further step", pauseRollout);
@@ -94,6 +97,7 @@ export function rolloutRoutes(app: App, services: Services): void {
       body: RollBackRequest,
       bodyOptional: true,
       answer: RolloutDetails,
+      timeoutMs: LONG_MS,
     },
     (ctx, { params, body }) => rollBackRollout({ ctx, input: { ...params, to: body.to } }),
   );
@@ -124,6 +128,7 @@ export function rolloutRoutes(app: App, services: Services): void {
       summary: "Halt all rollouts of the fleet, or roll them back as well",
       body: EmergencyStopRequest,
       answer: EmergencyStopState,
+      timeoutMs: LONG_MS,
     },
     (ctx, { body }) => stopFleet({ ctx, input: body }),
   );

@@ -107,14 +107,14 @@ function Running() {
       {open.length > 0 ? (
         <ul className="-mt-1">
           {open.map(each => (
-            <RolloutRow key={each.id} rollout={each} later={false} />
+            <RolloutRow key={each.id} rollout={each} />
           ))}
         </ul>
       ) : last ? (
         <>
           <p className="text-soft">None is under way. The last one:</p>
           <ul>
-            <RolloutRow rollout={last} later={false} />
+            <RolloutRow rollout={last} />
           </ul>
         </>
       ) : (

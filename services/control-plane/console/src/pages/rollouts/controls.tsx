@@ -1,4 +1,4 @@
-import type { Rollout } from "@picket/shared/api";
+import type { RolloutDetails } from "@picket/shared/api";
 import { type ReactNode, useId, useState } from "react";
 import { mayChange, type RolloutVerb, useRolloutVerb, verbsOf } from "../../api/changes.ts";
 import { Button } from "../../ui/button.tsx";
@@ -16,7 +16,7 @@ const names: Record<RolloutVerb, string> = {
   rollback: "Roll back",
 };
 
-function consequence(verb: RolloutVerb, rollout: Rollout): ReactNode {
+function consequence(verb: RolloutVerb, rollout: RolloutDetails): ReactNode {
   const reached = plural(rollout.nodes.reached, "node");
   switch (verb) {
     case "approve":
@@ -40,7 +40,7 @@ function consequence(verb: RolloutVerb, rollout: Rollout): ReactNode {
   }
 }
 
-export function Controls({ rollout, later }: { rollout: Rollout; later: boolean }) {
+export function Controls({ rollout, later }: { rollout: RolloutDetails; later: boolean }) {
   const person = useMe();
   const change = useRolloutVerb(rollout.id);
   const [asking, setAsking] = useState<RolloutVerb | null>(null);

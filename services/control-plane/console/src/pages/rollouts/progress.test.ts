@@ -61,8 +61,13 @@ test("a viewer changes nothing", () => {
 });
 
 test("in a roll back a node that answered has returned, not installed", () => {
-  expect(nodesStanding(rollout({ state: "rolling-back" }))).toBe("2 of 3 reached nodes returned to v2");
-  expect(nodesStanding(rollout({ state: "running" }))).toBe("2 of 3 reached nodes installed v3; 5 planned");
+  const nodes = { planned: 5, reached: 3, installed: 2, refused: 0 };
+  expect(nodesStanding(rollout({ state: "rolling-back" }), nodes)).toBe(
+    "2 of 3 reached nodes returned to v2",
+  );
+  expect(nodesStanding(rollout({ state: "running" }), nodes)).toBe(
+    "2 of 3 reached nodes installed v3; 5 planned",
+  );
 });
 
 test("a later rollout of the same rule set, and only that, takes the nodes over", () => {

@@ -68,7 +68,7 @@ export function superseded(rollout: Rollout, all: readonly Rollout[]): boolean {
 }
 
 /** The nodes' side in a sentence. In a roll back a node "installs" what it had before. */
-export function nodesStanding({ state, nodes, version, previous }: Rollout): string {
+export function nodesStanding({ state, version, previous }: Rollout, nodes: RolloutNodeCounts): string {
   const of = `${count(nodes.installed)} of ${plural(nodes.reached, "reached node")}`;
   switch (state) {
     case "scheduled":

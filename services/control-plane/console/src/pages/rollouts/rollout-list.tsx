@@ -11,7 +11,7 @@ import { Ago } from "../../ui/time.tsx";
 import { plural } from "../../ui/words.ts";
 import { EmergencyStop, Frozen } from "./holds.tsx";
 import { SmallLadder } from "./ladder.tsx";
-import { nodesStanding, standing, superseded } from "./progress.ts";
+import { nodesStanding, standing } from "./progress.ts";
 import { StateTag } from "./state-tag.tsx";
 
 export function RolloutList() {
@@ -39,7 +39,7 @@ export function RolloutList() {
           ) : (
             <ul className="border-t-2 border-ink">
               {items.map(each => (
-                <RolloutRow key={each.id} rollout={each} later={superseded(each, items)} />
+                <RolloutRow key={each.id} rollout={each} />
               ))}
             </ul>
           )
@@ -49,7 +49,7 @@ export function RolloutList() {
   );
 }
 
-export function RolloutRow({ rollout, later }: { rollout: Rollout; later: boolean }) {
+export function RolloutRow({ rollout }: { rollout: Rollout }) {
   const { nodes } = rollout;
   return (
     <li className="grid gap-x-8 gap-y-3 border-b border-line py-3 md:grid-cols-[minmax(0,3fr)_minmax(0,2fr)_minmax(0,2fr)]">
@@ -67,11 +67,11 @@ export function RolloutRow({ rollout, later }: { rollout: Rollout; later: boolea
       </div>
       <SmallLadder rollout={rollout} />
       <div className="min-w-0 text-sm">
-        {later ? (
+        {nodes === null ? (
           <p className="text-faint">A later rollout took its nodes.</p>
         ) : (
           <>
-            <p>{nodesStanding(rollout)}</p>
+            <p>{nodesStanding(rollout, nodes)}</p>
             {nodes.refused > 0 && (
               <p className="font-semibold text-danger">{plural(nodes.refused, "node")} refused it</p>
             )}
