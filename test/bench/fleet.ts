@@ -1,9 +1,9 @@
 /**
- * The fleet: `npm run bench -- fleet [--nodes=1000,10000] [--gateways=1] [--connect=2000] [--profile=<dir>]`.
+ * The fleet: `npm run bench -- fleet [--nodes=1000,10000] [--gateways=1] [--connect=2000] [--idle=20] [--profile=<dir>]`.
  * Simulated nodes (test/simulation) hold long polls over real sockets from several loopback addresses, report and
- * reconcile at the pace that they are told, as agents whose control plane was away; it runs built, in processes of its own, on a
- * PostgreSQL that syncs every commit and a Redis that keeps its log. Plain HTTP, as behind a TLS terminator; every
- * request's token is verified. Nodes are enrolled by SQL (enrolment is measured apart).
+ * reconcile at the pace that they are told. The control plane runs built, in processes of its own, on a PostgreSQL that
+ * syncs every commit and a Redis that keeps its log. Plain HTTP, as behind a TLS terminator; every request's token is
+ * verified. Nodes are enrolled by SQL (enrolment is measured apart).
  * Memory is what the control plane's processes, PostgreSQL's and Redis's own (Pss); the simulator is left out.
  */
 import { type ChildProcess, spawn } from "node:child_process";

@@ -57,7 +57,7 @@ export function startSweeping(ctx: Ctx): { close(): Promise<void> } {
             if (!stopped) later(performance.now() - fromMs);
           });
         },
-        // What takes long in a large fleet takes a third of the time at most.
+        // A part that takes long in a large fleet runs a third of the time at most.
         Math.max(ctx.config.sweepMs * jitter, 2 * tookMs),
       );
     };
