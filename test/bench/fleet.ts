@@ -72,7 +72,7 @@ function print(row: Row): void {
     `  CPU idle: ${percent(idle.cpuTotal)} of a core (${each(idle.cpu, percent)}), ${idle.pollsPerSecond.toFixed(0)} polls/s, ${idle.reportsPerSecond.toFixed(0)} reports/s`,
   );
   console.log(
-    `  wave: rows written after ${wave.decidedS.toFixed(1)} s; delivered to half ${wave.halfS.toFixed(1)}, 99 % ${wave.p99S.toFixed(1)}, last ${wave.lastS.toFixed(1)} s; all acknowledged ${wave.acknowledgedS.toFixed(1)} s`,
+    `  wave: rows written after ${wave.decidedS.toFixed(1)} s; delivered to half ${wave.halfS.toFixed(1)}, 99 % ${wave.p99S.toFixed(1)}, last ${wave.lastS.toFixed(1)} s (${wave.deliveredTwice} delivered more than once); all acknowledged ${wave.acknowledgedS.toFixed(1)} s`,
   );
   console.log(
     `    reported by all ${wave.reportedS.toFixed(1)} s; CPU seconds ${each(wave.cpuSeconds, value => value.toFixed(1))}; memory ${each(wave.bytes, mib)}`,
@@ -155,11 +155,20 @@ async function measure({
     void started.catch(error => say(String(error)));
     const isDecided = async () =>
       (await database.query("select from rollouts where rule_set = 'bench'")).rowCount === 1;
+    // By the rows: a node whose acknowledgement was taken and not answered does not know, and need not.
+    const acknowledgedOf = async (): Promise<{ count: number; lastMs: number }> =>
+      (
+        await database.query(
+          `select count(acknowledged_at)::int as count, extract(epoch from max(acknowledged_at))::float8 * 1000 as "lastMs" from assignments`,
+        )
+      ).rows[0];
     await until(
       async () => {
         redisBytesInWave = Math.max(redisBytesInWave, await redisInfo());
         waveBytes = most(waveBytes, parts.bytes());
-        const { delivered, acknowledged, reported } = await count();
+        const { delivered, reported } = await count();
+        // Counted only once all were delivered: the database has other things to do.
+        const acknowledged = delivered < nodes ? 0 : (await acknowledgedOf()).count;
         if (decidedMs === 0 && (await isDecided())) decidedMs = Date.now();
         if (process.env.BENCH_TRACE)
           say(
@@ -172,6 +181,7 @@ async function measure({
       500,
     );
     const done = await count({ reset: true });
+    const acknowledged = await acknowledgedOf();
     const cpuSeconds = minus(parts.cpu(), waveFrom);
     const delivered = done.deliveredAtMs.sort((a, b) => a - b);
     const after = (ms: number) => (ms - startedMs) / 1_000;
@@ -216,8 +226,8 @@ async function measure({
         halfS: after(delivered[Math.floor(nodes / 2)]!),
         p99S: after(delivered[Math.floor(nodes * 0.99)]!),
         lastS: after(delivered.at(-1)!),
-        deliveredTwice: delivered.length - nodes,
-        acknowledgedS: after(done.lastAcknowledgedMs),
+        deliveredTwice: done.deliveredAgain,
+        acknowledgedS: after(acknowledged.lastMs),
         reportedS: after(done.lastReportedMs),
         cpuSeconds,
         bytes: waveBytes,

@@ -30,16 +30,17 @@ export interface Counts {
   polls: number;
   /** All reports that arrived. */
   reports: number;
+  /** Assignments that arrived, each once. */
   delivered: number;
+  /** … that came once more. */
+  deliveredAgain: number;
   acknowledged: number;
   /** Those that said what was newly installed. */
   reported: number;
   /** By call and status, or `lost`. */
   troubles: Record<string, number>;
-  lastDeliveredMs: number;
-  lastAcknowledgedMs: number;
   lastReportedMs: number;
-  /** Deliveries by the second after `since`. */
+  /** When each was delivered first; empty where counting goes on. */
   deliveredAtMs: number[];
 }
 
@@ -54,16 +55,16 @@ const zero = (): Counts => ({
   polls: 0,
   reports: 0,
   delivered: 0,
+  deliveredAgain: 0,
   acknowledged: 0,
   reported: 0,
   troubles: {},
-  lastDeliveredMs: 0,
-  lastAcknowledgedMs: 0,
   lastReportedMs: 0,
   deliveredAtMs: [],
 });
 
 const nodes: SimulatedNode[] = [];
+const delivered = new Set<string>();
 let counts = zero();
 let started = 0;
 
@@ -73,13 +74,16 @@ function see(seen: Seen): void {
       counts.polls += 1;
       return;
     case "delivered":
+      if (delivered.has(seen.assignment.id)) {
+        counts.deliveredAgain += 1;
+        return;
+      }
+      delivered.add(seen.assignment.id);
       counts.delivered += 1;
-      counts.lastDeliveredMs = Date.now();
-      counts.deliveredAtMs.push(counts.lastDeliveredMs);
+      counts.deliveredAtMs.push(Date.now());
       return;
     case "acknowledged":
       counts.acknowledged += 1;
-      counts.lastAcknowledgedMs = Date.now();
       return;
     case "reported":
       counts.reports += 1;
@@ -131,7 +135,7 @@ process.on("message", (told: Told) => {
       void begin(told.plan);
       return;
     case "counts":
-      process.send!({ ...counts, started }, () => {});
+      process.send!({ ...counts, started, ...(!told.reset && { deliveredAtMs: [] }) }, () => {});
       if (told.reset) counts = zero();
       return;
     case "disconnect":

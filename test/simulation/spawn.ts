@@ -79,11 +79,10 @@ function merge(a: Counts, b: Counts): Counts {
     polls: a.polls + b.polls,
     reports: a.reports + b.reports,
     delivered: a.delivered + b.delivered,
+    deliveredAgain: a.deliveredAgain + b.deliveredAgain,
     acknowledged: a.acknowledged + b.acknowledged,
     reported: a.reported + b.reported,
     troubles,
-    lastDeliveredMs: Math.max(a.lastDeliveredMs, b.lastDeliveredMs),
-    lastAcknowledgedMs: Math.max(a.lastAcknowledgedMs, b.lastAcknowledgedMs),
     lastReportedMs: Math.max(a.lastReportedMs, b.lastReportedMs),
     deliveredAtMs: [...a.deliveredAtMs, ...b.deliveredAtMs],
   };

@@ -140,6 +140,8 @@ export const RefusalCode = z.enum([
   "download-failed",
   "compile-failed",
   "verifier-refused",
+  /** Not the program's fault: no memory, no permission. It is tried again. */
+  "load-failed",
   "self-test-failed",
   "switch-failed",
   /** This agent cannot run what was assigned. */

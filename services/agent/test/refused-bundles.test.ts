@@ -103,6 +103,15 @@ test("whose program the verifier refuses: its last lines are reported", async ()
   expect(await blocks()).toBe(true);
 });
 
+test("whose object is no object file", async () => {
+  const text = Buffer.from("no ELF file");
+  controlPlane.objects.set(sha256(text), text);
+  next();
+  controlPlane.assign(version(number, "observe", { objects: { slot: sha256(text) } }));
+  expect(await isRefused(number)).toMatchObject({ version: 1, because: { code: "malformed" } });
+  expect(await blocks()).toBe(true);
+});
+
 test("whose object's bytes are not those of its digest", async () => {
   const name = "a".repeat(64);
   controlPlane.objects.set(name, Buffer.from("not what it says"));

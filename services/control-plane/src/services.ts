@@ -10,7 +10,7 @@ import { Provider } from "./identity/sso/provider.ts";
 import { anyApiToken, bootstrap } from "./identity/tokens.ts";
 import { createLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
-import { NodeKeys } from "./nodes/keys.ts";
+import { findKeys, NodeKeys } from "./nodes/keys.ts";
 import { FleetPace } from "./nodes/pace.ts";
 import { CallRates } from "./nodes/rate.ts";
 import { UsedTokens } from "./nodes/replay.ts";
@@ -45,7 +45,7 @@ export async function openServices(
     redis,
     jobs,
     inbox: new Inbox(redis, log, clock),
-    nodeKeys: new NodeKeys(database.db, clock),
+    nodeKeys: new NodeKeys(asked => findKeys(database.db, asked), clock),
     callRates: new CallRates(),
     pace: new FleetPace(database.db, clock, config.idleCallsPerSecond),
     usedTokens: new UsedTokens(redis, metrics),

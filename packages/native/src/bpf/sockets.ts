@@ -188,15 +188,21 @@ function netlinkError(errno: string, step: string): BpfError {
         step,
         errno,
       });
+    case "ENOENT":
+      // Of a socket that is asked for by its cookie it would mean that there is none; a listing names none.
+      if (step !== "list") break;
+      return new BpfError(
+        "this kernel cannot list its TCP sockets: `modprobe tcp_diag`, or a kernel with CONFIG_INET_TCP_DIAG, is needed",
+        { code: "BPF_UNSUPPORTED", step, errno },
+      );
     case "EOPNOTSUPP":
       return new BpfError("this kernel cannot destroy sockets (CONFIG_INET_DIAG_DESTROY is not set)", {
         code: "BPF_UNSUPPORTED",
         step,
         errno,
       });
-    default:
-      return new BpfError(`SOCK_DIAG ${step} failed: ${errno}`, { code: "BPF_NETLINK_FAILED", step, errno });
   }
+  return new BpfError(`SOCK_DIAG ${step} failed: ${errno}`, { code: "BPF_NETLINK_FAILED", step, errno });
 }
 
 function readSocket(message: Buffer): TcpSocket {

@@ -27,7 +27,7 @@ import {
   SLOTS_MAX,
   sweepRetired,
 } from "./pins.ts";
-import { refusalText } from "./refusal.ts";
+import { refusalText, type SlotRefusal, slotRefusalCode } from "./refusal.ts";
 import { SequenceTracker } from "./sequence.ts";
 import { type Severed, sever } from "./sever.ts";
 import { pinnedVerdicts, Slot, type SlotRequest } from "./slot.ts";
@@ -47,8 +47,6 @@ const BATCH_BYTES = 256 << 10;
 export const KERNEL_ABI = ABI;
 
 const VERIFIER_LINES = 20;
-
-export type SlotRefusal = { code: "verifier-refused"; detail: string };
 
 export type DispatchSettings = {
   stable: number;
@@ -249,7 +247,7 @@ export class Kernel {
     } catch (error) {
       if (!(error instanceof BpfError)) throw error;
       return err({
-        code: "verifier-refused",
+        code: slotRefusalCode(error.code),
         detail: refusalText(error.message, error.lastLines(VERIFIER_LINES)),
       });
     }

@@ -1,5 +1,6 @@
+import type { BpfErrorCode } from "@picket/native/bpf";
 import { expect, test } from "vitest";
-import { REFUSAL_CHARACTERS_MAX, refusalText } from "./refusal.ts";
+import { REFUSAL_CHARACTERS_MAX, refusalText, type SlotRefusal, slotRefusalCode } from "./refusal.ts";
 
 const MESSAGE =
   "the kernel refused program 'slot': Permission denied (EACCES): R1 invalid mem access 'scalar'";
@@ -28,4 +29,17 @@ test("lines full of registers push neither the complaint out nor the last line, 
 
 test("a message that is too long itself is bounded", () => {
   expect(refusalText("m".repeat(5_000), ["last"])).toHaveLength(REFUSAL_CHARACTERS_MAX);
+});
+
+test.each<[BpfErrorCode, SlotRefusal["code"]]>([
+  ["BPF_VERIFIER_REFUSED", "verifier-refused"],
+  ["BPF_OPEN_FAILED", "malformed"],
+  ["BPF_NOT_FOUND", "malformed"],
+  ["BPF_BAD_INPUT", "malformed"],
+  ["BPF_LOAD_FAILED", "load-failed"],
+  ["BPF_MAP_FAILED", "load-failed"],
+  ["BPF_NO_PERMISSION", "load-failed"],
+  ["BPF_PIN_FAILED", "load-failed"],
+])("%s is told as %s", (code, told) => {
+  expect(slotRefusalCode(code)).toBe(told);
 });

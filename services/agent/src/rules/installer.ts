@@ -29,7 +29,7 @@ import {
 import type { LastGood } from "./store.ts";
 import { type Downloads, fromDisk, NO_DOWNLOADS, type Source, Supply, type SupplyInput } from "./supply.ts";
 import type { Twins } from "./twin.ts";
-import type { Refusal } from "./verify.ts";
+import { isPassing, type Refusal } from "./verify.ts";
 import { byRuleSet, type Loaded, type Part, Versions } from "./versions.ts";
 
 export type InstallerInput = SupplyInput & {
@@ -386,11 +386,11 @@ export class Installer {
 }
 
 /**
- * An older generation never is; the same one only where the download was all that failed, or where a restart brought
- * back only what a twin judges beside.
+ * An older generation never is; the same one only where what failed is no fault of the version, or where a restart
+ * brought back only what a twin judges beside.
  */
 function isWanted({ generation, bundle }: Assignment, known: Installed): boolean {
   if (generation !== known.generation) return generation > known.generation;
   if (known.kind === "active") return known.bundle !== bundle;
-  return known.because.code === "download-failed";
+  return isPassing(known.because);
 }

@@ -7,6 +7,10 @@ import { err, ok, type Result } from "@picket/shared/result";
 
 export type Refusal = { code: RefusalCode; detail: string };
 
+/** No fault of the version: the same may be taken later. */
+export const isPassing = ({ code }: Pick<Refusal, "code">): boolean =>
+  code === "download-failed" || code === "load-failed";
+
 export function verifyAssigned(
   envelope: unknown,
   trust: {

@@ -13,6 +13,7 @@ import type { SignedProfiles } from "../profiles/signed.ts";
 import type { Installer } from "../rules/installer.ts";
 import type { Source } from "../rules/supply.ts";
 import type { Twins } from "../rules/twin.ts";
+import { isPassing } from "../rules/verify.ts";
 import type { Spool } from "../spool/spool.ts";
 import { backoffMs } from "./backoff.ts";
 import { connectControlPlane, explain } from "./control-plane.ts";
@@ -94,10 +95,10 @@ export function joinFleet(input: {
   /** Until the next start: what is wrong in itself is not read again. */
   const refusedProfiles = new Set<string>();
 
-  /** A download that failed is not this version's fault: it is tried again until it arrives or is replaced. */
+  /** What is not this version's fault is tried again until it is installed or replaced. */
   async function install(assignment: Assignment): Promise<boolean> {
     const outcome = await installer.assign(assignment, from);
-    return !(outcome?.kind === "kept-last-good" && outcome.because.code === "download-failed");
+    return !(outcome?.kind === "kept-last-good" && isPassing(outcome.because));
   }
 
   async function listen(): Promise<void> {

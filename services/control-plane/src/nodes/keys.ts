@@ -16,43 +16,74 @@ export const STANDING = "picket:standing";
 
 /** For how long at most a gateway may not know, should Redis have been away when the bell rang. */
 const KEPT_MS = 300_000;
+/** Whoever polls less often than twice the longest wait has gone elsewhere. */
+const UNUSED_MS = 600_000;
+const RENEWED_EVERY_MS = 60_000;
 
-interface Keys {
+export interface Keys {
   publicKey: string;
   /** The one before a rotation, for tokens that were under way. */
   previous: { publicKey: string; untilMs: number } | null;
 }
 
 export class NodeKeys {
-  readonly #kept = new Map<NodeId, Keys & { untilMs: number }>();
+  readonly #kept = new Map<NodeId, Keys & { untilMs: number; usedMs: number }>();
   readonly #find: (node: NodeId) => Promise<Keys | null>;
   readonly #clock: () => number;
   #keeps = false;
   #epoch = 0;
+  #renewing: NodeJS.Timeout | undefined;
 
-  constructor(db: Db, clock: () => number) {
+  /** `find` answers in order; null: the node may not speak. */
+  constructor(find: (asked: NodeId[]) => Promise<(Keys | null)[]>, clock: () => number) {
     this.#clock = clock;
-    this.#find = batched(nodesAsked => find(db, nodesAsked), { most: 500 });
+    this.#find = batched(find, { most: 500 });
   }
 
   /** base64url of raw Ed25519 keys, the one that holds first; empty: not enrolled, quarantined or retired. */
   async of(node: NodeId): Promise<string[]> {
     const nowMs = this.#clock();
     const kept = this.#kept.get(node);
-    if (kept && kept.untilMs > nowMs) return alive(kept, nowMs);
+    if (kept && kept.untilMs > nowMs) {
+      kept.usedMs = nowMs;
+      return alive(kept, nowMs);
+    }
+    const found = await this.#read(node, nowMs);
+    return found === null ? [] : alive(found, nowMs);
+  }
+
+  async #read(node: NodeId, usedMs: number): Promise<Keys | null> {
     const epoch = this.#epoch;
     const found = await this.#find(node);
     if (found === null) this.#kept.delete(node);
     // What was read while somebody's standing changed may be from before.
     else if (this.#keeps && this.#epoch === epoch)
-      this.#kept.set(node, { ...found, untilMs: this.#clock() + KEPT_MS });
-    return found === null ? [] : alive(found, nowMs);
+      this.#kept.set(node, { ...found, untilMs: this.#clock() + KEPT_MS, usedMs });
+    return found;
   }
 
   /** Whether somebody calls `forget` in time from now on. What was kept before may be old. */
   keep(heard: boolean): void {
     this.#kept.clear();
     this.#keeps = heard;
+    clearInterval(this.#renewing);
+    if (heard) this.#renewing = setInterval(() => void this.renew(), RENEWED_EVERY_MS).unref();
+  }
+
+  /**
+   * Reads the keys that would end before long anew, hundreds in one statement, where a poll each would read one. Those
+   * of nodes that have gone elsewhere are forgotten.
+   */
+  async renew(): Promise<void> {
+    const nowMs = this.#clock();
+    const ending = [...this.#kept].filter(([, { untilMs }]) => untilMs < nowMs + 2 * RENEWED_EVERY_MS);
+    await Promise.all(
+      ending.map(([node, { usedMs }]) => {
+        if (nowMs - usedMs >= UNUSED_MS) return this.#kept.delete(node);
+        // Not read now, it ends when it would have, and is asked for when its node comes.
+        return this.#read(node, usedMs).catch(() => {});
+      }),
+    );
   }
 
   forget(node: NodeId): void {
@@ -75,7 +106,7 @@ export async function announceStanding(ctx: Ctx, node: NodeId): Promise<void> {
 const alive = ({ publicKey, previous }: Keys, nowMs: number): string[] =>
   previous !== null && previous.untilMs > nowMs ? [publicKey, previous.publicKey] : [publicKey];
 
-async function find(db: Db, asked: NodeId[]): Promise<(Keys | null)[]> {
+export async function findKeys(db: Db, asked: NodeId[]): Promise<(Keys | null)[]> {
   const rows = await db
     .select({
       id: nodes.id,

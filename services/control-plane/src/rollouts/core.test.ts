@@ -11,14 +11,14 @@ const v = (version: number) => version as RuleVersion;
 
 const active = (version: number, generation = 1): Installed =>
   ({ kind: "active", ruleSet: "shop", version, generation }) as Installed;
-const keptLastGood = (refused: number, generation = 1): Installed =>
+const keptLastGood = (refused: number, generation = 1, detail = "R1 invalid"): Installed =>
   ({
     kind: "kept-last-good",
     ruleSet: "shop",
     version: 1,
     refused,
     generation,
-    because: { code: "verifier-refused", detail: "R1 invalid" },
+    because: { code: "verifier-refused", detail },
   }) as Installed;
 const good: ReachedNode = {
   hostname: "good",
@@ -85,6 +85,17 @@ test.each<[string, World, string]>([
     "one refused",
     input([good, { ...good, hostname: "no", installed: keptLastGood(2) }]),
     "wait no refused: verifier-refused: R1 invalid",
+  ],
+  [
+    "several refused for reasons of their own",
+    input(
+      ["a", "b", "c"].map((hostname, i) => ({
+        ...good,
+        hostname,
+        installed: keptLastGood(2, 1, i < 2 ? "R1 invalid\n7: r1 = 0" : "no program\n8: exit"),
+      })),
+    ),
+    "wait a, b, c refused: verifier-refused: R1 invalid; c otherwise: verifier-refused: no program\n7: r1 = 0",
   ],
   [
     "one refused another version before",

@@ -118,6 +118,7 @@ export function standingOf(
     to.count += 1;
     if (to.named.length < NAMED_MAX) to.named.push(hostname);
   };
+  const refusals = new Refusals();
   for (const node of nodes) {
     if (node.absent) {
       add(standing.absent, node);
@@ -126,7 +127,7 @@ export function standingOf(
     const progress = progressOf(node);
     switch (progress.kind) {
       case "refused":
-        standing.refused.detail ||= progress.detail;
+        refusals.add(node.hostname, progress.detail);
         add(standing.refused, node);
         break;
       case "pending":
@@ -140,8 +141,30 @@ export function standingOf(
         standing.lossy.most = Math.max(standing.lossy.most, node.eventsLost);
     }
   }
+  standing.refused.detail = refusals.text();
   return standing;
 }
+
+/** Of the first refusal everything, of a few that differ in their first line that line and who said it. */
+class Refusals {
+  #first = "";
+  readonly #others = new Map<string, string>();
+
+  add(hostname: string, detail: string): void {
+    this.#first ||= detail;
+    const line = firstLine(detail);
+    if (line !== firstLine(this.#first) && this.#others.size < NAMED_MAX && !this.#others.has(line))
+      this.#others.set(line, hostname);
+  }
+
+  text(): string {
+    const line = firstLine(this.#first);
+    const others = [...this.#others].map(([other, hostname]) => `; ${hostname} otherwise: ${other}`);
+    return [line, ...others, this.#first.slice(line.length)].join("");
+  }
+}
+
+const firstLine = (text: string): string => text.split("\n", 1)[0]!;
 
 // ---- one pass
 
