@@ -62,7 +62,7 @@ function print(row: Row): void {
     `\n${row.nodes.toLocaleString("en")} nodes, ${row.gateways} gateway process(es), told to poll, report and reconcile every ${row.pace.poll}, ${row.pace.report} and ${row.pace.reconcile} s`,
   );
   console.log(
-    `  connected in ${row.connectS.toFixed(1)} s, all reported after ${row.firstReportsS.toFixed(1)} s; again after all lost their connection in ${row.stormS.toFixed(1)} s`,
+    `  connected in ${row.connectS.toFixed(1)} s, all reported after ${row.firstReportsS.toFixed(1)} s; 99 % again after all lost their connection in ${row.stormS.toFixed(1)} s`,
   );
   console.log(`  memory idle: ${each(idle.bytes, mib)}; before anybody came: ${each(row.before, mib)}`);
   console.log(
@@ -197,10 +197,11 @@ async function measure({
       async () => {
         const waiting = await parts.waiting();
         if (process.env.BENCH_TRACE) say(`${Date.now() - stormAtMs} ms: ${waiting} wait`);
-        return waiting >= nodes;
+        // Of a large fleet some hundred polls end at any moment, and are between two.
+        return waiting >= 0.99 * nodes;
       },
       1_200_000,
-      "all wait again",
+      "99 % wait again",
     );
     const stormS = (Date.now() - stormAtMs) / 1_000;
     const storm = await count();

@@ -9,7 +9,8 @@ import type { z } from "zod";
 import { CliError, type ExitName, problemText } from "./errors.ts";
 import { type ServerEvent, serverEvents } from "./sse.ts";
 
-const TIMEOUT_MS = 30_000;
+/** More than the control plane takes to answer, which is a minute for a rollout of a large fleet. */
+const TIMEOUT_MS = 70_000;
 const PAGE = 200;
 
 export type Method = "GET" | "POST" | "PUT" | "DELETE";
@@ -139,7 +140,7 @@ function unreachable(url: string, error: unknown): CliError {
     "unreachable",
     "unreachable",
     `the control plane at ${url} cannot be reached: ${why}`,
-    "is it running (`picket up`), and is the address right (`picket login <url>`, PICKET_URL)?",
+    "is it running (`picket up`), and is the address right (`picket login <url>`, PICKET_URL; after `picket logout` root uses the one that `npm start` runs on this host)?",
   );
 }
 
