@@ -31,7 +31,7 @@
 	} while (0)
 
 enum { OPTIONS_BYTES = 4, CONNECTIONS = 4, STREAM_MAX = 1 << 20 };
-enum { FD_HOLDS = 100, FD_JUDGES, FD_KEEPER, FD_PIDS, FD_SEVER, FD_AGENT, FD_LISTENER, FD_FIRST };
+enum { FD_HOLDS = 100, FD_JUDGES, FD_KEEPER, FD_SEVER, FD_AGENT, FD_LISTENER, FD_FIRST };
 
 struct stream {
 	uint8_t *at;
@@ -112,11 +112,10 @@ int fuzz_bpf_obj_get(const char *path)
 {
 	const char *name = strrchr(path, '/') + 1;
 
-	return !strcmp(name, "holds")	     ? FD_HOLDS :
-	       !strcmp(name, "judges")	     ? FD_JUDGES :
-	       !strcmp(name, "keeper")	     ? FD_KEEPER :
-	       !strcmp(name, "workload_pids") ? FD_PIDS :
-						FD_SEVER;
+	return !strcmp(name, "holds")  ? FD_HOLDS :
+	       !strcmp(name, "judges") ? FD_JUDGES :
+	       !strcmp(name, "keeper") ? FD_KEEPER :
+					 FD_SEVER;
 }
 
 int fuzz_bpf_map_lookup_elem(int fd, const void *key, void *value)

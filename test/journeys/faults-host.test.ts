@@ -220,6 +220,21 @@ test("a second agent beside it, on a sibling, is welcome", async () => {
   forget(second);
 });
 
+test("an agent and its keeper that run inside what they watch are no part of it", async () => {
+  const place = makeCgroup(`picket-test-inside-${process.pid}`);
+  const leave = joinCgroup(place.path);
+  const inside = await startAgent({ cgroup: place.path, rules: SHOP_RULES }).finally(leave);
+  onTestFinished(async () => {
+    await inside.stop();
+    forget(inside);
+    await place.remove();
+  });
+  await inside.guard(place.path); // All open sockets are walked.
+  const { losses, connections } = (await inside.status()).report;
+  expect(connections.filter(({ guarantee }) => guarantee !== "unseen")).toEqual([]);
+  expect(losses).toEqual({});
+});
+
 test("an agent that is told to end leaves no program, map, link, pin or attachment behind", async () => {
   const place = makeCgroup(`picket-test-sigterm-${process.pid}`);
   const attached = () => execFileSync("bpftool", ["-j", "cgroup", "list", place.path], { encoding: "utf8" });

@@ -40,7 +40,7 @@ static void keeper_hangs(void)
 
 void keeper_set_up(const char *binary)
 {
-	static const char *const maps[] = { "holds", "judges", "keeper", "workload_pids" };
+	static const char *const maps[] = { "holds", "judges", "keeper" };
 	struct bpf_program *release = bpf_object__find_program_by_name(dispatcher, "release");
 	struct bpf_program *sever = bpf_object__find_program_by_name(dispatcher, "sever_held");
 	char path[256];
@@ -69,7 +69,7 @@ void keeper_set_up(const char *binary)
 
 void keeper_tear_down(void)
 {
-	static const char *const parts[] = { "maps/holds", "maps/judges", "maps/keeper", "maps/workload_pids", "links/sever_held", "maps", "links" };
+	static const char *const parts[] = { "maps/holds", "maps/judges", "maps/keeper", "links/sever_held", "maps", "links" };
 	char path[256];
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {

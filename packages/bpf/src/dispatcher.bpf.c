@@ -355,6 +355,14 @@ broken:
 	return SK_PASS;
 }
 
+/* A process of Picket itself: listed, and in no workload. */
+static __always_inline bool is_exempt(__u32 tgid)
+{
+	struct picket_workload *w = bpf_map_lookup_elem(&workload_pids, &tgid);
+
+	return w && w->mode == WORKLOAD_OFF && !w->id;
+}
+
 /*
  * Enrols sockets that were connected before the agent. The walk meets listening
  * sockets first: a connection whose local port is one of theirs was accepted,
@@ -387,6 +395,8 @@ int adopt(struct bpf_iter__tcp *ctx)
 
 	if (owner && owner->workload)
 		m = (struct membership){ owner->process.tgid, owner->workload, 1, owner->mode };
+	else if (owner && is_exempt(owner->process.tgid))
+		return 0;
 	else if (!membership_of_cgroup(BPF_CORE_READ((struct sock *)tp, sk_cgrp_data.cgroup), &m))
 		return 0;
 	struct connection *c = bpf_sk_storage_get(&connections, tp, 0, 0);

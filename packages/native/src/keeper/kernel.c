@@ -70,21 +70,6 @@ static void open_pair(struct judge_socket *j)
 	fcntl(j->drain, F_SETFL, O_NONBLOCK);
 }
 
-// Its own connections are nobody's workload, also where everything on the host is guarded.
-static void open_pairs(const char *pins)
-{
-	int pids = pinned(pins, "maps/workload_pids");
-	uint32_t self = getpid();
-	struct picket_workload off = { .mode = WORKLOAD_OFF };
-
-	if (bpf_map_update_elem(pids, &self, &off, BPF_ANY))
-		die("workload_pids: %s", strerror(errno));
-	for (int i = 0; i < JUDGES; i++)
-		open_pair(&judges[i]);
-	bpf_map_delete_elem(pids, &self); // another process may get this number one day
-	close(pids);
-}
-
 void kernel_open(const char *pins)
 {
 	holds = pinned(pins, "maps/holds");
@@ -102,7 +87,8 @@ void kernel_open(const char *pins)
 	mine->magic = magic;
 	// Until this keeper has ended what an earlier one left, nothing may follow the bytes that are lost.
 	__atomic_store_n(&mine->judges, 0, __ATOMIC_SEQ_CST);
-	open_pairs(pins);
+	for (int i = 0; i < JUDGES; i++)
+		open_pair(&judges[i]);
 }
 
 void kernel_join(void)

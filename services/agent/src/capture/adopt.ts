@@ -17,7 +17,7 @@ export function adopt(object: BpfObject, chosen: (pid: number) => Chosen | undef
   const holders = socketOwners(new Set(sockets.map(({ inode }) => inode)));
   const entries = sockets.flatMap(({ cookie, inode, cgroupId }) => {
     const pid = holders.get(inode);
-    if (pid === undefined || pid === process.pid) return [];
+    if (pid === undefined) return [];
     return [[cookie, ownerOf(pid, cgroupId ?? 0n, chosen(pid))] as const];
   });
   try {
