@@ -5,6 +5,9 @@
  */
 import { connect, type Socket } from "node:net";
 
+/** As the agent's. */
+const PROBED_AFTER_MS = 60_000;
+
 export interface Answer {
   status: number;
   body: string;
@@ -64,6 +67,7 @@ export class Connection {
   #open(): Socket {
     const socket = connect({ ...this.#to, ...(this.#from !== undefined && { localAddress: this.#from }) });
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, PROBED_AFTER_MS);
     socket.on("data", chunk => this.#take(chunk));
     socket.on("error", error => this.#lost(error));
     socket.on("close", () => {

@@ -17,7 +17,7 @@ import {
   type VersionCounters,
 } from "@picket/shared/contract";
 import { SharedVerdictFeed, type VerdictAnswer } from "@picket/shared/immunity";
-import { FULL_PACE, type Pace, returnDelayMs } from "@picket/shared/pace";
+import { FULL_PACE, type Pace, PollWait, returnDelayMs } from "@picket/shared/pace";
 import { verifySharedVerdict } from "@picket/shared/shared-verdict";
 import { type Address, type Answer, Connection } from "./connection.ts";
 import { nodeToken } from "./identity.ts";
@@ -209,16 +209,18 @@ export class SimulatedNode {
 
   async #listen(): Promise<void> {
     let failures = 0;
+    const wait = new PollWait();
     while (!this.#stopped) {
       if (this.#away) {
         await this.#sleep(50);
         continue;
       }
       let answer: Answer;
+      const askedMs = performance.now();
       try {
         const asked = this.#gateway.request(
           "GET",
-          `/v1/agent/assignments?wait=${this.behaviour.paced ? this.#pace.poll : this.behaviour.waitS}${this.#delegations.length > 0 ? `&verdicts=${this.#readTo}` : ""}`,
+          `/v1/agent/assignments?wait=${this.behaviour.paced ? wait.seconds(this.#pace) : this.behaviour.waitS}${this.#delegations.length > 0 ? `&verdicts=${this.#readTo}` : ""}`,
           this.token,
         );
         this.#see({ kind: "waiting" });
@@ -226,6 +228,7 @@ export class SimulatedNode {
       } catch {
         if (this.#stopped) return;
         this.#see({ kind: "lost", call: "poll" });
+        wait.lost((performance.now() - askedMs) / 1_000);
         const spread = ++failures === 1 ? returnDelayMs(this.#pace, this.#random()) : 0;
         await this.#sleep(backoffMs(failures, this.#random()) + spread);
         continue;
@@ -236,10 +239,13 @@ export class SimulatedNode {
         if ("report" in polled) this.#changed.ring();
         else if ("verdicts" in polled) await this.#readVerdicts();
         else await this.#deliver(polled.assignment, "lease");
-      } else if (answer.status === 204) failures = 0;
-      else {
+      } else if (answer.status === 204) {
+        failures = 0;
+        wait.ended();
+      } else {
         this.#refused(answer);
         this.#see({ kind: "refused", status: answer.status, call: "poll" });
+        wait.lost((performance.now() - askedMs) / 1_000);
         await this.#sleep((answer.retryAfterS ?? 0) * 1_000 + backoffMs(++failures, this.#random()));
       }
     }

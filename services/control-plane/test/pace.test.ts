@@ -17,7 +17,7 @@ afterAll(async () => {
   await stores?.stop();
 });
 
-const SLOW = { poll: 240, report: 185, reconcile: 740 };
+const SLOW = { poll: 309, report: 185, reconcile: 740 };
 const isOnline = async (id: string) =>
   (await fleet.admin.call<{ online: boolean }>("GET", `/v1/nodes/${id}`)).online;
 

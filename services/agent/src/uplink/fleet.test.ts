@@ -1,5 +1,5 @@
 /** An agent's uplink against a control plane of this test, with a state directory that cannot be written to for a while. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -20,10 +20,13 @@ let asked: URL[];
 let seen: () => void;
 /** By path; what is not here is answered 503. */
 let answers: Record<string, unknown>;
+/** After so long somebody between the two ends a poll; null: nobody does. */
+let pollsCutMs: number | null;
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), "picket-fleet-"));
   asked = [];
   seen = () => {};
+  pollsCutMs = null;
   answers = {
     "/v1/agent/desired": { assignments: [] },
     "/v1/agent/verdicts": { items: [], last: 0, more: false },
@@ -32,6 +35,11 @@ beforeEach(async () => {
   server = createServer((request, response) => {
     const url = new URL(request.url!, "http://localhost");
     asked.push(url);
+    if (pollsCutMs !== null && url.pathname === "/v1/agent/assignments") {
+      setTimeout(() => request.socket.destroy(), pollsCutMs);
+      seen();
+      return;
+    }
     const path = Object.keys(answers).find(each => url.pathname === each);
     response.writeHead(path ? 200 : 503, { "content-type": "application/json" });
     response.end(JSON.stringify(path ? answers[path] : {}));
@@ -127,5 +135,35 @@ test("the control plane says how long to wait at the gateway, and when to report
   const before = calls("/v1/agent/report").length;
   answers["/v1/agent/assignments"] = { report: true };
   await until(() => calls("/v1/agent/report").length > before);
+  await fleet.stop();
+});
+
+test("where a proxy ends silent polls, the node waits for less than it lets pass", async () => {
+  pollsCutMs = 5_500;
+  const fleet = startFleet({});
+  const polls = () => calls("/v1/agent/assignments");
+  await until(() => polls().length === 3);
+  await fleet.stop();
+  expect(polls().map(({ searchParams }) => searchParams.get("wait"))).toEqual(["25", "25", "4"]);
+});
+
+test("while a poll waits its connection is probed after a minute, and not before", async () => {
+  pollsCutMs = 60_000;
+  const fleet = startFleet({});
+  await until(() => calls("/v1/agent/assignments").length === 1);
+  const { port } = server.address() as AddressInfo;
+  const to = port.toString(16).toUpperCase().padStart(4, "0");
+  // proc_net_tcp(5): local, remote, state, queues, "timer:when"; 02 is keep-alive, in hundredths of a second.
+  const timers = readFileSync("/proc/net/tcp", "utf8")
+    .split("\n")
+    .map(line => line.trim().split(/ +/))
+    .filter(([, , remote, state]) => remote === `0100007F:${to}` && state === "01")
+    .map(([, , , , , timer]) => timer!.split(":") as [string, string]);
+  expect(timers.length).toBeGreaterThan(0);
+  for (const [kind, when] of timers) {
+    expect(kind).toBe("02");
+    expect(Number.parseInt(when, 16)).toBeGreaterThan(50_00);
+    expect(Number.parseInt(when, 16)).toBeLessThanOrEqual(60_00);
+  }
   await fleet.stop();
 });

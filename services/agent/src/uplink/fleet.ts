@@ -5,7 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Assignment, Report } from "@picket/shared/contract";
-import { FULL_PACE, returnDelayMs } from "@picket/shared/pace";
+import { FULL_PACE, PollWait, returnDelayMs } from "@picket/shared/pace";
 import { err, ok, type Result } from "@picket/shared/result";
 import type { Immunity } from "../immunity/immunity.ts";
 import type { Log } from "../log.ts";
@@ -103,11 +103,14 @@ export function joinFleet(input: {
 
   async function listen(): Promise<void> {
     let failures = 0;
+    const wait = new PollWait();
     while (!signal.aborted) {
-      const lease = await controlPlane.poll(immunity?.shared.position() ?? null, pace.poll);
+      const askedMs = performance.now();
+      const lease = await controlPlane.poll(immunity?.shared.position() ?? null, wait.seconds(pace));
       if (signal.aborted) return;
       if (!lease.ok) {
         failures += 1;
+        wait.lost((performance.now() - askedMs) / 1_000);
         if (failures === 1) log.warn(`waiting for assignments: ${explain(lease.error)}`);
         const spread = failures === 1 ? returnDelayMs(pace, Math.random()) : 0;
         await sleep(backoffMs(failures, Math.random()) + spread, signal);
@@ -115,7 +118,10 @@ export function joinFleet(input: {
       }
       if (failures > 0) log.info("the control plane answers again");
       failures = 0;
-      if (!lease.value) continue;
+      if (!lease.value) {
+        wait.ended();
+        continue;
+      }
       if ("report" in lease.value) {
         changed.ring();
         continue;

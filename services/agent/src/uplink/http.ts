@@ -25,8 +25,16 @@ export type HttpAnswer = {
   date: string | undefined;
 };
 
+/** Probes (TCP keep-alive) of a poll that waits for minutes: a middlebox does not forget it, and a dead one is noticed. */
+const PROBED_AFTER_MS = 60_000;
 // One connection for the long poll and one for everything else is all that an agent needs.
-const keepAlive = { keepAlive: true, maxSockets: 4, maxFreeSockets: 2, timeout: 60_000 };
+const keepAlive = {
+  keepAlive: true,
+  keepAliveMsecs: PROBED_AFTER_MS,
+  maxSockets: 4,
+  maxFreeSockets: 2,
+  timeout: 60_000,
+};
 const httpAgent = new HttpAgent(keepAlive);
 let ownTls: () => SecureContextOptions = () => ({});
 

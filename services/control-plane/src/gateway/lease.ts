@@ -6,7 +6,7 @@ import { theNode } from "../nodes/the-node.ts";
 import { isRedisAway } from "../queue/redis.ts";
 import type { Waiters } from "./waiters.ts";
 
-export const WAIT_S_MAX = 300;
+export const WAIT_S_MAX = 1_800;
 
 /** Who asks, and may go. */
 export type Poll = Pick<ServerResponse, "once" | "off" | "destroyed">;

@@ -33,8 +33,9 @@ beforeEach(() => {
 
 test("a node that polls every four minutes is looked up once, and from then on with hundreds of others", async () => {
   const keys = heard();
-  for (let i = 0; i < 1_000; i++) await keys.of(node(i));
-  expect(statements).toHaveLength(1_000);
+  const ids = Array.from({ length: 1_000 }, (_, i) => node(i));
+  await Promise.all(ids.map(id => keys.of(id)));
+  expect(statements.flat()).toEqual(ids);
   statements = [];
   for (let minute = 1; minute <= 20; minute++) {
     nowMs += MINUTE;
@@ -66,14 +67,14 @@ test("keys that could not be read anew hold no longer for it", async () => {
   await expect(keys.of(node(1))).rejects.toThrow("away");
 });
 
-test("whoever has not come for ten minutes is not looked up for ever", async () => {
+test("whoever has not come for an hour is not looked up for ever", async () => {
   const keys = heard();
   await keys.of(node(1));
-  for (let minute = 0; minute < 60; minute++) {
+  for (let minute = 0; minute < 300; minute++) {
     nowMs += MINUTE;
     await keys.renew();
   }
-  expect(statements.length).toBeLessThanOrEqual(5);
+  expect(statements.length).toBeLessThanOrEqual(20);
 });
 
 test("where nobody hears the bell each call asks", async () => {

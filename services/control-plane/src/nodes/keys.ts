@@ -17,8 +17,10 @@ export const STANDING = "picket:standing";
 /** For how long at most a gateway may not know, should Redis have been away when the bell rang. */
 const KEPT_MS = 300_000;
 /** Whoever polls less often than twice the longest wait has gone elsewhere. */
-const UNUSED_MS = 600_000;
+const UNUSED_MS = 3_600_000;
 const RENEWED_EVERY_MS = 60_000;
+/** A look that waits so long delays nobody by much; one that comes alone costs as much as a batch. */
+const FIND_EVERY_MS = 25;
 
 export interface Keys {
   publicKey: string;
@@ -37,7 +39,7 @@ export class NodeKeys {
   /** `find` answers in order; null: the node may not speak. */
   constructor(find: (asked: NodeId[]) => Promise<(Keys | null)[]>, clock: () => number) {
     this.#clock = clock;
-    this.#find = batched(find, { most: 500 });
+    this.#find = batched(find, { most: 500, everyMs: FIND_EVERY_MS });
   }
 
   /** base64url of raw Ed25519 keys, the one that holds first; empty: not enrolled, quarantined or retired. */

@@ -29,7 +29,7 @@ import { addReport, isLate, moveMarks } from "./totals.ts";
 /** What a transaction holds rows of, and what its statements carry, stays small. */
 const BATCH = 200;
 /** A report that waits so long costs nobody anything; one that comes alone costs as much as a batch. */
-const EVERY_MS = 50;
+const EVERY_MS = 250;
 
 interface Asked {
   ctx: Ctx;

@@ -46,9 +46,8 @@ const WorkloadNames = z.string().transform((text, context) => {
 
 export function agentRoutes(app: App, services: Services): void {
   const report = reports(services);
-  route(app, services, "agent.desired", { summary: "What this node should run", answer: Desired }, ctx =>
-    desired({ ctx }),
-  );
+  const desiredOf = desired(services);
+  route(app, services, "agent.desired", { summary: "What this node should run", answer: Desired }, desiredOf);
   route(
     app,
     services,
