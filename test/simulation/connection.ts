@@ -1,12 +1,11 @@
 /**
  * One keep-alive HTTP/1.1 connection, one request at a time: a socket and a few fields. node:http would hold about
  * 8 KB more for each of a hundred thousand simulated nodes. It reads only what our own server answers with: a
- * Content-Length, chunks, or no body.
+ * Content-Length, chunks, or no body. Unlike an agent's it is not probed while it waits (TCP keep-alive): the kernel's
+ * timers of a minute go off two seconds' worth at a time, and the probes of so many nodes in one kernel overflow its
+ * queue of received packets (net.core.netdev_max_backlog), until they are taken for dead.
  */
 import { connect, type Socket } from "node:net";
-
-/** As the agent's. */
-const PROBED_AFTER_MS = 60_000;
 
 export interface Answer {
   status: number;
@@ -67,7 +66,6 @@ export class Connection {
   #open(): Socket {
     const socket = connect({ ...this.#to, ...(this.#from !== undefined && { localAddress: this.#from }) });
     socket.setNoDelay(true);
-    socket.setKeepAlive(true, PROBED_AFTER_MS);
     socket.on("data", chunk => this.#take(chunk));
     socket.on("error", error => this.#lost(error));
     socket.on("close", () => {
