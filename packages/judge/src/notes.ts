@@ -29,10 +29,15 @@ export function hasOnlyNotes({ sql, dialect, session }: Lexing): boolean {
     if (kind !== "comment" || text.startsWith("/*+")) return true;
     if (start > 0 && !blank.test(at(start - 1))) return false;
     if (end < bytes.length && !/[\s,;)]/.test(at(end))) return false;
-    const inner = text.replace(opener, "").replace(closer, "");
-    return (
-      (sentence.test(inner) && !clause.test(inner)) ||
-      (text.startsWith("/*") && tags.test(inner) && /[a-z]{2}/i.test(inner))
-    );
+    return isNote(text);
   });
+}
+
+/** The whole comment, with what opens and closes it. */
+export function isNote(comment: string): boolean {
+  const inner = comment.replace(opener, "").replace(closer, "");
+  return (
+    (sentence.test(inner) && !clause.test(inner)) ||
+    (comment.startsWith("/*") && tags.test(inner) && /[a-z]{2}/i.test(inner))
+  );
 }

@@ -190,6 +190,48 @@ test("a place is an input's where templates that differ in listed columns alone 
   expect(judged(spliced, sorted).drift?.kind).toBe("new");
 });
 
+test("a list of the same calls of other columns is the application's, of other calls is told", () => {
+  const means = taught(
+    i => `SELECT day, round(avg(price), 2) AS mean FROM sales WHERE shop = ${i} GROUP BY day`,
+  );
+  const verdict = (list: string) =>
+    judged(`SELECT ${list} FROM sales WHERE shop = 3 GROUP BY day`, means).verdict;
+  expect(verdict("day, round(avg(tax), 2) AS mean")).toBe("benign");
+  expect(verdict("hour, round(avg(tax), 2) AS mean")).toBe("benign");
+  expect(verdict("day, round(max(price), 2) AS mean")).toBe("probe");
+  expect(verdict("day, round(avg(`a`` or 1=1--`), 2) AS mean")).toBe("attack");
+});
+
+describe("a tracer's tags before or after a statement", () => {
+  const tags = "/*traceparent='00-5b1c0f-9a-01',route='%2Fstaff'*/";
+  const sorted = taught(
+    i => `SELECT id, mail FROM staff WHERE site = ${i} ORDER BY mail LIMIT 10`,
+    i => `SELECT id, mail FROM staff WHERE site = ${i} ORDER BY id DESC LIMIT 10`,
+  );
+  for (const [verdict, kind, sql] of [
+    ["benign", "variant", `SELECT id, mail FROM staff WHERE site = 3 ORDER BY mail LIMIT 10 ${tags}`],
+    [
+      "benign",
+      "variant",
+      `${tags} SELECT id, mail FROM staff WHERE site = 3 ORDER BY mail LIMIT 10; ${tags}`,
+    ],
+    ["benign", "new", `SELECT id, mail FROM staff WHERE site = 3 ORDER BY mail DESC LIMIT 10 ${tags}`],
+    [
+      "attack",
+      "splice",
+      `SELECT id, mail FROM staff WHERE site = 3 OR role = 'x' ORDER BY mail LIMIT 10 ${tags}`,
+    ],
+    // Tags may hide what the template ends with.
+    ["attack", "splice", `SELECT id, mail FROM staff WHERE site = 3 OR role = 'x' ${tags}`],
+    ["attack", "splice", `SELECT id, mail FROM staff WHERE site = 3 OR pin < 4 /* ORDER */`],
+    ["attack", "splice", "SELECT id, mail FROM staff WHERE site = 3/**/OR/**/role ORDER BY mail LIMIT 10"],
+  ] as const)
+    test(`${verdict}, ${kind}: ${sql}`, () => {
+      const { verdict: found, drift } = judged(sql, sorted);
+      expect([found, drift?.kind]).toEqual([verdict, kind]);
+    });
+});
+
 describe("one input that goes into several places of a template", () => {
   const search = (i: number) =>
     `SELECT id FROM mail WHERE owner = ${i} AND (subject LIKE '%a${i}%' OR sender LIKE '%a${i}%') ORDER BY id`;
@@ -247,6 +289,24 @@ describe("one filter more, or another order: what a query builder adds", () => {
         verdict,
         action,
       }));
+
+  test("filters are learned wherever a statement has them: before a grouping, beside a subquery", () => {
+    const reports = taught(
+      i => `SELECT maker, sum(stock) FROM part WHERE maker = ${i} GROUP BY maker HAVING sum(stock) > ${i}`,
+      i => `SELECT maker FROM part WHERE maker = ${i} AND kind IN (${i}) GROUP BY maker`,
+      i =>
+        `SELECT id, (SELECT count(*) FROM sale WHERE sale.part = part.id) AS sold FROM part WHERE maker = ${i} AND size < ${i}`,
+    );
+    const grown = (added: string) =>
+      judged(
+        `SELECT maker, sum(stock) FROM part WHERE maker = 3 ${added} GROUP BY maker HAVING sum(stock) > 3`,
+        reports,
+      ).verdict;
+    expect(grown("AND kind IN (4, 5)")).toBe("benign");
+    expect(grown("AND size < 4")).toBe("benign");
+    // Of another table.
+    expect(grown("AND part = 4")).toBe("attack");
+  });
 
   test("is unknown again with the template that held it", () => {
     const fewer = taught(

@@ -79,12 +79,15 @@ export function compare(
   if (variant) return { kind: "variant", template: variant };
   const swallowed = swallowedRest(profile, dialect, tokens);
   if (swallowed) return swallowed;
-  const cut =
+  const ends =
     unterminated ||
     tokens.words.some(word => isComment(word) && word !== "/*+*/") ||
     tokens.words.includes(";");
+  const cut = ends || tokens.tagged;
   let best: Finding | undefined;
   let pastedAt = -1;
+  /** Nothing but a value or a list of names is another than a template's, so its tags cut nothing off. */
+  let honest = false;
   const splices = profile.splices(dialect, tokens, { cut });
   for (const splice of splices) {
     const { slot, template, from, to } = splice;
@@ -98,7 +101,11 @@ export function compare(
       (slot.kind !== "table" || (established && from >= BEGINNING_MIN))
     )
       pastedAt = Math.max(pastedAt, from);
-    if (isHonest(profile, template, slot, inserted)) continue;
+    if (honest && !splice.whole) continue;
+    if (isHonest(profile, template, slot, inserted)) {
+      honest ||= splice.whole && !ends;
+      continue;
+    }
     const grown = slot.kind === "literal" ? extension(profile, template, inserted) : "none";
     const finding = findingOf(splice, inserted, tokens, established && grown !== "alike");
     // Where tokens tell, the same statement about other tables says where input arrives, too.
@@ -155,7 +162,7 @@ function isHonest(profile: Profile, template: Template, slot: Slot, inserted: re
   if (!hasIdentity(words, slot)) return true;
   switch (slot.kind) {
     case "name":
-      return isNames(inserted);
+      return isNames(inserted) || isSameList(inserted, words.slice(slot.from, slot.to));
     case "table":
       return isNames(inserted) && !(inserted.includes(",") && readsMaps(inserted));
     case "literal":
@@ -248,6 +255,16 @@ const isNames = (words: readonly string[]): boolean =>
       word === "asc" ||
       word === "desc",
   );
+
+/** The same list of columns and calls, of other columns. */
+const isSameList = (words: readonly string[], list: readonly string[]): boolean =>
+  words.length === list.length &&
+  words.every((word, i) => {
+    const before = list[i]!;
+    if (word === before) return true;
+    const called = words[i + 1] === "(";
+    return isName(before) && isName(word) && !isOddName(word) && !called;
+  });
 
 /** The words of the column that a literal is compared with. */
 function columnOf(words: readonly string[], { from }: Slot): readonly string[] {

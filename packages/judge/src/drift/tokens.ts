@@ -1,10 +1,11 @@
 /**
  * A statement as drift compares it: words in one case, literals as `?`, and what honest code varies by itself
  * folded away: the sign of a literal, further items of an IN list or an array, further rows of VALUES, NULL where a literal
- * may stand. Unlike the shape that the kernel hashes (docs/fingerprint.md) this may lose something, because it
+ * may stand, a tracer's tags before or after it all. Unlike the shape that the kernel hashes (docs/fingerprint.md) this may lose something, because it
  * never says that a statement is known; it only says which known one a new statement is closest to.
  */
-import { reservedWords, type SqlDialect, tokenize } from "@picket/native/lexer";
+import { reservedWords, type SqlDialect, type Token, tokenize } from "@picket/native/lexer";
+import { isNote } from "../notes.ts";
 
 export type DriftTokens = {
   /** One word for each token; equal words are equal tokens. */
@@ -15,6 +16,8 @@ export type DriftTokens = {
   literals: (string | undefined)[];
   /** The words in a line comment at the end, as they would read without it, and after a quote that it may hold. */
   hidden: readonly (readonly string[])[];
+  /** Tags stood before or after these: a comment, which may hide what a template ends with. */
+  tagged: boolean;
 };
 
 export const LITERAL = "?";
@@ -30,7 +33,9 @@ export type Reading = { dialect: SqlDialect; session?: number };
 export function driftTokens(sql: Uint8Array | string, reading: Reading): DriftTokens {
   const out: Unfolded = { words: [], spans: [], literals: [] };
   let last = "";
-  for (const { kind, start, end, text } of tokenize(sql, reading)) {
+  const read = tokenize(sql, reading);
+  const untagged = withoutTags(read);
+  for (const { kind, start, end, text } of untagged) {
     last = text;
     if (out.words.length === TOKENS_MAX) break;
     const span: [number, number] = [start, end];
@@ -63,10 +68,30 @@ export function driftTokens(sql: Uint8Array | string, reading: Reading): DriftTo
   // Whether a client sends the last semicolon is its habit.
   while (out.words.at(-1) === ";") drop(out, out.words.length - 1, 1);
   foldRows(out);
-  return { ...out, hidden: isLineComment(out.words.at(-1)) ? hiddenIn(last, reading) : [] };
+  return {
+    ...out,
+    hidden: isLineComment(out.words.at(-1)) ? hiddenIn(last, reading) : [],
+    tagged: untagged !== read,
+  };
 }
 
-type Unfolded = Omit<DriftTokens, "hidden">;
+type Unfolded = Omit<DriftTokens, "hidden" | "tagged">;
+
+/** Tracing adds them to some statements, with other words each time: `SELECT … /*traceparent='00-5b1c-01'*\/`. */
+function withoutTags(tokens: Token[]): Token[] {
+  const isTag = (at: number, beside: number): boolean => {
+    const token = tokens[at];
+    if (token?.kind !== "comment" || commentWord(token.text) !== "/**/" || !isNote(token.text)) return false;
+    const other = tokens[beside];
+    return other === undefined || other.end < token.start || token.end < other.start || other.text === ";";
+  };
+  let from = 0;
+  let to = tokens.length;
+  while (isTag(from, from + 1)) from++;
+  for (let at = to; at > from && (isTag(at - 1, at - 2) || tokens[at - 1]?.text === ";"); at--)
+    if (tokens[at - 1]?.kind === "comment") to = at - 1;
+  return from === to || to - from === tokens.length ? tokens : tokens.slice(from, to);
+}
 
 const isLineComment = (word: string | undefined) => word === "/*--*/" || word === "/*#*/";
 

@@ -70,10 +70,37 @@ export function additionsOf(words: readonly string[]): Additions | undefined {
   return depth === 0 && take(words.length) ? { conditions, tail: "" } : undefined;
 }
 
+/** The first that is named outside of brackets, or else within. */
 const tableOf = (words: readonly string[]): string | undefined => {
-  const at = words.findIndex((word, i) => beforeTables.has(word) && isName(words[i + 1]));
+  const names = (at: number) => beforeTables.has(words[at] ?? "") && isName(words[at + 1]);
+  const outside = outsideBrackets(words).find(names);
+  const at = outside ?? words.findIndex((_, i) => names(i));
   return at < 0 ? undefined : words.slice(at + 1, words[at + 2] === "." ? at + 4 : at + 2).join(" ");
 };
+
+/** Which tokens stand in no brackets. */
+function outsideBrackets(words: readonly string[]): number[] {
+  const outside: number[] = [];
+  let depth = 0;
+  for (const [at, word] of words.entries()) {
+    if (word === "(") depth++;
+    else if (word === ")") depth--;
+    else if (depth === 0) outside.push(at);
+  }
+  return outside;
+}
+
+/** What follows the conditions of a statement. */
+const afterConditions = new Set(["group", "having", "window", "for", "returning", "union"]);
+
+/** What stands between a statement's one WHERE and what follows the conditions. */
+function filtersOf(words: readonly string[]): readonly string[] | undefined {
+  const outside = outsideBrackets(words);
+  const [where, another] = outside.filter(at => words[at] === "where");
+  if (where === undefined || another !== undefined) return undefined;
+  const end = outside.find(at => at > where && afterConditions.has(words[at]!));
+  return words.slice(where + 1, end);
+}
 
 export class Vocabulary {
   readonly #known = new Map<string, number>();
@@ -88,9 +115,9 @@ export class Vocabulary {
 
   #count(words: readonly string[], by: 1 | -1): void {
     const table = tableOf(words);
-    const where = words.indexOf("where");
-    if (table === undefined || where < 0 || words.lastIndexOf("where") !== where) return;
-    const additions = additionsOf(words.slice(where + 1));
+    const filters = filtersOf(words);
+    if (table === undefined || filters === undefined) return;
+    const additions = additionsOf(filters);
     if (!additions) return;
     const names = [...additions.conditions, additions.tail].flatMap(one => one.split(" ")).filter(isName);
     const columns = new Set(names.map(name => `${table}\n${bare(name)}`));
