@@ -23,6 +23,25 @@ describe("what a core rule finds where no input arrives is told and not called a
     ["attack", "SELECT 1 FROM dual WHERE 1 = (SELECT version() FROM dual)"],
     ["attack", "SELECT (SELECT 1 FROM dual UNION SELECT 1 LIMIT 1) -- FROM t WHERE b = 1"],
     ["attack", "UPDATE t SET a = a - (SELECT (1) FROM dual) WHERE id = 3"],
+    ["probe", "SELECT a, CASE WHEN EXISTS (SELECT 1 FROM u WHERE u.t = t.id) THEN 1 ELSE 0 END AS b FROM t"],
+    ["probe", "SELECT (CASE WHEN EXISTS (SELECT 1 FROM t WHERE t.a = 3) THEN 'yes' ELSE 'no' END)"],
+    ["probe", "WITH x AS (SELECT CASE WHEN length(a) > 3 THEN 1 END AS b FROM t) SELECT b FROM x"],
+    ["attack", "SELECT a, (CASE WHEN EXISTS (SELECT 1 FROM u) THEN 1 ELSE 0 END) FROM t WHERE c = 3"],
+    ["attack", "SELECT a, (SELECT CASE WHEN length(b) > 3 THEN 1 END AS c FROM u) FROM t WHERE c = 3"],
+    ["attack", "SELECT a FROM t WHERE b = (CASE WHEN EXISTS (SELECT 1 FROM u) THEN 1 ELSE 0 END)"],
+    ["attack", "SELECT a, CASE WHEN 3 = 3 THEN 1 ELSE 0 END AS b FROM t"],
+    ["attack", "SELECT a FROM t ORDER BY CASE WHEN length(a) > 3 THEN 1 END"],
+    [
+      "probe",
+      "WITH x AS (SELECT a FROM pg_class) SELECT a, pg_size(current_setting('s')) FROM x WHERE b = 100*1024^2",
+    ],
+    [
+      "probe",
+      "SELECT a FROM information_schema.columns UNION SELECT table_name FROM information_schema.tables",
+    ],
+    ["attack", "SELECT f(3) UNION SELECT table_name FROM information_schema.tables"],
+    ["attack", "SELECT a FROM t WHERE b = 3 UNION SELECT table_name FROM information_schema.tables"],
+    ["attack", "SELECT a FROM pg_class WHERE b = 3 UNION SELECT password FROM users"],
   ] as const)
     test(`${verdict}: ${sql}`, () =>
       expect(judge(core, { sql, dialect: "mysql", session: defaultSession("mysql") }).verdict).toBe(verdict));

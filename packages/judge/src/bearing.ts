@@ -4,8 +4,8 @@
  * administration (CREATE PROCEDURE, EXPLAIN …), since input cannot change how a statement begins, and a statement
  * that touches no table and so gives an attacker nothing that he did not write himself; and constant conditions of
  * query builders, in statements that bind all of their values; questions about the server in a statement that reads the
- * catalogue alone, as monitoring does; halves of a UNION that a report names by a constant in each; and statements that
- * read nothing but DUAL.
+ * catalogue alone, as monitoring does; halves of a UNION that a report names by a constant in each; a CASE among the
+ * columns that a statement shows, with a name of its own; and statements that read nothing but DUAL.
  */
 import type { Severity } from "@picket/shared/vocabulary";
 
@@ -31,9 +31,68 @@ function namesItsHalves(shape: string): boolean {
 
 /** Rules about questions that administrators' tools ask of the catalogue, and injections of an application's table. */
 const questions = new Set(["server-facts", "secret-subquery"]);
-const readTable =
-  /(?:^| )(?:from|join|into|update) (?!"?(?:pg_|information_schema"? \.|performance_schema"? \.))/;
+/** The same, and how such tools calculate and comment; of statements that read the catalogue. */
+const reports = new Set([
+  ...questions,
+  "union-probe",
+  "server-variables",
+  "table-less-subquery",
+  "doubled-comparison",
+  "constant-case",
+  "condition-as-value",
+  "comment-between",
+]);
+/** Not a derived table, and not the FROM of EXTRACT and SUBSTRING. */
+const read = /(?<! extract \( \w+)(?:^| )(?:from|join|into|update) (?![(?:])([^ ]+)/g;
+const catalogue = /^"?(?:pg_|(?:information_schema|performance_schema)"?$)/;
+const commonTable =
+  /(?:^with(?: recursive)?|,) ("?[\w$]+"?)(?: \( [^()]* \))? as(?: not)?(?: materialized)? \(/g;
 const bound = / (?::|@ )\?/;
+
+/** Which tables stand behind FROM, JOIN, INTO and UPDATE, without the statement's own queries. */
+function tablesIn(shape: string): string[] {
+  const own = new Set([...shape.matchAll(commonTable)].map(([, name]) => name));
+  return [...shape.matchAll(read)].flatMap(([, name]) => (name === undefined || own.has(name) ? [] : [name]));
+}
+
+/** Statements of monitoring. What an injection adds to one reads an application's table, or asks behind a UNION. */
+function readsCatalogue(shape: string): boolean {
+  const tables = tablesIn(shape);
+  const first = shape.search(/ (?:from|join) "?(?:pg_|information_schema|performance_schema)/);
+  const union = shape.search(/ (?:union|intersect|except) /);
+  return tables.every(table => catalogue.test(table)) && first >= 0 && (union < 0 || first < union);
+}
+
+/** What a CASE may stand in and still be among the columns that the statement shows. */
+function showsItsCases(shape: string): boolean {
+  if (!/ case when /.test(shape) || / case when (?:\( )*[-+]? ?[?:]/.test(shape) || / if \(/.test(shape))
+    return false;
+  const words = shape.split(" ");
+  /** Of each bracket and of the statement: its columns are being listed. */
+  const listing: boolean[] = [false];
+  /** A subquery that is no common table expression. */
+  const inner: boolean[] = [false];
+  let named = true;
+  for (const [at, word] of words.entries()) {
+    const top = listing.length - 1;
+    if (word === "(") {
+      const asks = words[at + 1] === "select" && !/^(?:as|materialized)$/.test(words[at - 1] ?? "");
+      listing.push(!asks && words[at + 1] !== "select" && listing[top]!);
+      inner.push(asks || (inner[top]! && !/^(?:as|materialized)$/.test(words[at - 1] ?? "")));
+    } else if (word === ")") {
+      if (top === 0) return false;
+      listing.pop();
+      inner.pop();
+    } else if (word === "select" || word === "returning") listing[top] = true;
+    else if (word === "from") listing[top] = false;
+    else if (word === "case" && !(listing[top] && !inner[top])) return false;
+    else if (word === "end") {
+      const next = words.slice(at + 1).find(word => word !== ")");
+      named &&= next === "as" || next === undefined;
+    }
+  }
+  return named;
+}
 
 /** The rows of DUAL are nobody's; and who calls nothing learns nothing of the server. */
 const fromDual = /^(?:insert|replace|select) .*from dual/;
@@ -57,7 +116,10 @@ export function bears(shape: string, rules: readonly string[], severity: Severit
   if (administration.test(shape)) return false;
   if (rules.every(rule => habits.has(rule)) && bound.test(shape) && !pasted.test(shape)) return false;
   if (rules.every(rule => unions.has(rule)) && namesItsHalves(shape)) return false;
-  if (rules.every(rule => questions.has(rule)) && !readTable.test(shape)) return false;
+  if (rules.every(rule => questions.has(rule)) && tablesIn(shape).every(table => catalogue.test(table)))
+    return false;
+  if (rules.every(rule => reports.has(rule)) && readsCatalogue(shape)) return false;
+  if (rules.every(rule => rule === "constant-case") && showsItsCases(shape)) return false;
   if (readsNothing(shape)) return false;
   // A comment may have swallowed the table.
   return severity === "critical" || table.test(shape) || comment.test(shape);

@@ -12,6 +12,8 @@ describe("a comment that is a person's note or a tool's tag is no injection; one
     ["benign", "SELECT a FROM t WHERE b = 1 -- only new ones\nAND c = 2 -- also late\nORDER BY d"],
     ["benign", "SELECT a FROM t WHERE b = 'x' /*application:Shop,controller:users*/ LIMIT 1"],
     ["benign", "SELECT a FROM t WHERE b = 'x' LIMIT 1 /*framework='x',route='%2Fa'*/"],
+    ["benign", "SELECT a FROM t WHERE b = 1 /* by name (rooms too), 50% of all */ GROUP BY a"],
+    ["attack", "SELECT a FROM t WHERE b = 1 /* ) AND (visible */ OR c = 2"],
     ["attack", "SELECT a FROM t WHERE b = 'x' -- ' AND c = 1"],
     ["attack", "SELECT a FROM t WHERE b = 1 -- ORDER BY d"],
     ["attack", "SELECT a FROM t WHERE b = 1 -- AND visible"],

@@ -12,8 +12,8 @@ export const aboutComments: ReadonlySet<string> = new Set(["trailing-comment", "
 
 const opener = /^(?:--|#|\/\*)/;
 const closer = /\*\/$/;
-/** A word at least, and nothing but words, numbers and what stands between them in a sentence. */
-const sentence = /^\s+(?=.*[a-z]{2})[\w\s.,:!?@/&+-]*$/is;
+/** A word at least, and nothing but words, numbers and what stands between them in a sentence (or in brackets). */
+const sentence = /^\s+(?=.*[a-z]{2})(?:[\w\s.,:!?@/&+%-]|\([\w\s.,:-]+\))*$/is;
 /** How a statement goes on in words alone. */
 const clause =
   /^\s*(?:and|or|xor|asc|desc|from|as|is|in|not|on|set|values|like|between)\b|\b(?:order|group)\s+by\b|\b(?:limit|offset)\s+\d|\b(?:having|union|where|select|returning)\b/i;

@@ -96,6 +96,11 @@ describe("what a parser sees in a statement, in both dialects", () => {
     ],
     ["", "SELECT CASE WHEN a > 4 AND b < 2 THEN 'x' ELSE 'y' END FROM t"],
     ["", "SELECT count(a = 1 OR null) FROM t"],
+    ["", "SELECT a FROM t WHERE b = 1 AND (cast('x' AS char) IS NULL OR c = 'x')"],
+    ["ast-constant-condition", "SELECT a FROM t WHERE b = 1 OR cast('x' AS char) IS NULL"],
+    ["ast-constant-condition", "SELECT a FROM t WHERE b = 1 AND (cast('x' AS char) IS NOT NULL OR c = 'x')"],
+    ["", "WITH u AS (SELECT count(*) AS n FROM v) SELECT a FROM t WHERE b = 1 AND (SELECT n FROM u) > 0"],
+    ["", "INSERT INTO t (a) VALUES (nullif('x', ''))"],
     [
       "ast-foreign-question",
       "SELECT x.a FROM (SELECT a FROM t) x WHERE x.a = 4 AND (SELECT k FROM u WHERE l = 'r') LIKE 'p%'",

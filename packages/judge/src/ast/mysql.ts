@@ -50,6 +50,7 @@ function query(body: Json): Query {
   const result = setExpression(body.body);
   const order = isObject(body.order_by) ? field(body.order_by.kind, "Expressions") : [];
   const [, limit] = tagged(body.limit_clause);
+  const ctes = itemsOf(isObject(body.with) ? body.with.cte_tables : []);
   return {
     ...result,
     lists: [
@@ -59,10 +60,9 @@ function query(body: Json): Query {
     ],
     nested: [
       ...result.nested,
-      ...itemsOf(isObject(body.with) ? body.with.cte_tables : []).flatMap(cte =>
-        isObject(cte) && isObject(cte.query) ? [query(cte.query)] : [],
-      ),
+      ...ctes.flatMap(cte => (isObject(cte) && isObject(cte.query) ? [query(cte.query)] : [])),
     ],
+    names: ctes.map(cte => nameOf(field(field(cte, "alias"), "name")).toLowerCase()),
   };
 }
 
@@ -214,7 +214,12 @@ function expression(node: unknown): Expression {
     case "IsFalse":
     case "IsNotTrue":
     case "IsNotFalse":
-      return { kind: "comparison", equal: false, arguments: [expression(value)] };
+      return {
+        kind: "comparison",
+        equal: false,
+        ...(tag === "IsNull" && { absent: true }),
+        arguments: [expression(value)],
+      };
     case "Function":
       return { kind: "call", name: tableName(body.name), arguments: callArguments(body.args) };
     case "Subquery":

@@ -10,6 +10,15 @@ export function fromPostgres(tree: unknown): Query[] {
 function statement(node: unknown): Query {
   const [tag, value] = tagged(node);
   const body = isObject(value) ? value : {};
+  const ctes = itemsOf(isObject(body.withClause) ? body.withClause.ctes : []);
+  const names = ctes.map(cte => String(field(cte, "CommonTableExpr", "ctename")).toLowerCase());
+  const query = plain(tag, body);
+  const nested = ctes.map(cte => statement(field(cte, "CommonTableExpr", "ctequery")));
+  return { ...query, nested: [...nested, ...query.nested], names };
+}
+
+/** Without its common table expressions. */
+function plain(tag: string, body: Json): Query {
   switch (tag) {
     case "SelectStmt":
       return select(body);
@@ -66,18 +75,14 @@ function select(body: Json): Query {
     ...optional(body.limitCount),
     ...optional(body.limitOffset),
   ];
-  const nested = itemsOf(isObject(body.withClause) ? body.withClause.ctes : []).map(cte =>
-    statement(field(cte, "CommonTableExpr", "ctequery")),
-  );
   if (body.op !== undefined && body.op !== "SETOP_NONE")
     return {
       ...emptyQuery("set-operation"),
       parts: [body.larg, body.rarg].filter(isObject).map(select),
       union: body.op === "SETOP_UNION",
       lists,
-      nested,
     };
-  const from: Sources = { tables: [], nested, conditions: [], written: [] };
+  const from: Sources = { tables: [], nested: [], conditions: [], written: [] };
   for (const item of itemsOf(body.fromClause)) source(item, from);
   const columns = itemsOf(body.targetList).map(target);
   const star = itemsOf(body.targetList).some(item => JSON.stringify(item).includes('"A_Star"'));
@@ -164,6 +169,7 @@ function expression(node: unknown): Expression {
       const operands = [body.lexpr, ...(list === undefined ? [body.rexpr] : itemsOf(list))]
         .filter(isObject)
         .map(expression);
+      if (body.kind === "AEXPR_NULLIF") return { kind: "call", name: "nullif", arguments: operands };
       const operator = strings(body.name).join("");
       return body.kind !== "AEXPR_OP" || /^(?:[<>=]+|!=|<>|~+\*?|!~+\*?|@>|<@|&&)$/.test(operator)
         ? { kind: "comparison", equal: body.kind === "AEXPR_OP" && operator === "=", arguments: operands }
@@ -171,7 +177,12 @@ function expression(node: unknown): Expression {
     }
     case "NullTest":
     case "BooleanTest":
-      return { kind: "comparison", equal: false, arguments: optional(body.arg) };
+      return {
+        kind: "comparison",
+        equal: false,
+        ...(body.nulltesttype === "IS_NULL" && { absent: true }),
+        arguments: optional(body.arg),
+      };
     case "FuncCall":
       return {
         kind: "call",

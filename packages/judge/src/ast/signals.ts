@@ -45,10 +45,25 @@ export const weakAstRules: ReadonlySet<string> = new Set<AstRule>([
 ]);
 
 export function astSignals(statements: readonly Query[]): AstRule[] {
-  const found = new Set<AstRule>();
+  const found = new Findings(statements.flatMap(namesIn));
   for (const statement of statements) inspect(statement, found, "outer");
   return [...found];
 }
+
+class Findings extends Set<AstRule> {
+  /** The statement's own queries that are read like tables. */
+  readonly names: ReadonlySet<string>;
+
+  constructor(names: readonly string[]) {
+    super();
+    this.names = new Set(names);
+  }
+}
+
+const namesIn = (query: Query): string[] => [
+  ...query.names,
+  ...[...query.parts, ...query.nested].flatMap(namesIn),
+];
 
 /** The tables of a query, and of those that stand for a value in it. */
 function tablesOf(query: Query): string[] {
@@ -62,7 +77,7 @@ function tablesOf(query: Query): string[] {
 
 type Place = "outer" | "inner";
 
-function inspect(query: Query, found: Set<AstRule>, place: Place): void {
+function inspect(query: Query, found: Findings, place: Place): void {
   const ofApplication = query.tables.length > 0 && !query.tables.some(table => catalogue.test(table));
   const derived = query.tables.length > 0 ? [] : query.nested.flatMap(tablesOf);
   const readsApplication =
@@ -120,7 +135,7 @@ function branchesOf(column: Expression): Expression[] {
   return found;
 }
 
-function inspectCondition(condition: Expression, found: Set<AstRule>, only: boolean): void {
+function inspectCondition(condition: Expression, found: Findings, only: boolean): void {
   switch (condition.kind) {
     case "logic":
       for (const [i, argument] of condition.arguments.entries()) {
@@ -133,8 +148,11 @@ function inspectCondition(condition: Expression, found: Set<AstRule>, only: bool
               comparesMade(argument) ||
               (argument.kind === "logic" && argument.operator === "not")
             : condition.operator !== "not" && decides(argument);
-        if (telling && !habit && isConstant(argument)) found.add("ast-constant-condition");
-        if (argument.kind !== "logic" && isForeignQuestion(argument)) found.add("ast-foreign-question");
+        // `(? IS NULL OR a = ?)`: a filter that is not set.
+        const unset = i === 0 && condition.operator === "or" && "absent" in argument;
+        if (telling && !habit && !unset && isConstant(argument)) found.add("ast-constant-condition");
+        if (argument.kind !== "logic" && isForeignQuestion(argument, found.names))
+          found.add("ast-foreign-question");
         inspectCondition(argument, found, habit);
       }
       return;
@@ -162,13 +180,14 @@ function inspectCondition(condition: Expression, found: Set<AstRule>, only: bool
  * A condition that looks at no column of the rows that it decides about: it asks one question for all of them, and
  * the answer comes from somewhere else.
  */
-function isForeignQuestion(condition: Expression): boolean {
+function isForeignQuestion(condition: Expression, own: ReadonlySet<string>): boolean {
   let [asks, looks] = [false, false];
   walk(condition, inner => {
     if (inner.kind === "column" || inner.kind === "parameter") looks = true;
     // Whether there is any row elsewhere is asked by honest code, too: a setting, a lock.
     if (inner.kind === "query")
-      if (inner.many ? readsNothing(inner.query) : standsAlone(inner.query)) asks = true;
+      if (inner.query.tables.some(table => own.has(table))) looks = true;
+      else if (inner.many ? readsNothing(inner.query) : standsAlone(inner.query)) asks = true;
       else looks = true;
   });
   return asks && !looks;
@@ -248,7 +267,7 @@ const isConditionInValue = (inner: Expression, parent: Expression): boolean =>
 function inspectSubquery(
   { query, many }: Extract<Expression, { kind: "query" }>,
   outer: Query,
-  found: Set<AstRule>,
+  found: Findings,
 ): void {
   if (query.tables.some(table => catalogue.test(table)) && !outer.tables.some(table => catalogue.test(table)))
     found.add("ast-catalogue");
@@ -258,7 +277,7 @@ function inspectSubquery(
   inspect(query, found, "inner");
 }
 
-function inspectParts({ parts, union }: Query, found: Set<AstRule>, place: Place): void {
+function inspectParts({ parts, union }: Query, found: Findings, place: Place): void {
   const [left, right] = parts;
   if (!left || !right) return;
   for (const part of parts) inspect(part, found, place);

@@ -4,7 +4,7 @@ export type Expression =
   | { kind: "column"; name: string }
   | { kind: "parameter" }
   | { kind: "logic"; operator: "and" | "or" | "not" | "xor"; arguments: Expression[] }
-  | { kind: "comparison"; equal: boolean; arguments: Expression[] }
+  | { kind: "comparison"; equal: boolean /** IS NULL. */; absent?: true; arguments: Expression[] }
   | { kind: "call"; name: string; arguments: Expression[] }
   | { kind: "query"; query: Query /** EXISTS, IN, ANY: more than one row is asked for. */; many: boolean }
   /** Arithmetic, casts, CASE, lists. */
@@ -29,6 +29,8 @@ export type Query = {
   writtenTo: (string | undefined)[];
   /** Derived tables and common table expressions. */
   nested: Query[];
+  /** Of the common table expressions. */
+  names: string[];
 };
 
 export const emptyQuery = (kind: Query["kind"]): Query => ({
@@ -43,6 +45,7 @@ export const emptyQuery = (kind: Query["kind"]): Query => ({
   written: [],
   writtenTo: [],
   nested: [],
+  names: [],
 });
 
 /** Every expression below, without going into queries; `parent` is what it stands in. */
