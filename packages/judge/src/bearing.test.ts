@@ -14,6 +14,7 @@ describe("what a core rule finds where no input arrives is told and not called a
     ["attack", "SELECT f('x' = '') OR 1 = 1 -- FROM t"],
     ["attack", "SELECT a FROM t WHERE b = 1; DROP TABLE t"],
     ["probe", "SELECT 'x' AS k, a FROM t WHERE b = 1 UNION ALL SELECT 'y', NULL FROM u"],
+    ["probe", "/* job */ SELECT 'x' AS k, a FROM t WHERE b = 1 UNION ALL SELECT 'y', NULL FROM u"],
     ["attack", "SELECT a, b FROM t WHERE b = 1 UNION ALL SELECT 'y', NULL FROM u"],
     ["probe", "SELECT a FROM pg_class WHERE b < pg_size_bytes(current_setting('x'))"],
     ["attack", "SELECT a FROM t WHERE b < pg_size_bytes(current_setting('x'))"],

@@ -10,7 +10,7 @@
 import type { Severity } from "@picket/shared/vocabulary";
 
 const administration =
-  /^(?:\/\*[^ ]*\*\/ )*(?:create|alter|explain|analyze|merge|declare|comment|grant|revoke|do|prepare|begin|delimiter|show|describe|desc|truncate|refresh|reindex|vacuum)\b/;
+  /^(?:create|alter|explain|analyze|merge|declare|comment|grant|revoke|do|prepare|begin|delimiter|show|describe|desc|truncate|refresh|reindex|vacuum)\b/;
 const table = /(?:^| )(?:from|into|update|join|table|call|replace|insert|delete)(?: |$)/;
 const comment = /(?:^| )\/\*(?:--|#|!)?\*\/(?: |$)/;
 
@@ -112,7 +112,10 @@ function readsNothing(shape: string): boolean {
   );
 }
 
-export function bears(shape: string, rules: readonly string[], severity: Severity): boolean {
+const leadingComments = /^(?:\/\*[^ ]*\*\/ )+/;
+
+export function bears(commented: string, rules: readonly string[], severity: Severity): boolean {
+  const shape = commented.replace(leadingComments, "");
   if (administration.test(shape)) return false;
   if (rules.every(rule => habits.has(rule)) && bound.test(shape) && !pasted.test(shape)) return false;
   if (rules.every(rule => unions.has(rule)) && namesItsHalves(shape)) return false;
@@ -122,5 +125,5 @@ export function bears(shape: string, rules: readonly string[], severity: Severit
   if (rules.every(rule => rule === "constant-case") && showsItsCases(shape)) return false;
   if (readsNothing(shape)) return false;
   // A comment may have swallowed the table.
-  return severity === "critical" || table.test(shape) || comment.test(shape);
+  return severity === "critical" || table.test(shape) || comment.test(commented);
 }

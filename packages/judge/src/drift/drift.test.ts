@@ -147,11 +147,22 @@ describe("what stands where a template has a name", () => {
     ["benign", "SELECT count(*) FROM (SELECT a FROM b) c"],
     ["attack", "SELECT count(*) FROM (SELECT (SELECT pin FROM staff LIMIT 1) a) b"],
     ["attack", "SELECT count(*) FROM (SELECT char(97, 100) a) b"],
+    ["attack", "SELECT count(*) FROM staff x, (SELECT (SELECT pin FROM staff LIMIT 1) a) b"],
+    ["benign", "SELECT count(*) FROM staff x, (SELECT a FROM b) y"],
+    ["attack", "SELECT count(*) FROM carts NATURAL JOIN staff"],
     ["benign", "SELECT count(*) FROM `old staff`"],
     ["attack", "SELECT count(*) FROM staff `a`` or 1=1--`"],
     ["benign", "SELECT id, `unit price` FROM items WHERE visible = 1"],
     ["attack", "SELECT id ` ` FROM items WHERE visible = 1"],
     ["attack", "SELECT 8-1 FROM items WHERE visible = 1"],
+    [
+      "attack",
+      "SELECT items.id, (CASE WHEN char(97) LIKE char(98) THEN 1 ELSE 2 END) FROM items WHERE visible = 1",
+    ],
+    [
+      "probe",
+      "SELECT id, (CASE WHEN upper(items.name) = 'B' THEN 1 ELSE 2 END) FROM items WHERE visible = 1",
+    ],
     ["attack", "SELECT name % 'a' % '' FROM items WHERE visible = 1"],
     ["probe", "SELECT price * 2 FROM items WHERE visible = 1"],
   ] as const)
@@ -306,6 +317,19 @@ describe("one filter more, or another order: what a query builder adds", () => {
     expect(grown("AND size < 4")).toBe("benign");
     // Of another table.
     expect(grown("AND part = 4")).toBe("attack");
+  });
+
+  test("a filter between two lists is one filter more, whichever of the equal brackets is whose", () => {
+    const lists = taught(
+      i => `SELECT id, name FROM part WHERE maker IN (${i}, 7) AND lang = ${i} ORDER BY name`,
+      i => `SELECT id FROM part WHERE kind IN (${i}) AND maker = ${i}`,
+    );
+    const verdict = (added: string) =>
+      judged(`SELECT id, name FROM part WHERE maker IN (3, 4)${added} AND lang = 3 ORDER BY name`, lists)
+        .verdict;
+    expect(verdict(" AND kind IN (5, 6)")).toBe("benign");
+    expect(verdict(" AND pin IN (5, 6)")).toBe("attack");
+    expect(verdict(" OR kind IN (5, 6)")).toBe("attack");
   });
 
   test("is unknown again with the template that held it", () => {

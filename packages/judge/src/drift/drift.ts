@@ -106,7 +106,7 @@ export function compare(
       honest ||= splice.whole && !ends;
       continue;
     }
-    const grown = slot.kind === "literal" ? extension(profile, template, inserted) : "none";
+    const grown = slot.kind === "literal" ? extension(profile, template, slot, inserted) : "none";
     const finding = findingOf(splice, inserted, tokens, established && grown !== "alike");
     // Where tokens tell, the same statement about other tables says where input arrives, too.
     if (!established && slot.kind === "literal" && grown !== "alike" && finding.signals.length > 0)
@@ -169,7 +169,7 @@ function isHonest(profile: Profile, template: Template, slot: Slot, inserted: re
       return (
         areValues(inserted) ||
         areAlternatives(inserted, columnOf(words, slot)) ||
-        extension(profile, template, inserted) === "same"
+        extension(profile, template, slot, inserted) === "same"
       );
   }
 }
@@ -178,8 +178,12 @@ function isHonest(profile: Profile, template: Template, slot: Slot, inserted: re
 function extension(
   profile: Profile,
   template: Template,
-  inserted: readonly string[],
+  { to }: Slot,
+  spliced: readonly string[],
 ): ReturnType<Profile["adds"]> | "none" {
+  // `a in ( ? ) and b in ( ? )`: the same tokens stand behind the first value and behind its bracket.
+  const behind = template.words[to] === ")" && spliced[1] === ")" && spliced.at(-2) === "(";
+  const inserted = behind ? [spliced[0]!, ...spliced.slice(2), ")"] : spliced;
   const end = inserted.findIndex(word => extenders.has(word));
   if (end < 1 || !areValues(inserted.slice(0, end))) return "none";
   const additions = additionsOf(inserted.slice(inserted[end] === "and" ? end + 1 : end));

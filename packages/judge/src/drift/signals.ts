@@ -28,9 +28,10 @@ export type SpliceSignal =
   | "literal-after-name"
   | "swallowed-rest"
   | "odd-name"
-  /** In a table's place: what the server tells of itself, and a derived table that reads no table. */
+  /** In a table's place: what the server tells of itself, a derived table that reads no table, and a join by no column. */
   | "catalogue"
   | "made-up-table"
+  | "natural-join"
   /** In a list's place: texts with arithmetic between them, and a column that is calculated from no column. */
   | "calculated-text"
   | "constant-column";
@@ -164,8 +165,14 @@ export function readsMaps(inserted: readonly string[]): boolean {
 export function tableSignals(inserted: readonly string[], dialect: Dialect): SpliceSignal[] {
   const found: SpliceSignal[] = [];
   if (readsMaps(inserted)) found.push("catalogue");
-  if (inserted[0] === "(" && inserted[1] === "select" && isMadeUp(inserted, dialect))
-    found.push("made-up-table");
+  const derived = inserted.flatMap((word, at) =>
+    word === "(" && inserted[at + 1] === "select" && (at === 0 || tableBefore.has(inserted[at - 1]!))
+      ? [at]
+      : [],
+  );
+  if (derived.some(at => isMadeUp(inserted.slice(at), dialect))) found.push("made-up-table");
+  // Who does not know a table's columns joins it by those that happen to have one name.
+  if (inserted.includes("natural")) found.push("natural-join");
   return found;
 }
 
@@ -183,7 +190,25 @@ export function listSignals(
     inserted.some(isOperator)
   )
     found.push("constant-column");
+  else if (decidesOverNothing(inserted)) found.push("constant-column");
   return found;
+}
+
+/** A CASE whose condition names no column and binds nothing, however many functions it calls. */
+function decidesOverNothing(words: readonly string[]): boolean {
+  return words.some((word, at) => {
+    if (word !== "when" || words[at - 1] !== "case") return false;
+    const condition = words.slice(at + 1, words.indexOf("then", at));
+    return condition.every(
+      (word, i) =>
+        word === LITERAL ||
+        isOperator(word) ||
+        /^[(),:]$/.test(word) ||
+        conditions.has(word) ||
+        word === "null" ||
+        (isName(word) && (condition[i + 1] === "(" || condition[i - 1] === ":")),
+    );
+  });
 }
 
 const arithmetic = new Set("+ - * / % ^".split(" "));
