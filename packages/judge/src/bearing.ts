@@ -42,17 +42,40 @@ const reports = new Set([
   "condition-as-value",
   "comment-between",
 ]);
-/** Not a derived table, and not the FROM of EXTRACT and SUBSTRING. */
-const read = /(?<! extract \( \w+)(?:^| )(?:from|join|into|update) (?![(?:])([^ ]+)/g;
-const catalogue = /^"?(?:pg_|(?:information_schema|performance_schema)"?$)/;
+/** Accounts' secrets are no question of monitoring. */
+const catalogue = /^"?(?:pg_(?!shadow|authid)|(?:information_schema|performance_schema)"?$)/;
 const commonTable =
   /(?:^with(?: recursive)?|,) ("?[\w$]+"?)(?: \( [^()]* \))? as(?: not)?(?: materialized)? \(/g;
 const bound = / (?::|@ )\?/;
 
-/** Which tables stand behind FROM, JOIN, INTO and UPDATE, without the statement's own queries. */
+const namesTable = new Set(["from", "join", "into", "update"]);
+/** What ends a list of tables. */
+const endsTables = new Set(
+  "where group order limit having union intersect except on using set values returning window for ;".split(
+    " ",
+  ),
+);
+
+/** Which tables stand behind FROM, JOIN, INTO and UPDATE, without the statement's own queries and derived ones. */
 function tablesIn(shape: string): string[] {
   const own = new Set([...shape.matchAll(commonTable)].map(([, name]) => name));
-  return [...shape.matchAll(read)].flatMap(([, name]) => (name === undefined || own.has(name) ? [] : [name]));
+  const words = shape.split(" ");
+  const tables: string[] = [];
+  /** Of each bracket and of the statement: tables are being listed. */
+  const listing = [false];
+  for (const [at, word] of words.entries()) {
+    const top = listing.length - 1;
+    const next = words[at + 1] ?? "";
+    if (word === "(") listing.push(false);
+    else if (word === ")" && top > 0) listing.pop();
+    // EXTRACT(epoch FROM …), SUBSTRING(a FROM …)
+    else if (word === "from" && /^(?:extract|substring|trim|position)$/.test(words[at - 3] ?? "")) continue;
+    else if (namesTable.has(word) || (word === "," && listing[top])) {
+      if (word !== "," && word !== "join") listing[top] = word === "from";
+      if (next !== "(" && !own.has(next)) tables.push(next);
+    } else if (endsTables.has(word)) listing[top] = false;
+  }
+  return tables;
 }
 
 /** Statements of monitoring. What an injection adds to one reads an application's table, or asks behind a UNION. */
