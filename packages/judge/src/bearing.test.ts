@@ -42,10 +42,7 @@ describe("what a core rule finds where no input arrives is told and not called a
     ],
     ["attack", "SELECT f(3) UNION SELECT table_name FROM information_schema.tables"],
     ["attack", "SELECT a FROM t WHERE b = 3 UNION SELECT table_name FROM information_schema.tables"],
-    [
-      "probe",
-      "SELECT a FROM pg_class c, pg_size(current_setting('s')) d WHERE b = extract(epoch from now())",
-    ],
+    ["probe", "SELECT a FROM pg_class c, pg_namespace d WHERE b < pg_size_bytes(current_setting('x'))"],
     ["attack", "SELECT a FROM pg_class WHERE b = 3 UNION SELECT password FROM users"],
     ["attack", "SELECT a FROM pg_class WHERE b = 3 UNION SELECT password FROM pg_tables x, users"],
     ["attack", "SELECT a FROM pg_class WHERE b = 3 UNION SELECT passwd FROM pg_shadow"],
