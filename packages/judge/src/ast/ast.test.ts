@@ -125,6 +125,15 @@ describe("what a parser sees in a statement, in both dialects", () => {
       rules: ["ast-constant-condition"],
     }));
 
+  test("half of a UNION may have queries of its own, and they are looked at", () =>
+    expect(
+      analyse(
+        parsers.pg,
+        "SELECT a FROM t UNION (WITH x AS (SELECT a FROM u WHERE b = 1 OR NOT false) SELECT a FROM x)",
+        "pg",
+      ),
+    ).toMatchObject({ rules: ["ast-constant-condition"] }));
+
   test("constants that contain one another are compared", () =>
     expect(analyse(parsers.pg, "SELECT a FROM t WHERE b = 1 OR ARRAY[2] @> ARRAY[2]", "pg")).toMatchObject({
       rules: ["ast-constant-condition"],

@@ -78,7 +78,7 @@ function select(body: Json): Query {
   if (body.op !== undefined && body.op !== "SETOP_NONE")
     return {
       ...emptyQuery("set-operation"),
-      parts: [body.larg, body.rarg].filter(isObject).map(select),
+      parts: [body.larg, body.rarg].filter(isObject).map(half => statement({ SelectStmt: half })),
       union: body.op === "SETOP_UNION",
       lists,
     };

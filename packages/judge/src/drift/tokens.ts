@@ -1,8 +1,9 @@
 /**
  * A statement as drift compares it: words in one case, literals as `?`, and what honest code varies by itself
- * folded away: the sign of a literal, further items of an IN list or an array, further rows of VALUES, NULL where a literal
- * may stand, a tracer's tags before or after it all. Unlike the shape that the kernel hashes (docs/fingerprint.md) this may lose something, because it
- * never says that a statement is known; it only says which known one a new statement is closest to.
+ * folded away: the sign of a literal, further items of an IN list or an array, further rows of VALUES, NULL where a
+ * literal may stand, a tracer's tags before or after it all. Unlike the shape that the kernel hashes
+ * (docs/fingerprint.md) this may lose something, because it never says that a statement is known; it only says which
+ * known one a new statement is closest to.
  */
 import { reservedWords, type SqlDialect, type Token, tokenize } from "@picket/native/lexer";
 import { isNote } from "../notes.ts";
