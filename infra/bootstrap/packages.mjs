@@ -33,6 +33,7 @@ const GROUPS = {
     openssl: "makes the tests' certificates",
     chromium: "opens the console's page",
     "golang-go": "builds the Go client",
+    "golang-github-go-sql-driver-mysql-dev": "its driver",
     "python3-psycopg2": "a PostgreSQL driver to test with",
     "python3-pymysql": "a MySQL driver to test with",
     "libclang-rt-dev": "fuzzes the lexer",
