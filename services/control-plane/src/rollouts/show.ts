@@ -53,17 +53,16 @@ export async function showRollout({
   input: { id: string };
 }): Promise<RolloutDetails> {
   authorise(ctx, "rollouts.show");
-  const [row] = await ctx.db
-    .select()
-    .from(rollouts)
-    .where(eq(rollouts.id, input.id as RolloutId));
-  if (!row) throw notFound(`rollout ${input.id}`);
-  const nodesByStep = (await countNodes(ctx, [row])).get(row.id)!;
+  const id = input.id as RolloutId;
+  // First the decisions, so that what the last one asks of a person stands in the row, which is read after it.
   const decisions = await ctx.db
     .select(decisionColumns)
     .from(rolloutDecisions)
-    .where(eq(rolloutDecisions.rollout, row.id))
+    .where(eq(rolloutDecisions.rollout, id))
     .orderBy(asc(rolloutDecisions.id));
+  const [row] = await ctx.db.select().from(rollouts).where(eq(rollouts.id, id));
+  if (!row) throw notFound(`rollout ${id}`);
+  const nodesByStep = (await countNodes(ctx, [row])).get(row.id)!;
   const shown = decisions.map(showDecision);
   return {
     ...summary(row, shown.at(-1) ?? null),
