@@ -18,7 +18,10 @@ export const FULL_PACE: Pace = { poll: 25, report: 15, reconcile: 60 };
 /** A node's, in a second. */
 const CALLS_AT_FULL_PACE = 1 / FULL_PACE.poll + 1 / FULL_PACE.report + 1 / FULL_PACE.reconcile;
 
-/** A node that reports every quarter of an hour is still found when it is lost, and what was not rung for comes within the hour. */
+/**
+ * A node that reports every quarter of an hour is still found when it is lost, and what was not rung for comes within
+ * the hour.
+ */
 const SLOWEST: Pace = { poll: 1_800, report: 900, reconcile: 3_600 };
 
 /** What idle nodes may ask together where nobody says otherwise. */

@@ -4,7 +4,8 @@ export type Expression =
   | { kind: "column"; name: string }
   | { kind: "parameter" }
   | { kind: "logic"; operator: "and" | "or" | "not" | "xor"; arguments: Expression[] }
-  | { kind: "comparison"; equal: boolean /** IS NULL. */; absent?: true; arguments: Expression[] }
+  /** `absent`: it is IS NULL. */
+  | { kind: "comparison"; equal: boolean; absent?: true; arguments: Expression[] }
   | { kind: "call"; name: string; arguments: Expression[] }
   | { kind: "query"; query: Query /** EXISTS, IN, ANY: more than one row is asked for. */; many: boolean }
   /** Arithmetic, casts, CASE, lists. */

@@ -25,7 +25,7 @@ export type HttpAnswer = {
   date: string | undefined;
 };
 
-/** Probes (TCP keep-alive) of a poll that waits for minutes: a middlebox does not forget it, and a dead one is noticed. */
+/** TCP keep-alive: no middlebox forgets a poll that waits for minutes, and one whose connection died is noticed. */
 const PROBED_AFTER_MS = 60_000;
 // One connection for the long poll and one for everything else is all that an agent needs.
 const keepAlive = {
