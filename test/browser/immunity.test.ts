@@ -207,6 +207,22 @@ describe.skipIf(!hasChromium)("immunity in the console", () => {
     expect((await status()).stopped).toBe(null);
   });
 
+  test("a question that was asked stays that question when another operator was quicker", async () => {
+    await fleet.admin.call("POST", "/v1/immunity/stop", { reason: "checkout is down" });
+    await page.goto(`${fleet.url}/immunity`);
+    await page.getByRole("button", { name: "Share again" }).click();
+    const release = page.getByRole("dialog", { name: "Share verdicts again?" });
+    await release.waitFor();
+    await fleet.admin.call("DELETE", "/v1/immunity/stop");
+    await page.getByText("Sharing is stopped.").waitFor({ state: "hidden" });
+    expect(await page.getByRole("dialog").getByRole("button").allTextContents()).toEqual([
+      "Leave it",
+      "Share again",
+    ]);
+    await release.getByRole("button", { name: "Leave it" }).click();
+    await page.getByRole("button", { name: "Stop sharing" }).waitFor();
+  });
+
   test("500 rows are all there, and the page stays usable", async () => {
     await ask(
       stores,

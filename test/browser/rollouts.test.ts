@@ -202,4 +202,20 @@ describe.skipIf(!hasChromium)("rollouts in the console", () => {
     await page.getByRole("button", { name: "Emergency stop" }).waitFor();
     expect(await page.getByText("The fleet is stopped.").count()).toBe(0);
   });
+
+  test("a question that was asked stays that question when another operator was quicker", async () => {
+    await fleet.admin.call("POST", "/v1/emergency-stop", { reason: "checkout is down", rollBack: false });
+    await page.goto(`${fleet.url}/rollouts`);
+    await page.getByRole("button", { name: "Release the stop" }).click();
+    const release = page.getByRole("dialog", { name: "Let rollouts go on?" });
+    await release.waitFor();
+    await fleet.admin.call("DELETE", "/v1/emergency-stop");
+    await page.getByText("The fleet is stopped.").waitFor({ state: "hidden" });
+    expect(await page.getByRole("dialog").getByRole("button").allTextContents()).toEqual([
+      "Leave it",
+      "Release",
+    ]);
+    await release.getByRole("button", { name: "Leave it" }).click();
+    await page.getByRole("button", { name: "Emergency stop" }).waitFor();
+  });
 });

@@ -19,9 +19,10 @@ export function SharingSwitch() {
   const person = useMe();
   const status = useQuery(immunity).data;
   const change = useSharingStop();
-  const [asking, setAsking] = useState(false);
+  // What was asked stays asked, whatever another person presses meanwhile.
+  const [asking, setAsking] = useState<"stop" | "release" | null>(null);
   const [reason, setReason] = useState("");
-  const close = () => setAsking(false);
+  const close = () => setAsking(null);
   if (!status) return null;
   const stopped = status.stopped !== null;
   const allowed = stopped ? mayOperate(person.role) : mayChange(person.role, "pause");
@@ -31,7 +32,7 @@ export function SharingSwitch() {
       <Button
         look={stopped ? "plain" : "danger"}
         disabled={!allowed || !reachesFleet(person)}
-        onClick={() => setAsking(true)}
+        onClick={() => setAsking(stopped ? "release" : "stop")}
       >
         {stopped ? "Share again" : "Stop sharing"}
       </Button>
@@ -45,7 +46,7 @@ export function SharingSwitch() {
           {change.error.message}
         </p>
       )}
-      {asking && stopped && (
+      {asking === "release" && (
         <Confirm
           title="Share verdicts again?"
           action="Share again"
@@ -57,7 +58,7 @@ export function SharingSwitch() {
           What was taken back stays so. What nodes claim from now on is judged and shared.
         </Confirm>
       )}
-      {asking && !stopped && (
+      {asking === "stop" && (
         <Confirm
           title="Stop sharing verdicts?"
           action="Stop sharing"

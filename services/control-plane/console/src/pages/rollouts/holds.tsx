@@ -34,13 +34,18 @@ export function EmergencyStop() {
   const allowed = mayChange(person.role, "pause") && reachesFleet(person);
   const stop = useStop();
   const change = useEmergencyStop();
-  const [asking, setAsking] = useState(false);
+  // What was asked stays asked, whatever another person presses meanwhile.
+  const [asking, setAsking] = useState<"stop" | "release" | null>(null);
   const [reason, setReason] = useState("");
   const [rollBack, setRollBack] = useState(false);
-  const close = () => setAsking(false);
+  const close = () => setAsking(null);
   return (
     <div>
-      <Button look={stop ? "plain" : "danger"} disabled={!allowed} onClick={() => setAsking(true)}>
+      <Button
+        look={stop ? "plain" : "danger"}
+        disabled={!allowed}
+        onClick={() => setAsking(stop ? "release" : "stop")}
+      >
         {stop ? "Release the stop" : "Emergency stop"}
       </Button>
       {change.isError && (
@@ -48,7 +53,7 @@ export function EmergencyStop() {
           {change.error.message}
         </p>
       )}
-      {asking && stop && (
+      {asking === "release" && (
         <Confirm
           title="Let rollouts go on?"
           action="Release"
@@ -60,7 +65,7 @@ export function EmergencyStop() {
           Those that were running go on at their step. Their soak begins anew.
         </Confirm>
       )}
-      {asking && !stop && (
+      {asking === "stop" && (
         <Confirm
           title="Stop all rollouts?"
           action="Stop the fleet"
