@@ -190,7 +190,9 @@ function mode(values: readonly string[]): string {
 function draw(curves: readonly { name: string; atS: number[] }[], runs: number): string {
   const [width, height, left, top] = [800, 340, 50, 20];
   const plotWidth = 430;
-  const x = (s: number) => left + (Math.log(s / LOOK_S) / Math.log(SOAK_S / LOOK_S)) * plotWidth;
+  // The first look, a moment after the first report, is drawn where the second is.
+  const x = (s: number) =>
+    left + (Math.log(Math.max(s, LOOK_S) / LOOK_S) / Math.log(SOAK_S / LOOK_S)) * plotWidth;
   const y = (share: number) => top + (1 - share) * (height - top - 40);
   const colours = [
     "#1b6ca8",

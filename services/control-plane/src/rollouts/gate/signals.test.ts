@@ -97,6 +97,11 @@ describe("what does not roll back", () => {
     const found = find(arm(20, i => (i === 3 ? { errors: 5_000, restarts: 1, residentBytes: 900e6 } : {})));
     expect(Object.values(found).filter(({ finding }) => finding === "worse")).toEqual([]);
   });
+  test("canaries that have just installed: of a moment, making two reports is all that the agent did", () => {
+    const found = find(arm(20, i => ({ seconds: 0.2 + (i % 3) / 20, cpuSeconds: 0.006 + (i % 4) / 2_000 })));
+    expect(found["agent-cpu"]).toMatchObject({ finding: "open", why: "too few nodes to compare" });
+    expect(Object.values(found).filter(({ finding }) => finding === "worse")).toEqual([]);
+  });
   test("two canaries, however bad: chance cannot be told from harm", () => {
     const found = find(arm(2, () => ({ errors: 60 })));
     expect(found["database-errors"]).toMatchObject({

@@ -38,6 +38,11 @@ interface Signal {
 
 /** A "fine" may be wrong so often, over all looks. */
 const FINE_ALPHA = 0.05;
+/**
+ * Watched for less, a node does not say what its agent takes: one that has installed reports, is asked to again, and
+ * all that its agent did in that moment is to make a report, which is several per cent of a core.
+ */
+const CPU_WATCHED_S_MIN = 30;
 /** What "slow" means: as slow as the slowest twentieth is without the version. */
 const SLOW_SHARE = 0.05;
 
@@ -128,7 +133,9 @@ function signalsOf(ruleSet: RuleSetName, samples: Samples): Signal[] {
       margin: control => Math.max(0.01, 0.5 * control),
       // A mean of the time, not a count of it: each node weighs the same.
       read: counted =>
-        counted.seconds > 0 ? { of: 1, hits: counted.cpuSeconds / counted.seconds } : { of: 0, hits: 0 },
+        counted.seconds >= CPU_WATCHED_S_MIN
+          ? { of: 1, hits: counted.cpuSeconds / counted.seconds }
+          : { of: 0, hits: 0 },
     },
     {
       signal: "agent-memory",
