@@ -232,8 +232,15 @@ describe("a tracer's tags before or after a statement", () => {
       "splice",
       `SELECT id, mail FROM staff WHERE site = 3 OR role = 'x' ORDER BY mail LIMIT 10 ${tags}`,
     ],
+    ["benign", "variant", `SELECT id, mail FROM staff WHERE site = 3 ORDER BY mail LIMIT 10${tags}`],
+    [
+      "benign",
+      "variant",
+      "-- the site's people\nSELECT id, mail FROM staff WHERE site = 3 ORDER BY mail LIMIT 10",
+    ],
     // Tags may hide what the template ends with.
     ["attack", "splice", `SELECT id, mail FROM staff WHERE site = 3 OR role = 'x' ${tags}`],
+    ["attack", "splice", `SELECT id, mail FROM staff WHERE site = 3 OR role = 'x'${tags}`],
     ["attack", "splice", `SELECT id, mail FROM staff WHERE site = 3 OR pin < 4 /* ORDER */`],
     ["attack", "splice", "SELECT id, mail FROM staff WHERE site = 3/**/OR/**/role ORDER BY mail LIMIT 10"],
   ] as const)
@@ -367,6 +374,16 @@ describe("one rule alone, in a statement that does not begin like anything learn
     settled.mode = "enforce";
     expect(judged(odd, settled)).toMatchObject({ verdict: "probe", action: "alert", stage: "drift" });
     expect(judged(grafted, settled).verdict).toBe("attack");
+  });
+  test("is an attack where a comment hides how a template ends that reads no table", () => {
+    const settled = taught(
+      i => `SELECT price_of(${i}, 'x${i}') AS price`,
+      ...Array.from({ length: 40 }, (_, n) => (i: number) => `SELECT c${n} FROM t${n} WHERE d = ${i}`),
+    );
+    settled.mode = "enforce";
+    const { verdict, drift } = judged("SELECT price_of(3); DROP TABLE t9; -- ', 'half') AS price", settled);
+    expect(verdict).toBe("attack");
+    expect(drift).toMatchObject({ kind: "splice", signals: expect.arrayContaining(["swallowed-rest"]) });
   });
   test("is an attack where several rules, a critical one or a tautology speak", () => {
     const settled = taught(

@@ -61,6 +61,8 @@ const ESTABLISHED_NAMES = 3;
 
 /** What a comment hides may end like a template by chance; not in so many tokens. */
 const SWALLOWED_MIN = 2;
+/** The same where the template names no table that would tell it from others. */
+const SWALLOWED_WHOLE_MIN = 3;
 /** A statement that begins like a template in fewer tokens before its table begins like any other. */
 const BEGINNING_MIN = 4;
 /** Fewer templates than this, and a profile cannot say what is foreign to a workload. */
@@ -143,13 +145,8 @@ function swallowedRest(profile: Profile, dialect: Dialect, tokens: DriftTokens):
     const words = [...tokens.words.slice(0, shown), ...hidden];
     for (const splice of profile.splices(dialect, { ...tokens, words }, { cut: false })) {
       const { slot, template, from, to } = splice;
-      if (
-        words.length - to < SWALLOWED_MIN ||
-        from >= shown ||
-        to < shown ||
-        !hasIdentity(template.words, slot)
-      )
-        continue;
+      const least = hasIdentity(template.words, slot) ? SWALLOWED_MIN : SWALLOWED_WHOLE_MIN;
+      if (words.length - to < least || from >= shown || to < shown) continue;
       const finding = findingOf({ ...splice, to: shown + 1 }, tokens.words.slice(from), tokens, true);
       return { ...finding, signals: ["swallowed-rest", ...finding.signals] };
     }

@@ -78,11 +78,18 @@ export function driftTokens(sql: Uint8Array | string, reading: Reading): DriftTo
 
 type Unfolded = Omit<DriftTokens, "hidden" | "tagged">;
 
+/** Key and value, as sqlcommenter writes them: a tag also where it is glued to the last value. */
+const SQLCOMMENTER = /^\/\*\s*[\w.%~-]+='[^'*\\]*'(?:\s*,\s*[\w.%~-]+='[^'*\\]*')*\s*\*\/$/;
+
 /** Tracing adds them to some statements, with other words each time: `SELECT … /*traceparent='00-5b1c-01'*\/`. */
 function withoutTags(tokens: Token[]): Token[] {
   const isTag = (at: number, beside: number): boolean => {
     const token = tokens[at];
-    if (token?.kind !== "comment" || commentWord(token.text) !== "/**/" || !isNote(token.text)) return false;
+    if (token?.kind !== "comment") return false;
+    // A line comment before everything else names the statement.
+    if (at < beside && isLineComment(commentWord(token.text))) return true;
+    if (commentWord(token.text) !== "/**/" || !isNote(token.text)) return false;
+    if (SQLCOMMENTER.test(token.text)) return true;
     const other = tokens[beside];
     return other === undefined || other.end < token.start || token.end < other.start || other.text === ";";
   };
