@@ -65,6 +65,8 @@ const SWALLOWED_MIN = 2;
 const SWALLOWED_WHOLE_MIN = 3;
 /** A statement that begins like a template in fewer tokens before its table begins like any other. */
 const BEGINNING_MIN = 4;
+/** So many tokens after a table are a condition of its own. */
+const CONTINUED_MIN = 4;
 /** Fewer templates than this, and a profile cannot say what is foreign to a workload. */
 const SETTLED_TEMPLATES = 32;
 
@@ -116,7 +118,10 @@ export function compare(
     // It narrows and sorts what is found: by columns that are known to, or by others, which is told.
     if (grown === "alike") finding.signals = [];
     else if (grown === "other") finding.signals = finding.signals.filter(signal => signal !== "clause");
-    // Another table makes another statement, and one that reads several tables, too.
+    // Another table makes another statement, and one that reads several tables, too; not where a program puts a
+    // number into the table's name, and goes on alike.
+    if (slot.kind === "table" && !(areNumbered(alike) && template.words.length - slot.to >= CONTINUED_MIN))
+      finding.signals = finding.signals.filter(signal => signal !== "more-tables");
     if (slot.kind === "table" && (!finding.established || finding.signals.length === 0)) continue;
     if (!best || rank(finding) > rank(best)) best = finding;
   }
@@ -276,11 +281,11 @@ function columnOf(words: readonly string[], { from }: Slot): readonly string[] {
 }
 
 /** Whether the template names a table besides the slot; what names none says nothing of an application. */
-const hasIdentity = (words: readonly string[], { from, to }: Slot): boolean =>
+const hasIdentity = (words: readonly string[], { from, to, kind }: Slot): boolean =>
   words[0] !== "explain" &&
   words.some(
     (word, i) =>
-      beforeTables.has(word) && isName(words[i + 1]) && (i + 1 < from || i + 1 >= to || to === from + 1),
+      beforeTables.has(word) && isName(words[i + 1]) && (kind === "table" || i + 1 < from || i + 1 >= to),
   );
 
 /**
@@ -298,9 +303,17 @@ function isEstablished(
   const count = family.reduce((sum, one) => sum + one.count, 0);
   if (slot.kind !== "literal") {
     const names = alike.filter(({ template, slot }) => areColumns(template.words.slice(slot.from, slot.to)));
+    if (slot.kind === "table" && areNumbered(names)) return true;
     return names.length >= ESTABLISHED_NAMES || (slot.kind === "name" && count >= ESTABLISHED_COUNT);
   }
   let literal = -1;
   for (let i = 0; i <= slot.from; i++) if (template.words[i] === LITERAL) literal++;
   return count >= ESTABLISHED_COUNT && valuesOfAll(family, literal) >= ESTABLISHED_VALUES;
+}
+
+/** `visits_2024` and `visits_2025`: a program puts the number there. */
+function areNumbered(places: readonly Splice<Template>[]): boolean {
+  const names = places.map(({ template, slot }) => template.words.slice(slot.from, slot.to).join(" "));
+  const unnumbered = new Set(names.map(name => name.replace(/\d+/g, "0")));
+  return names.length > 1 && unnumbered.size === 1;
 }

@@ -32,6 +32,7 @@ export type SpliceSignal =
   | "catalogue"
   | "made-up-table"
   | "natural-join"
+  | "more-tables"
   /** In a list's place: texts with arithmetic between them, and a column that is calculated from no column. */
   | "calculated-text"
   | "constant-column";
@@ -173,6 +174,7 @@ export function tableSignals(inserted: readonly string[], dialect: Dialect): Spl
   if (derived.some(at => isMadeUp(inserted.slice(at), dialect))) found.push("made-up-table");
   // Who does not know a table's columns joins it by those that happen to have one name.
   if (inserted.includes("natural")) found.push("natural-join");
+  if (derived.length > 0 || inserted.includes("join")) found.push("more-tables");
   return found;
 }
 

@@ -38,7 +38,7 @@ export function slotsOf(words: readonly string[]): Slot[] {
     if (word === LITERAL) slots.push({ from: at, to: at + 1, kind: "literal" });
     // Another table makes another statement; what else stands in its place does not (drift.ts).
     if (beforeTables.has(words[at - 1] ?? "") && isName(word))
-      slots.push({ from: at, to: at + 1, kind: "table" });
+      slots.push({ from: at, to: qualifiedEnd(words, at), kind: "table" });
     if (word === "(") depth++;
     else if (word === ")") depth--;
     // Lists of names in brackets are the code's own: derived tables, calls.
@@ -63,11 +63,20 @@ export function skeletonOf(words: readonly string[], { tables = false } = {}): s
   const read = tables && words[0] === "select" && words.includes("where");
   const chosen = (kind: Slot["kind"]) => kind === "name" || (kind === "table" && read);
   const names = new Set(
-    slotsOf(words).flatMap(({ from, to, kind }) => (chosen(kind) && to === from + 1 ? [from] : [])),
+    slotsOf(words).flatMap(({ from, to, kind }) =>
+      chosen(kind) && to === from + 1 ? [from] : kind === "table" && chosen(kind) ? [from, to - 1] : [],
+    ),
   );
   return words
     .map((word, at) => (names.has(at) ? "name" : word === "asc" || word === "desc" ? "" : word))
     .join(" ");
+}
+
+/** Where the name that starts at `from` ends: `schema . table`. */
+function qualifiedEnd(words: readonly string[], from: number): number {
+  let to = from + 1;
+  while (words[to] === "." && isName(words[to + 1])) to += 2;
+  return to;
 }
 
 /** Where the list that starts at `from` ends, in its own brackets. */
