@@ -153,7 +153,10 @@ function inspectCondition(condition: Expression, found: Findings, only: boolean)
         if (telling && !habit && !unset && isConstant(argument)) found.add("ast-constant-condition");
         if (argument.kind !== "logic" && isForeignQuestion(argument, found.names))
           found.add("ast-foreign-question");
-        inspectCondition(argument, found, habit);
+        // `AND (1 = 0 OR a = ?)`: what begins an alternative within an AND is a builder's, too.
+        const filter =
+          condition.operator === "and" && argument.kind === "logic" && argument.operator === "or";
+        inspectCondition(argument, found, habit || filter);
       }
       return;
     case "comparison": {
