@@ -11,6 +11,7 @@ export const stageRules: Record<StageRule, string> = {
   "ast-constant-condition": "A condition is true or false whatever the rows are.",
   "ast-constant-comparison": "A value is compared with the outcome of a comparison.",
   "ast-same-column": "A column is compared with itself.",
+  "ast-constant-decision": "A CASE or an IF decides by what is the same for each row.",
   "ast-condition-in-list": "A condition over constants stands in ORDER BY, GROUP BY or LIMIT.",
   "ast-condition-as-value": "A value, a row's or a function's, is a condition over constants.",
   "ast-odd-subquery": "A value is a subquery that reads nothing.",

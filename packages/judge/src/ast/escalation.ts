@@ -244,7 +244,7 @@ export class Escalation {
 
 const telling = new RegExp(
   [
-    "(?:^| )(?:or|xor|union|case|procedure|regexp|rlike)(?: |$)",
+    "(?:^| )(?:or|xor|union|case|procedure|regexp|rlike|if \\()(?: |$)",
     // An operator, a call or a subquery where a literal's comparison should end.
     "\\?[=!]? (?:[-+*/%^=<>!&|~]|(?:and|like|is|between|in) [a-z_0-9]* ?\\()",
     // A literal that ended a comparison goes on.

@@ -220,8 +220,24 @@ function expression(node: unknown): Expression {
         ...(tag === "IsNull" && { absent: true }),
         arguments: [expression(value)],
       };
-    case "Function":
-      return { kind: "call", name: tableName(body.name), arguments: callArguments(body.args) };
+    case "Function": {
+      const [name, given] = [tableName(body.name), callArguments(body.args)];
+      return name === "if"
+        ? { kind: "other", arguments: given, decidesBy: given.slice(0, 1) }
+        : { kind: "call", name, arguments: given };
+    }
+    case "Case": {
+      const branches = itemsOf(body.conditions).filter(isObject);
+      const conditions = branches.flatMap(({ condition }) => optional(condition));
+      return {
+        kind: "other",
+        arguments: [
+          ...conditions,
+          ...[body.operand, ...branches.map(({ result }) => result), body.else_result].flatMap(optional),
+        ],
+        ...(!body.operand && { decidesBy: conditions }),
+      };
+    }
     case "Subquery":
       return { kind: "query", query: query(body), many: false };
     case "Exists":

@@ -183,6 +183,18 @@ function expression(node: unknown): Expression {
         ...(body.nulltesttype === "IS_NULL" && { absent: true }),
         arguments: optional(body.arg),
       };
+    case "CaseExpr": {
+      const branches = itemsOf(body.args).map(branch => tagged(branch)[1]).filter(isObject);
+      const conditions = branches.flatMap(({ expr }) => optional(expr));
+      return {
+        kind: "other",
+        arguments: [
+          ...conditions,
+          ...[body.arg, ...branches.map(({ result }) => result), body.defresult].flatMap(optional),
+        ],
+        ...(!body.arg && { decidesBy: conditions }),
+      };
+    }
     case "FuncCall":
       return {
         kind: "call",

@@ -10,6 +10,7 @@ export type AstRule =
   | "ast-constant-condition"
   | "ast-constant-comparison"
   | "ast-same-column"
+  | "ast-constant-decision"
   | "ast-condition-in-list"
   | "ast-condition-as-value"
   | "ast-odd-subquery"
@@ -123,6 +124,12 @@ function inspect(query: Query, found: Findings, place: Place): void {
     walk(column, inner => {
       if (inner.kind === "query") inspect(inner.query, found, "inner");
     });
+  if (readsApplication || query.kind !== "select")
+    for (const expression of [...query.conditions, ...query.lists, ...query.written, ...query.columns])
+      walk(expression, inner => {
+        if (inner.kind === "other" && inner.decidesBy?.some(isDecided)) found.add("ast-constant-decision");
+        if (calculatesOutcome(inner)) found.add("ast-condition-as-value");
+      });
   for (const inner of query.nested) inspect(inner, found, "inner");
 }
 
@@ -216,8 +223,37 @@ function standsAlone(query: Query): boolean {
   return alone && query.nested.every(standsAlone);
 }
 
+/** Known before any row is read; of two literals alone, `? = ?`, client code may have left the choice to the server. */
+const isDecided = (condition: Expression): boolean =>
+  (isConstant(condition) && (calls(condition) || holds(condition, isMade))) || comparesItself(condition);
+
+/** Sums, rows and lists, and no cast. */
+const isMade = (expression: Expression): boolean =>
+  expression.kind === "other" && expression.arguments.length > 1;
+
+const comparesItself = (condition: Expression): boolean =>
+  condition.kind === "comparison" &&
+  condition.arguments.length > 1 &&
+  condition.arguments.every(
+    (side, _, [first]) => side.kind === "column" && first?.kind === "column" && side.name === first.name,
+  );
+
+/** `7 - (NOT a <> a)`: calculated with an outcome that is known before any row is read. */
+const calculatesOutcome = (expression: Expression): boolean =>
+  expression.kind === "other" &&
+  !expression.decidesBy &&
+  expression.arguments.length === 2 &&
+  expression.arguments.some(({ kind }) => kind === "constant") &&
+  expression.arguments.some(
+    side =>
+      (side.kind === "comparison" || side.kind === "logic") &&
+      side.arguments.length > 0 &&
+      (isConstant(side) || comparesItself(side) || (side.kind === "logic" && side.arguments.every(comparesItself))),
+  );
+
 const isDoubtful = (side: Expression): boolean =>
   (side.kind === "other" &&
+    !side.decidesBy &&
     side.arguments.some(
       inner => inner.kind === "comparison" && inner.arguments.length > 1 && isConstant(inner),
     )) ||
@@ -239,6 +275,10 @@ function isConstant(expression: Expression): boolean {
 /** A condition over constants; conditions over columns are honest ways to sort. */
 function isOddInList(expression: Expression): boolean {
   return (
+    (expression.kind === "call" && isConstant(expression)) ||
+    (expression.kind === "query" &&
+      readsNothing(expression.query) &&
+      expression.query.columns.some(({ kind }) => kind !== "constant")) ||
     (expression.kind === "logic" && expression.operator !== "not" && expression.arguments.some(isConstant)) ||
     (expression.kind === "comparison" &&
       expression.arguments.length > 1 &&

@@ -8,8 +8,8 @@ export type Expression =
   | { kind: "comparison"; equal: boolean; absent?: true; arguments: Expression[] }
   | { kind: "call"; name: string; arguments: Expression[] }
   | { kind: "query"; query: Query /** EXISTS, IN, ANY: more than one row is asked for. */; many: boolean }
-  /** Arithmetic, casts, CASE, lists. */
-  | { kind: "other"; arguments: Expression[] };
+  /** Arithmetic, casts, CASE, lists. `decidesBy`: the conditions of a CASE or an IF, which are arguments, too. */
+  | { kind: "other"; arguments: Expression[]; decidesBy?: Expression[] };
 
 export type Query = {
   kind: "select" | "insert" | "update" | "delete" | "set-operation" | "call" | "other";
