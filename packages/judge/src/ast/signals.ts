@@ -124,7 +124,8 @@ function inspect(query: Query, found: Findings, place: Place): void {
     walk(column, inner => {
       if (inner.kind === "query") inspect(inner.query, found, "inner");
     });
-  if (readsApplication || query.kind !== "select")
+  // A subquery that reads nothing belongs to a statement that does.
+  if (readsApplication || query.kind !== "select" || (place === "inner" && query.tables.length === 0))
     for (const expression of [...query.conditions, ...query.lists, ...query.written, ...query.columns])
       walk(expression, inner => {
         if (inner.kind === "other" && inner.decidesBy?.some(isDecided)) found.add("ast-constant-decision");
