@@ -46,6 +46,24 @@ describe("what a core rule finds where no input arrives is told and not called a
     ["attack", "SELECT a FROM pg_class WHERE b = 3 UNION SELECT password FROM users"],
     ["attack", "SELECT a FROM pg_class WHERE b = 3 UNION SELECT password FROM pg_tables x, users"],
     ["attack", "SELECT a FROM pg_class WHERE b = 3 UNION SELECT passwd FROM pg_shadow"],
+    ["probe", "SELECT a FROM t WHERE (0 = 0 OR b = 'x') AND (1 = 0 OR c = 'y') ORDER BY a"],
+    [
+      "probe",
+      "SELECT a FROM t WHERE 1 = 1 AND (7 IS NULL OR t.b = 7) AND (NULL IS NULL OR t.c LIKE 'x') AND d = 3",
+    ],
+    ["attack", "SELECT a FROM t WHERE b = 'x' OR (1 = 1 OR c = 'y')"],
+    ["attack", "SELECT a FROM t WHERE (0 = 0 OR b = 'x') AND 1 = 1"],
+    ["attack", "SELECT a FROM t WHERE (0 = 0 OR b = 'x') AND c = 3 OR 1 = 1"],
+    ["attack", "SELECT a FROM t WHERE (0 = 0 OR b = 'x') AND (1 = 1 OR (SELECT pin FROM staff) = 3)"],
+    ["attack", "SELECT a FROM t WHERE b = 'x' AND (1 = 1 OR c = 'y') -- ' AND d = 3"],
+    [
+      "probe",
+      "SELECT * FROM `INFORMATION_SCHEMA`.`COLUMNS` WHERE `A` = 'app' AND `B` = 'x' UNION SELECT * FROM `INFORMATION_SCHEMA`.`COLUMNS` WHERE `A` = 'app' AND `B` = 'y'",
+    ],
+    [
+      "probe",
+      "SELECT table_name FROM information_schema.tables WHERE table_schema IN (SELECT x FROM generate_series(1, 3) i, string_to_array(current_setting('search_path'), ',') x)",
+    ],
   ] as const)
     test(`${verdict}: ${sql}`, () =>
       expect(judge(core, { sql, dialect: "mysql", session: defaultSession("mysql") }).verdict).toBe(verdict));

@@ -75,7 +75,8 @@ function tablesIn(shape: string): string[] {
     else if (word === "from" && /^(?:extract|substring|trim|position)$/.test(words[at - 3] ?? "")) continue;
     else if (namesTable.has(word) || (word === "," && listing[top])) {
       if (word !== "," && word !== "join") listing[top] = word === "from";
-      if (next !== "(" && !own.has(next) && !(rowMakers.has(next) && words[at + 2] === "(")) tables.push(next);
+      if (next !== "(" && !own.has(next) && !(rowMakers.has(next) && words[at + 2] === "("))
+        tables.push(next);
     } else if (endsTables.has(word)) listing[top] = false;
   }
   return tables;
@@ -145,7 +146,12 @@ const optional =
 const beginning = /(?<=where )\? = \?[=!] and /;
 /** Signs that something else is odd: another alternative, a comparison of constants, an end before the end. */
 const odd = / (?:or|xor|union|case|not|exists|;) |\?[=!]|\||&|\( select |\/\*|(?<!between \?) and (?:\( )*\?/;
-const constants = new Set(["literal-comparison", "constant-condition", "doubled-comparison", "string-operators"]);
+const constants = new Set([
+  "literal-comparison",
+  "constant-condition",
+  "doubled-comparison",
+  "string-operators",
+]);
 
 /** Under an AND a filter that is left out changes nothing, so an injection gains nothing by looking like one. */
 function leavesFiltersOut(shape: string): boolean {

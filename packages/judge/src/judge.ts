@@ -192,7 +192,9 @@ function isForeign(
   if (graftedAt !== null && cold.evidence.some(({ span }) => span[1] > graftedAt)) return false;
   if (cold.rules.every(rule => profile.isHabit(rule))) return true;
   if (cold.severity === "critical" || cold.rules.some(rule => TAUTOLOGIES.has(rule))) return false;
-  return cold.rules.length === 1 || overlap(cold.evidence);
+  if (cold.rules.length === 1) return true;
+  // The comment at the end is one thing, and what stands before it another.
+  return !cold.rules.includes("trailing-comment") && overlap(cold.evidence);
 }
 
 /** Rules that all point at one place have found one thing. */

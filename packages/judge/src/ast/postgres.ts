@@ -184,7 +184,9 @@ function expression(node: unknown): Expression {
         arguments: optional(body.arg),
       };
     case "CaseExpr": {
-      const branches = itemsOf(body.args).map(branch => tagged(branch)[1]).filter(isObject);
+      const branches = itemsOf(body.args)
+        .map(branch => tagged(branch)[1])
+        .filter(isObject);
       const conditions = branches.flatMap(({ expr }) => optional(expr));
       return {
         kind: "other",

@@ -161,9 +161,12 @@ function inspectCondition(condition: Expression, found: Findings, only: boolean)
         if (telling && !habit && !unset && isConstant(argument)) found.add("ast-constant-condition");
         if (argument.kind !== "logic" && isForeignQuestion(argument, found.names))
           found.add("ast-foreign-question");
-        // `AND (1 = 0 OR a = ?)`: what begins an alternative within an AND is a builder's, too.
+        // `AND (false OR a = ?)`: what begins an alternative within an AND is a builder's, too.
         const filter =
-          condition.operator === "and" && argument.kind === "logic" && argument.operator === "or";
+          condition.operator === "and" &&
+          argument.kind === "logic" &&
+          argument.operator === "or" &&
+          argument.arguments.slice(0, 1).every(isPlain);
         inspectCondition(argument, found, habit || filter);
       }
       return;
@@ -232,6 +235,11 @@ const isDecided = (condition: Expression): boolean =>
 const isMade = (expression: Expression): boolean =>
   expression.kind === "other" && expression.arguments.length > 1;
 
+/** TRUE, and one literal beside another: nothing is called, cast or calculated. */
+const isPlain = (condition: Expression): boolean =>
+  condition.kind === "constant" ||
+  (condition.kind === "comparison" && condition.arguments.every(({ kind }) => kind === "constant"));
+
 const comparesItself = (condition: Expression): boolean =>
   condition.kind === "comparison" &&
   condition.arguments.length > 1 &&
@@ -249,7 +257,9 @@ const calculatesOutcome = (expression: Expression): boolean =>
     side =>
       (side.kind === "comparison" || side.kind === "logic") &&
       side.arguments.length > 0 &&
-      (isConstant(side) || comparesItself(side) || (side.kind === "logic" && side.arguments.every(comparesItself))),
+      (isConstant(side) ||
+        comparesItself(side) ||
+        (side.kind === "logic" && side.arguments.every(comparesItself))),
   );
 
 const isDoubtful = (side: Expression): boolean =>

@@ -175,6 +175,52 @@ describe("what stands where a template has a name", () => {
   });
 });
 
+describe("what stands in a table's place", () => {
+  const counts = (...tables: string[]) => {
+    const counted = taught(
+      ...tables.map(
+        table => (i: number) => `SELECT page, sum(n) FROM ${table} WHERE day >= '${i}' GROUP BY page`,
+      ),
+    );
+    counted.mode = "enforce";
+    return counted;
+  };
+  const asked = (table: string) => `SELECT page, sum(n) FROM ${table} WHERE day >= 'x' GROUP BY page`;
+  const byYear = counts("visits_2024", "visits_2025");
+  const named = counts("visits", "orders");
+  for (const [verdict, what, profile, sql] of [
+    [
+      "attack",
+      "a derived table where a program puts a number into the name",
+      byYear,
+      asked("(SELECT pin AS page, 1 AS n, 'x' AS day FROM staff) x"),
+    ],
+    ["attack", "a join there", byYear, asked("visits_2025 v JOIN staff s ON v.n = s.n")],
+    ["benign", "another number", byYear, asked("visits_2026")],
+    [
+      "benign",
+      "a derived table where the code names one of several",
+      named,
+      asked("(SELECT page, n, day FROM visits_2025) x"),
+    ],
+  ] as const)
+    test(`${verdict}: ${what}`, () => expect(judged(sql, profile).verdict).toBe(verdict));
+  test("attack: what a schema's table ends with is commented away", () => {
+    const tenants = taught(
+      ...["rooms", "events", "cards", "parcels"].map(
+        table => (i: number) => `SELECT count(*) FROM \`app\`.\`${table}\` WHERE id > ${i}`,
+      ),
+    );
+    tenants.mode = "enforce";
+    const { verdict, drift } = judged(
+      "SELECT count(*) FROM `app`.`cards` HAVING count(*) > 3 -- ` WHERE id > 7",
+      tenants,
+    );
+    expect(verdict).toBe("attack");
+    expect(drift).toMatchObject({ kind: "splice", signals: expect.arrayContaining(["swallowed-rest"]) });
+  });
+});
+
 test("a place is an input's where other tables are asked the same, and tokens there tell", () => {
   const boxes = createProfile(shop);
   for (const [i, box] of ["mail", "draft", "archive", "mail", "draft", "archive"].entries())
@@ -393,6 +439,9 @@ describe("one rule alone, in a statement that does not begin like anything learn
     expect(judged("SELECT x, y FROM z WHERE v = 3 AND sleep(3)", settled).verdict).toBe("attack");
     expect(judged("SELECT x, y FROM z WHERE v = 3 OR 1 = 1", settled).verdict).toBe("attack");
     expect(judged("SELECT x FROM z WHERE v = 3 OR 1 = 1 -- ' AND w = 2", settled).verdict).toBe("attack");
+    expect(
+      judged("SELECT x FROM z WHERE v = 3 OR (f(version(), 3) > 0) -- ' AND w = 2", settled).verdict,
+    ).toBe("attack");
   });
   const settledWith = (...vouched: string[]) => {
     const settled = taught(
