@@ -52,6 +52,11 @@ describe("what a parser sees in a statement, in both dialects", () => {
       "SELECT a FROM t ORDER BY a LIMIT (SELECT CASE WHEN length('x') = 1 THEN 1 ELSE 2 END)",
     ],
     ["", "SELECT a FROM t ORDER BY (CASE WHEN b > 3 THEN a ELSE b END)"],
+    ["", "DELETE FROM t WHERE CASE WHEN length('x') > 0 THEN a = 'x' ELSE b = 'y' END"],
+    [
+      "",
+      "WITH k AS (SELECT CASE WHEN length('x') > 7 THEN 'day' ELSE 'hour' END) SELECT a FROM t WHERE b = (SELECT * FROM k)",
+    ],
     ["", "SELECT a FROM t ORDER BY (CASE b WHEN 3 THEN a ELSE b END)"],
     ["", "SELECT a FROM t WHERE b < (CASE WHEN now() > c THEN 3 ELSE 4 END)"],
     ["ast-condition-in-list", "SELECT a FROM t ORDER BY a, (reverse('x'))"],

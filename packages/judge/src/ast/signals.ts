@@ -76,7 +76,8 @@ function tablesOf(query: Query): string[] {
   return tables;
 }
 
-type Place = "outer" | "inner";
+/** `inner`: it stands for a value; `nested`: for a table. */
+type Place = "outer" | "inner" | "nested";
 
 function inspect(query: Query, found: Findings, place: Place): void {
   const ofApplication = query.tables.length > 0 && !query.tables.some(table => catalogue.test(table));
@@ -128,10 +129,11 @@ function inspect(query: Query, found: Findings, place: Place): void {
   if (readsApplication || query.kind !== "select" || (place === "inner" && query.tables.length === 0))
     for (const expression of [...query.conditions, ...query.lists, ...query.written, ...query.columns])
       walk(expression, inner => {
-        if (inner.kind === "other" && inner.decidesBy?.some(isDecided)) found.add("ast-constant-decision");
+        if (inner.kind === "other" && inner.decidesBy?.some(isDecided) && choosesConstant(inner, query))
+          found.add("ast-constant-decision");
         if (calculatesOutcome(inner)) found.add("ast-condition-as-value");
       });
-  for (const inner of query.nested) inspect(inner, found, "inner");
+  for (const inner of query.nested) inspect(inner, found, "nested");
 }
 
 /** What the branches of a CASE among the columns decide by. */
@@ -226,6 +228,13 @@ function standsAlone(query: Query): boolean {
     });
   return alone && query.nested.every(standsAlone);
 }
+
+/** A filter and a setting choose a column: `CASE WHEN cardinality('{7}') > 0 THEN id = 7 ELSE name = 'x' END`. */
+const choosesConstant = ({ arguments: all, decidesBy = [] }: Decision, { lists }: Query): boolean =>
+  all.slice(decidesBy.length).every(branch => !holds(branch, ({ kind }) => kind === "column")) ||
+  lists.some(item => holds(item, inner => "decidesBy" in inner && inner.decidesBy === decidesBy));
+
+type Decision = Extract<Expression, { kind: "other" }>;
 
 /** Known before any row is read; of two literals alone, `? = ?`, client code may have left the choice to the server. */
 const isDecided = (condition: Expression): boolean =>
