@@ -63,6 +63,7 @@ describe("what a parser sees in a statement, in both dialects", () => {
     ["", "SELECT a FROM t ORDER BY random()"],
     ["ast-condition-in-list ast-odd-subquery", "SELECT a FROM t ORDER BY (SELECT mod(30, 1) = 0)"],
     ["", "SELECT a FROM t WHERE true AND (false OR b = 3)"],
+    ["ast-constant-condition", "SELECT a FROM t WHERE b = 3 AND (CASE WHEN true THEN 1 ELSE 0 END)"],
     ["ast-constant-condition", "SELECT a FROM t WHERE b = 3 OR (abs(1) = 1 OR c = 3)"],
     ["ast-odd-subquery", "SELECT a FROM t WHERE b = (SELECT 7)"],
     [

@@ -409,9 +409,11 @@ const comparesMade = (expression: Expression): boolean =>
 
 /** Something is compared or called; an array beside OR is a mistake and no condition. */
 const decides = (expression: Expression): boolean =>
-  expression.kind !== "other" || holds(expression, ({ kind }) => kind === "call" || kind === "comparison");
+  expression.kind !== "other" || calls(expression) || holds(expression, ({ kind }) => kind === "comparison");
 
-const calls = (expression: Expression): boolean => holds(expression, ({ kind }) => kind === "call");
+/** A function; CASE and IF are some. */
+const calls = (expression: Expression): boolean =>
+  holds(expression, inner => inner.kind === "call" || "decidesBy" in inner);
 
 function holds(expression: Expression, is: (expression: Expression) => boolean): boolean {
   let held = false;
